@@ -1,0 +1,1 @@
+"""Tasks with tools in a bounded loop."""

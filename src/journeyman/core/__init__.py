@@ -1,0 +1,1 @@
+"""Standard library only: errors, messages, ids, canonical JSON, settings."""

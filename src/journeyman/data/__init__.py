@@ -1,0 +1,1 @@
+"""Read, group, split, leak check."""

@@ -1,0 +1,1 @@
+"""Paired scores, the gate and its report."""

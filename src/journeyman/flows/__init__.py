@@ -1,0 +1,1 @@
+"""The verbs as recipes: the only place where two engines meet."""

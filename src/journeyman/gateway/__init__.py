@@ -1,0 +1,1 @@
+"""The server: records, verifies, answers from students and teachers."""

@@ -1,0 +1,1 @@
+"""Documents, chunked and indexed for retrieval."""

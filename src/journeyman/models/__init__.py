@@ -1,0 +1,1 @@
+"""Anything that answers a list of messages, behind one protocol."""

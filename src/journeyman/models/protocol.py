@@ -1,0 +1,77 @@
+"""One protocol for every model: teachers behind a URL, local bases, students.
+
+Nothing here knows a provider. ``complete`` answers one request; ``stream`` yields its text piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from journeyman.core.canonical import Json
+from journeyman.core.messages import Message, ToolCall
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How to decode. ``schema`` constrains the answer; ``schema_name`` is what the wire format calls it.
+
+    ``max_tokens`` None lets the model decide. Temperature 0 is greedy.
+    """
+
+    schema: Mapping[str, Json] | None = None
+    schema_name: str = "answer"
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    messages: tuple[Message, ...]
+    decoding: Decoding = Decoding()
+    tools: tuple[Mapping[str, Json], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """Natural-log probability of one generated token, with the alternatives that the model reported."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    text: str
+    finish_reason: FinishReason = "stop"
+    tool_calls: tuple[ToolCall, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    latency_ms: float = 0.0
+    model: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class Model(Protocol):
+    """Answers messages.
+
+    ``complete`` raises ``ModelError`` or ``ServeError`` with ``retryable`` set when a later try may succeed.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    async def complete(self, request: Request) -> Reply: ...
+
+    def stream(self, request: Request) -> AsyncIterator[str]: ...
+
+    async def close(self) -> None: ...

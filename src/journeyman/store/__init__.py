@@ -1,0 +1,1 @@
+"""The database: traces, examples, datasets, the ledger, aliases and jobs."""

@@ -1,0 +1,70 @@
+"""The Task: one narrow job. Made from a YAML file (``task.file``) or a typed function (``flows.typed``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from journeyman.core.canonical import Json, content_hash
+
+GateMetric = Literal["exact_match", "valid"]
+Against = Literal["teacher", "floor", "agreement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The rule of the switch: ``metric`` compared ``against`` the teacher (or a floor) within ``margin`` (shares, 0.05 = 5 points)."""
+
+    metric: GateMetric = "exact_match"
+    against: Against = "teacher"
+    margin: float | None = 0.05
+    floor: float | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"metric": self.metric, "against": self.against, "margin": self.margin, "floor": self.floor}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One narrow job.
+
+    ``input`` maps field names to JSON Schemas (almost always ``{"type": "string"}``). ``schema`` is the full, closed
+    JSON Schema of the answer, or None for free text. ``prompt`` is the user message with ``{field}`` places, used at
+    import and when serving; the empty default means: a task with one text field uses that text alone, one with several
+    fields writes ``name: value`` lines. ``verbatim`` fields are never redacted.
+    """
+
+    name: str
+    instruction: str
+    input: Mapping[str, Mapping[str, Json]]
+    schema: Mapping[str, Json] | None
+    prompt: str = ""
+    gate: Gate = Gate()
+    verbatim: tuple[str, ...] = ()
+    redact: bool = True
+    teacher: str = ""
+    max_output_tokens: int | None = None
+
+    @property
+    def instruction_hash(self) -> str:
+        return content_hash(" ".join(self.instruction.split()))
+
+    @property
+    def is_structured(self) -> bool:
+        return self.schema is not None
+
+    def to_json(self) -> dict[str, Json]:
+        """Everything that shapes an answer, as it stands in a release's manifest."""
+        return {
+            "edition": 1,
+            "name": self.name,
+            "instruction": self.instruction,
+            "input": {name: dict(schema) for name, schema in self.input.items()},
+            "schema": dict(self.schema) if self.schema is not None else None,
+            "prompt": self.prompt,
+            "gate": self.gate.to_json(),
+            "verbatim": list(self.verbatim),
+            "redact": self.redact,
+            "max_output_tokens": self.max_output_tokens,
+        }

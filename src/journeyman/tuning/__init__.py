@@ -1,0 +1,1 @@
+"""Small models from examples: LoRA, batching, losses, the loop, checkpoints, export."""
