@@ -1,0 +1,113 @@
+"""The prompt and its loss mask, made in one place for tuning, evaluation and serving.
+
+A template is a Jinja chat template over ``messages``. What a user wrote can never become a control token: the template
+is rendered with marks in place of the contents, control tokens are found in what the *template* wrote, and only then are
+the contents put back as plain text. For text without control tokens the ids are those of the rendered string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from jinja2 import TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from journeyman.core.canonical import bytes_hash
+from journeyman.core.errors import ModelError
+from journeyman.core.messages import Message
+from journeyman.models.gguf_header import read_fields
+from journeyman.models.tokenizer import Tokenizer, load_tokenizer
+
+# A student's prompt carries no instruction: it is in the weights. One control token ends the input; earlier turns,
+# which a later kind of task may have, are written with their roles.
+STUDENT_TEMPLATE = (
+    "{% for message in messages %}{% if not loop.last %}{{ '<|im_start|>' + message['role'] + '\\n' }}{% endif %}"
+    "{{ message['content'] + '<|im_end|>' }}{% endfor %}"
+)
+OPEN, CLOSE = "\ue000", "\ue001"
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Token ids of prompt and answer; the loss is taken on ``ids[start:]``, the answer with its end-of-turn token."""
+
+    ids: tuple[int, ...]
+    start: int
+
+
+@dataclass(frozen=True)
+class Template:
+    source: str
+    tokenizer: Tokenizer
+
+    @property
+    def hash(self) -> str:
+        return bytes_hash(self.source.encode())
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The prompt as one string, as llama.cpp or Ollama would write it."""
+        return self._fill(self._marked(messages), messages)
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """Ids of the prompt up to where the answer begins."""
+        ids: list[int] = [] if self.tokenizer.bos is None else [self.tokenizer.bos]
+        for run in self._special.split(self._marked(messages)):
+            if run in self.tokenizer.special:
+                ids.append(self.tokenizer.special[run])
+            elif run:
+                ids.extend(self.tokenizer.encode(self._fill(run, messages)))
+        return ids
+
+    def supervise(self, messages: Sequence[Message], answer: str) -> Supervised:
+        """Prompt, answer and end-of-turn, with the span that carries the loss."""
+        prompt = self.prompt_ids(messages)
+        return Supervised((*prompt, *self.tokenizer.encode(answer), self.tokenizer.end), len(prompt))
+
+    def _marked(self, messages: Sequence[Message]) -> str:
+        turns = [{"role": message.role, "content": f"{OPEN}{index}{CLOSE}"} for index, message in enumerate(messages)]
+        try:
+            return str(self._compiled.render(messages=turns, add_generation_prompt=True))
+        except TemplateError as error:
+            raise ModelError(
+                "JM-407",
+                "the chat template does not accept these messages",
+                got=str(error),
+                hint="use a base model whose template takes these roles",
+            ) from error
+
+    @staticmethod
+    def _fill(text: str, messages: Sequence[Message]) -> str:
+        return re.sub(f"{OPEN}(\\d+){CLOSE}", lambda match: messages[int(match[1])].text, text)
+
+    @cached_property
+    def _compiled(self):  # type: ignore[no-untyped-def]  # jinja2's template class is generated
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        return environment.from_string(self.source)
+
+    @cached_property
+    def _special(self) -> re.Pattern[str]:
+        tokens = sorted(self.tokenizer.special, key=len, reverse=True)
+        return re.compile("(" + "|".join(map(re.escape, tokens)) + ")") if tokens else re.compile("(?!)")
+
+
+def load_base_template(path: Path) -> Template:
+    """The chat template that a GGUF carries, for the untuned base.
+
+    Raises:
+        ModelError: JM-405 unreadable, JM-407 the file has no template.
+    """
+    source = read_fields(path).get("tokenizer.chat_template")
+    if not isinstance(source, str):
+        raise ModelError(
+            "JM-407", "this model carries no chat template", where=str(path), hint="use an instruction-tuned base"
+        )
+    return Template(source, load_tokenizer(path))
+
+
+def make_student_template(path: Path) -> Template:
+    """The template of students on the base at ``path``."""
+    return Template(STUDENT_TEMPLATE, load_tokenizer(path))
