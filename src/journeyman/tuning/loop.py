@@ -1,0 +1,292 @@
+"""The tuning loop: a function with the loss inside a step, straight-line, resumable.
+
+What decides the result is in ``Plan``, the rows and the probes' decisions; time of day, kill and resume change nothing.
+Sources: AdamW, arXiv:1711.05101; cosine schedule with warm-up, arXiv:1608.03983. Progress is counted in tokens, so that
+batches of different size weigh what they hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import TuneError
+from journeyman.core.files import disk_errors
+from journeyman.core.progress import Progress
+from journeyman.models.torch_llama import Llama
+from journeyman.tuning.batching import Batch, TuneRow, make_batch, order_rows
+from journeyman.tuning.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
+from journeyman.tuning.losses import head_cross_entropy
+from journeyman.tuning.plan import ALL_LINEAR, Plan
+
+CHECKPOINT_S = 30.0
+FLOOR_OF_RATE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class DevScore:
+    """``exact`` is the share of dev rows whose every answer token is the argmax, which is what greedy decoding would write."""
+
+    loss: float
+    exact: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        return (self.exact, -self.loss)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a run stands. ``best`` is the best dev score so far, ``stale`` the looks since then."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    tokens: int = 0
+    looks: int = 0
+    best_exact: float = -1.0
+    best_loss: float = math.inf
+    stale: int = 0
+    is_done: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        raw = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return raw | {"best_loss": None if math.isinf(self.best_loss) else self.best_loss}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Cursor:
+        values = dict(raw)
+        if values.get("best_loss") is None:
+            values["best_loss"] = math.inf
+        return Cursor(**values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The best adapters by dev, and what it took."""
+
+    adapters: Adapters
+    cursor: Cursor
+    score: DevScore | None
+    seconds: float
+    tokens: int
+
+
+def tune_lora(
+    llama: Llama,
+    rows: Sequence[TuneRow],
+    dev: Sequence[TuneRow],
+    plan: Plan,
+    folder: Path,
+    progress: Progress,
+    clock: Callable[[], float] = time.monotonic,
+) -> Tuned:
+    """Tune adapters on ``rows``, choose by ``dev``; state lives in ``folder`` and the same call continues a killed run.
+
+    Raises:
+        TuneError: JM-503 the loss is not a number (the last good checkpoint stays), JM-510 damaged checkpoint.
+        StoreError: JM-801, JM-802 from the disk.
+    """
+    adapters = make_adapters(llama, _lora_config(plan), torch.Generator().manual_seed(plan.whole("seed")))
+    names = dict(adapters.parameters())
+    optimizer = torch.optim.AdamW(
+        list(names.values()), lr=plan.number("rate"), weight_decay=plan.number("weight_decay"), fused=True
+    )
+    cursor, best = _resume(folder, names, optimizer)
+    log = EventLog(folder / "events.jsonl", cursor.step)
+    progress.start("tune", plan.total_tokens, "tokens")
+    progress.advance(cursor.tokens)
+    started, saved_at, first_tokens = clock(), clock(), cursor.tokens
+    adapters.merge(llama)
+    batches = Batches(rows, plan)
+    while not cursor.is_done:
+        batch, is_last = batches.at(cursor.epoch, cursor.batch)
+        loss = _step(llama, adapters, optimizer, batch, plan, cursor)
+        log.write(step=cursor.step + 1, tokens=cursor.tokens + batch.tokens, loss=loss, rate=_rate(plan, cursor.tokens))
+        cursor = _advance(cursor, batch, is_last, plan)
+        progress.advance(batch.tokens, f"loss {loss:.3f}")
+        if _is_look_due(cursor, plan):
+            cursor = _look(llama, adapters, dev, plan, cursor, log)
+            if cursor.stale == 0:
+                best = {name: tensor.detach().clone() for name, tensor in names.items()}
+        if cursor.is_done or clock() - saved_at > CHECKPOINT_S:
+            _save(folder, names, optimizer, cursor, best)
+            saved_at = clock()
+    progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if dev else "")
+    _adopt(names, best)
+    adapters.merge(llama)
+    score = DevScore(cursor.best_loss, cursor.best_exact) if dev else None
+    return Tuned(adapters, cursor, score, clock() - started, cursor.tokens - first_tokens)
+
+
+@torch.no_grad()
+def score_rows(llama: Llama, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
+    """Teacher-forced mean token loss and share of rows that greedy decoding would answer exactly."""
+    total, tokens, exact = 0.0, 0, 0
+    for indices in order_rows(rows, batch_tokens, 0, 0):
+        batch = make_batch([rows[index] for index in indices])
+        project = adapters.project if adapters else None
+        states = llama.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
+        logits = (states @ llama.head.T).float()
+        total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
+        tokens += len(batch.targets)
+        wrong = torch.zeros(len(indices)).index_add_(0, batch.owners, (logits.argmax(1) != batch.targets).float())
+        exact += int((wrong == 0).sum())
+    return DevScore(total / max(1, tokens), exact / max(1, len(rows)))
+
+
+class EventLog:
+    """One JSON line per step and look; on resume, lines after the checkpoint are dropped, so the curve has no doubles."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        kept = [line for line in _read_lines(path) if json.loads(line)["step"] <= step] if step else []
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(line + "\n" for line in kept))
+
+    def write(self, **values: Json) -> None:
+        with disk_errors(self.path), self.path.open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+
+def _read_lines(path: Path) -> list[str]:
+    """Whole lines only: a kill can cut the last one."""
+    if not path.is_file():
+        return []
+    text = path.read_text()
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
+def _lora_config(plan: Plan) -> LoraConfig:
+    return LoraConfig(plan.whole("rank"), plan.number("alpha"), ALL_LINEAR)
+
+
+class Batches:
+    """The batch at (epoch, place), from an order that is made once per epoch."""
+
+    def __init__(self, rows: Sequence[TuneRow], plan: Plan) -> None:
+        self.rows, self.plan = rows, plan
+        self.epoch, self.order = -1, [[0]]
+
+    def at(self, epoch: int, place: int) -> tuple[Batch, bool]:
+        """The batch, and whether it is the epoch's last."""
+        if epoch != self.epoch:
+            self.order = order_rows(self.rows, self.plan.whole("batch_tokens"), self.plan.whole("seed"), epoch)
+            self.epoch = epoch
+        return make_batch([self.rows[index] for index in self.order[place]]), place + 1 == len(self.order)
+
+
+def _step(
+    llama: Llama, adapters: Adapters, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan, cursor: Cursor
+) -> float:
+    """Forward, backward, clip, update, merge; the loss is the weighted mean over supervised tokens."""
+    optimizer.zero_grad(set_to_none=True)
+    states = llama.hidden(batch.ids, adapters.project).flatten(0, 1)[batch.positions]
+    loss = head_cross_entropy(states, llama.head, batch.targets, batch.weights)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise TuneError(
+            "JM-503",
+            "the loss is not a number; the last good checkpoint is kept",
+            where=f"step {cursor.step + 1}",
+            got=f"{value} on rows {', '.join(key[:12] for key in batch.keys)}",
+            hint="lower the rate (for example --rate 3e-4) and start a new run",
+        )
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = optimizer.param_groups[0]["params"]
+    torch.nn.utils.clip_grad_norm_(parameters, plan.number("clip"))
+    optimizer.param_groups[0]["lr"] = _rate(plan, cursor.tokens)
+    optimizer.step()
+    adapters.merge(llama)
+    return value
+
+
+def _rate(plan: Plan, tokens: int) -> float:
+    """Linear warm-up, then a cosine to a floor, over the share of tokens done."""
+    share = min(1.0, tokens / max(1, plan.total_tokens))
+    warmup = plan.number("warmup_share")
+    if share < warmup:
+        return plan.number("rate") * max(share / warmup, 0.02)
+    angle = math.pi * (share - warmup) / max(1e-9, 1 - warmup)
+    return plan.number("rate") * (FLOOR_OF_RATE + (1 - FLOOR_OF_RATE) * 0.5 * (1 + math.cos(angle)))
+
+
+def _advance(cursor: Cursor, batch: Batch, is_last: bool, plan: Plan) -> Cursor:
+    tokens = cursor.tokens + batch.tokens
+    return replace(
+        cursor,
+        step=cursor.step + 1,
+        tokens=tokens,
+        epoch=cursor.epoch + (1 if is_last else 0),
+        batch=0 if is_last else cursor.batch + 1,
+        is_done=tokens >= plan.total_tokens,
+    )
+
+
+def _is_look_due(cursor: Cursor, plan: Plan) -> bool:
+    return cursor.is_done or cursor.tokens >= plan.total_tokens * (cursor.looks + 1) / plan.whole("evaluations")
+
+
+def _look(
+    llama: Llama, adapters: Adapters, dev: Sequence[TuneRow], plan: Plan, cursor: Cursor, log: EventLog
+) -> Cursor:
+    """Score dev; ``stale`` 0 says that this is the best so far. Without dev rows the last weights win."""
+    if not dev:
+        return replace(cursor, looks=cursor.looks + 1, stale=0)
+    score = score_rows(llama, adapters, dev, plan.whole("batch_tokens"))
+    log.write(step=cursor.step, tokens=cursor.tokens, dev_loss=score.loss, dev_exact=score.exact)
+    if score.rank > DevScore(cursor.best_loss, cursor.best_exact).rank:
+        return replace(cursor, looks=cursor.looks + 1, best_exact=score.exact, best_loss=score.loss, stale=0)
+    stale = cursor.stale + 1
+    return replace(
+        cursor, looks=cursor.looks + 1, stale=stale, is_done=cursor.is_done or stale >= plan.whole("patience")
+    )
+
+
+def _save(
+    folder: Path,
+    names: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    cursor: Cursor,
+    best: Mapping[str, Tensor],
+) -> None:
+    tensors = {f"now/{name}": tensor for name, tensor in names.items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+    tensors |= optimizer_tensors(optimizer, names)
+    save_checkpoint(folder / "checkpoint.safetensors", Checkpoint(tensors, cursor.to_json()))
+
+
+def _resume(
+    folder: Path, names: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[Cursor, dict[str, Tensor]]:
+    checkpoint = load_checkpoint(folder / "checkpoint.safetensors")
+    if checkpoint is None:
+        return Cursor(), {}
+    _adopt(names, {name: checkpoint.tensors[f"now/{name}"] for name in names})
+    restore_optimizer(optimizer, names, checkpoint.tensors)
+    best = {
+        name.removeprefix("best/"): tensor for name, tensor in checkpoint.tensors.items() if name.startswith("best/")
+    }
+    return Cursor.from_json(checkpoint.cursor), best
+
+
+@torch.no_grad()
+def _adopt(names: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    for name, value in values.items():
+        names[name].copy_(value)

@@ -1,0 +1,126 @@
+"""Every number of a tuning run, derived by a named rule or given by the user, with its origin.
+
+Rules come from sweeps on SNIPS (docs/notebook.md) and from published practice: adapters on all linear layers matter more than rank,
+and want about ten times the learning rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import TuneError
+from journeyman.core.settings import Setting
+from journeyman.tuning.batching import TuneRow
+
+# name -> (smallest, largest) value that a user may give.
+LIMITS: dict[str, tuple[float, float]] = {
+    "rank": (1, 512),
+    "alpha": (0.1, 4096),
+    "rate": (1e-7, 1.0),
+    "epochs": (0.01, 1000),
+    "batch_tokens": (16, 1_000_000),
+    "warmup_share": (0.0, 0.5),
+    "weight_decay": (0.0, 1.0),
+    "clip": (0.01, 1000.0),
+    "evaluations": (1, 1000),
+    "patience": (1, 1000),
+    "seed": (0, 2**31 - 1),
+}
+ALL_LINEAR = (
+    "self_attn.q_proj",
+    "self_attn.k_proj",
+    "self_attn.v_proj",
+    "self_attn.o_proj",
+    "mlp.gate_proj",
+    "mlp.up_proj",
+    "mlp.down_proj",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``evaluations`` is the number of looks at dev in the whole run,
+    ``patience`` the number of looks without gain before it stops. ``total_tokens`` is what the schedule runs over."""
+
+    settings: Mapping[str, Setting]
+    total_tokens: int
+
+    def number(self, name: str) -> float:
+        return float(cast(float, self.settings[name].value))
+
+    def whole(self, name: str) -> int:
+        return int(self.number(name))
+
+    def to_json(self) -> dict[str, Json]:
+        values: dict[str, Json] = {name: setting.to_json() for name, setting in self.settings.items()}
+        return values | {"total_tokens": self.total_tokens}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Plan:
+        settings = {
+            name: Setting(value["value"], value["origin"], str(value.get("reason", "")))  # type: ignore[arg-type]
+            for name, value in raw.items()
+            if isinstance(value, dict)
+        }
+        return Plan(settings, cast(int, raw["total_tokens"]))
+
+
+def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
+    """Derive what the user did not give.
+
+    Raises:
+        TuneError: JM-501 no rows, JM-502 a value out of range or unknown.
+    """
+    if not rows:
+        raise TuneError("JM-501", "there is nothing to tune on", hint="import rows with answers, then prepare")
+    tokens = sum(len(row.ids) for row in rows)
+    settings = {
+        "rank": _derive_rank(len(rows)),
+        "alpha": Setting(None, "derived", "equal to the rank"),
+        "rate": Setting(1e-3, "default", "ten times a full fine-tuning's rate"),
+        "epochs": _derive_epochs(len(rows)),
+        "batch_tokens": _derive_batch(tokens, len(rows)),
+        "warmup_share": Setting(0.05, "default"),
+        "weight_decay": Setting(0.0, "default"),
+        "clip": Setting(1.0, "default"),
+        "evaluations": Setting(5, "default"),
+        "patience": Setting(3, "default"),
+        "seed": Setting(0, "default"),
+    }
+    for name, value in given.items():
+        settings[name] = Setting(_checked(name, value), "flag")
+    if settings["alpha"].value is None:
+        settings["alpha"] = Setting(settings["rank"].value, "derived", "equal to the rank")
+    return Plan(settings, int(tokens * float(cast(float, settings["epochs"].value))))
+
+
+def _derive_rank(rows: int) -> Setting:
+    rank = 8 if rows < 500 else 16 if rows < 8000 else 32
+    return Setting(rank, "derived", f"{rows} rows")
+
+
+def _derive_epochs(rows: int) -> Setting:
+    """Small sets are seen more often; from a few thousand rows on, fewer passes reach the same dev score."""
+    epochs = 5 if rows < 4000 else 3 if rows < 20_000 else 2
+    return Setting(epochs, "derived", f"{rows} rows")
+
+
+def _derive_batch(tokens: int, rows: int) -> Setting:
+    """About sixteen rows, fewer on small sets so that an epoch has at least 40 steps."""
+    mean = max(1, tokens // rows)
+    per_batch = max(4, min(16, rows // 40))
+    return Setting(per_batch * mean, "derived", f"about {per_batch} rows of {mean} tokens")
+
+
+def _checked(name: str, value: Json) -> Json:
+    if name not in LIMITS:
+        raise TuneError("JM-502", f"unknown tuning setting {name}", expected=" | ".join(LIMITS), got=name)
+    low, high = LIMITS[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise TuneError(
+            "JM-502", f"the setting {name} is out of range", expected=f"a number from {low} to {high}", got=repr(value)
+        )
+    return value
