@@ -76,7 +76,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     types = cast(list[int], fields["tokenizer.ggml.token_type"])
     merges = [tuple(merge.split(" ", 1)) for merge in cast(list[str], fields["tokenizer.ggml.merges"])]
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    engine = Engine(models.BPE(vocab=vocabulary, merges=cast(list[tuple[str, str]], merges)))
+    engine = Engine(_make_bpe(path, vocabulary, cast(list[tuple[str, str]], merges)))
     engine.pre_tokenizer = _byte_level(PRE_TOKENIZERS[pre])
     engine.decoder = decoders.ByteLevel()
     special = {token: index for index, token in enumerate(tokens) if types[index] in (CONTROL, USER_DEFINED)}
@@ -88,3 +88,12 @@ def load_tokenizer(path: Path) -> Tokenizer:
         bos=cast(int | None, bos),
         vocabulary=len(tokens),
     )
+
+
+def _make_bpe(path: Path, vocabulary: Mapping[str, int], merges: list[tuple[str, str]]) -> models.BPE:
+    try:
+        return models.BPE(vocab=dict(vocabulary), merges=merges)
+    except Exception as error:  # the Rust side raises nothing narrower
+        raise ModelError(
+            "JM-405", "this GGUF's tokenizer is damaged", where=str(path), got=str(error), hint="pull the model again"
+        ) from error

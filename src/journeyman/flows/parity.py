@@ -1,0 +1,162 @@
+"""The parity gate: does the exported student, in the engine that serves it, answer what torch answers in fp32?
+
+Token ids and rendered prompts must be equal. Greedy answers must be equal on at least 97 % of the prompts (llama.cpp quantizes
+activations, so not all can be), the task metric may differ by at most one point, and a first difference where torch's two best
+logits are more than 1.0 apart is a failure. Prompts come from dev, calibration and unlabelled rows, then from train, never from
+sealed rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import TuneError
+from journeyman.core.example import Example
+from journeyman.core.progress import Progress
+from journeyman.flows.students import Student
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.template import Template
+from journeyman.models.torch_llama import Llama
+from journeyman.task.answer import read_answer
+from journeyman.task.prompt import student_messages
+from journeyman.task.task import Task
+from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.lora import Adapters
+from journeyman.tuning.reference import Difference, compare_served, generate_greedy
+
+PROMPTS = 200
+LEAST_EQUAL = 0.97
+MOST_METRIC_DIFFERENCE = 0.01
+LARGEST_GAP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """``n`` prompts; ``equal`` of them with the same greedy answer; metrics are exact match on the labelled ones."""
+
+    n: int
+    sources: dict[str, int]
+    prompt_mismatches: int
+    equal: int
+    largest_gap: float
+    labelled: int
+    torch_exact: int
+    served_exact: int
+    problems: tuple[str, ...]
+
+    @property
+    def is_passed(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> dict[str, Json]:
+        raw: dict[str, Json] = asdict(self)
+        return raw | {"is_passed": self.is_passed, "problems": list(self.problems)}
+
+
+def choose_prompts(splits: dict[str, Sequence[Example]], count: int = PROMPTS) -> list[tuple[str, Example]]:
+    """Dev, calibration and unlabelled rows first; train rows fill up to ``count``."""
+    chosen = [(name, row) for name in ("dev", "calibration", "unlabelled") for row in splits.get(name, ())]
+    chosen += [("train", row) for row in splits.get("train", ())][: max(0, count - len(chosen))]
+    return chosen[:count]
+
+
+async def check_parity(
+    task: Task,
+    template: Template,
+    student: Student,
+    llama: Llama,
+    adapters: Adapters,
+    engine: LlamaCpp,
+    prompts: Sequence[tuple[str, Example]],
+    max_tokens: int,
+    progress: Progress,
+) -> Parity:
+    """Ask the engine, then run torch once over what it answered."""
+    progress.start("parity", len(prompts), "prompts")
+    served: list[TuneRow] = []
+    mismatches = 0
+    for _source, row in prompts:
+        messages = student_messages(task, row.input)
+        ids = template.prompt_ids(messages)
+        mismatches += ids != list(await engine.tokenize(template.render(messages)))
+        reply = await engine.generate(ids, adapter=student.hash, max_tokens=max_tokens)
+        end = (template.tokenizer.end,) if reply.finish_reason == "stop" else ()
+        answer = [token for token in reply.token_ids if token != template.tokenizer.end]
+        served.append(TuneRow((*ids, *answer, *end), len(ids)))
+        progress.advance()
+    differences = compare_served(llama, adapters, served)
+    progress.finish()
+    return _judge(task, template, llama, adapters, prompts, served, differences, mismatches, max_tokens)
+
+
+def _judge(
+    task: Task,
+    template: Template,
+    llama: Llama,
+    adapters: Adapters,
+    prompts: Sequence[tuple[str, Example]],
+    served: Sequence[TuneRow],
+    differences: Sequence[Difference],
+    mismatches: int,
+    max_tokens: int,
+) -> Parity:
+    torch_exact = served_exact = labelled = equal = 0
+    largest = 0.0
+    for (_source, row), answer, difference in zip(prompts, served, differences, strict=True):
+        place, gap = difference.place, difference.gap
+        equal += place is None
+        largest = max(largest, gap)
+        if row.answer is None:
+            continue
+        labelled += 1
+        ours = template.tokenizer.decode(answer.ids[answer.start :])
+        theirs = ours
+        if place is not None:
+            prompt = answer.ids[: answer.start]
+            theirs = template.tokenizer.decode(
+                generate_greedy(llama, adapters, prompt, template.tokenizer.end, max_tokens)
+            )
+        served_exact += read_answer(task, ours)[0] == row.answer
+        torch_exact += read_answer(task, theirs)[0] == row.answer
+    sources: dict[str, int] = {}
+    for source, _row in prompts:
+        sources[source] = sources.get(source, 0) + 1
+    return Parity(
+        n=len(prompts),
+        sources=sources,
+        prompt_mismatches=mismatches,
+        equal=equal,
+        largest_gap=round(largest, 4),
+        labelled=labelled,
+        torch_exact=torch_exact,
+        served_exact=served_exact,
+        problems=_problems(len(prompts), mismatches, equal, largest, labelled, torch_exact, served_exact),
+    )
+
+
+def _problems(
+    n: int, mismatches: int, equal: int, largest: float, labelled: int, torch_exact: int, served_exact: int
+) -> tuple[str, ...]:
+    problems = []
+    if mismatches:
+        problems.append(f"{mismatches} of {n} prompts have other token ids in the engine")
+    if equal < LEAST_EQUAL * n:
+        problems.append(f"{equal} of {n} greedy answers are equal, at least {LEAST_EQUAL:.0%} must be")
+    if largest > LARGEST_GAP:
+        problems.append(f"a first difference has a logit gap of {largest:.2f}, at most {LARGEST_GAP} may be")
+    if labelled and abs(torch_exact - served_exact) > MOST_METRIC_DIFFERENCE * labelled:
+        problems.append(f"exact match is {served_exact} served and {torch_exact} in torch, of {labelled}")
+    return tuple(problems)
+
+
+def require_parity(parity: Parity) -> None:
+    """Raises: TuneError JM-506 with every problem."""
+    if not parity.is_passed:
+        raise TuneError(
+            "JM-506",
+            "the exported student does not answer what the tuned one answers",
+            got="; ".join(parity.problems),
+            hint="this is a defect of the export; keep the run folder and report it",
+        )

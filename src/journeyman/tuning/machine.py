@@ -1,0 +1,125 @@
+"""What this machine does best, by trying: number type, threads, and whether a run fits in memory.
+
+Decisions are made once per run and stored with it, because another thread count or type gives other bits.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import psutil
+import torch
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import TuneError
+from journeyman.models.torch_llama import LlamaConfig
+
+Number = Literal["float32", "bfloat16"]
+BF16_GAIN = 1.3
+DTYPES: Mapping[Number, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Decisions with their reasons. ``peak_gflops`` is the measured rate of a large product in ``number``."""
+
+    number: Number
+    number_reason: str
+    threads: int
+    threads_reason: str
+    peak_gflops: float
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.number]
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Machine:
+        return Machine(
+            number=cast(Number, raw["number"]),
+            number_reason=str(raw["number_reason"]),
+            threads=cast(int, raw["threads"]),
+            threads_reason=str(raw["threads_reason"]),
+            peak_gflops=cast(float, raw["peak_gflops"]),
+        )
+
+
+def probe_machine(number: Number | None = None, threads: int | None = None) -> Machine:
+    """Time products of a training step's shape; a value that the caller gives is never overridden."""
+    chosen_threads, threads_reason = (threads, "given") if threads else _probe_threads()
+    torch.set_num_threads(chosen_threads)
+    fp32, bf16 = _gflops(torch.float32), _gflops(torch.bfloat16)
+    ratio = bf16 / fp32
+    if number is None:
+        number = "bfloat16" if ratio >= BF16_GAIN else "float32"
+        reason = f"bfloat16 products ran at {ratio:.1f} times the speed of float32 (needed: {BF16_GAIN})"
+    else:
+        reason = "given"
+    return Machine(number, reason, chosen_threads, threads_reason, round(bf16 if number == "bfloat16" else fp32, 1))
+
+
+def estimate_bytes(config: LlamaConfig, rank: int, batch_tokens: int, longest: int, number: Number) -> dict[str, int]:
+    """Peak bytes by part: weights (frozen and merged), adapters with gradients and moments, activations, output head."""
+    width = 2 if number == "bfloat16" else 4
+    tokens = max(batch_tokens, longest)
+    inner = sum(out for out, _ in config.shapes().values())
+    adapter = config.layers * rank * sum(out + size for out, size in config.shapes().values())
+    return {
+        "weights": width * (2 * config.body_parameters + config.vocabulary * config.hidden),
+        "adapters": 4 * 5 * adapter,
+        "activations": width * tokens * config.layers * (6 * config.hidden + 2 * inner),
+        "head": 1 << 28,
+        "runtime": 600 << 20,
+    }
+
+
+def check_memory(parts: Mapping[str, int], available: int | None = None) -> None:
+    """Refuse before the work begins.
+
+    Raises:
+        TuneError: JM-504 with what would fit.
+    """
+    available = psutil.virtual_memory().available if available is None else available
+    needed = sum(parts.values())
+    if needed <= available:
+        return
+    fixed = needed - parts["activations"]
+    share = (available - fixed) / parts["activations"] if available > fixed else 0.0
+    raise TuneError(
+        "JM-504",
+        "this run does not fit in memory",
+        expected=f"at most {available / 1e9:.1f} GB, which is what is free",
+        got=f"{needed / 1e9:.1f} GB: " + ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts.items()),
+        hint=f"use --batch-tokens at {share:.2f} of the present value" if share > 0.02 else "use a smaller base model",
+    )
+
+
+def _probe_threads() -> tuple[int, str]:
+    """The fewest threads within 5 % of the fastest; neighbours on the machine can make more threads slower."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    candidates = sorted({1, max(1, cores // 2), cores})
+    rates = {}
+    for count in candidates:
+        torch.set_num_threads(count)
+        rates[count] = _gflops(torch.float32)
+    best = max(rates.values())
+    chosen = min(count for count in candidates if rates[count] >= 0.95 * best)
+    return chosen, "products at " + ", ".join(f"{rate:.0f} GF/s on {count}" for count, rate in rates.items())
+
+
+def _gflops(dtype: torch.dtype, seconds: float = 0.15) -> float:
+    """Best rate of a [768, 576] x [576, 1536] product in 10^9 operations per second."""
+    a, b = torch.ones(768, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+    best, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - started)
+    return 2 * 768 * 576 * 1536 / best / 1e9

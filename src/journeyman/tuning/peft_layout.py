@@ -1,0 +1,99 @@
+"""Adapters in PEFT's file layout: ``adapter_config.json`` and ``adapter_model.safetensors``, written and read without PEFT."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from journeyman.core.errors import TuneError
+from journeyman.core.files import write_atomic
+from journeyman.tuning.lora import Adapters, LoraConfig
+
+PREFIX = "base_model.model.model."
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def save_peft(folder: Path, adapters: Adapters, base: str) -> None:
+    """Write a folder that ``peft.PeftModel.from_pretrained`` loads; ``base`` names the base model in it."""
+    tensors = {f"{PREFIX}{name}.weight": tensor.detach().contiguous() for name, tensor in adapters.parameters()}
+    write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    write_atomic(folder / CONFIG, json.dumps(_config_json(adapters.config, base), indent=2, sort_keys=True) + "\n")
+
+
+def load_peft(folder: Path, adapters: Adapters) -> None:
+    """Copy a PEFT adapter's weights into ``adapters`` of the same rank and targets.
+
+    Raises:
+        TuneError: JM-520 unreadable, JM-521 of another shape.
+    """
+    try:
+        tensors = load_file(str(folder / WEIGHTS))
+    except (OSError, SafetensorError) as error:
+        raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
+    expected = {f"{PREFIX}{name}.weight": tensor for name, tensor in adapters.parameters()}
+    differing = sorted(
+        name
+        for name in expected.keys() | tensors.keys()
+        if name not in expected or name not in tensors or expected[name].shape != tensors[name].shape
+    )
+    if differing:
+        raise TuneError(
+            "JM-521",
+            "this adapter does not fit this base and configuration",
+            where=str(folder),
+            got=f"{len(differing)} tensors differ, first {differing[0]}",
+            hint="use the base and rank that the adapter was tuned with",
+        )
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(tensors[name])
+
+
+def load_config(folder: Path) -> LoraConfig:
+    """The rank, scale and targets of a PEFT adapter.
+
+    Raises:
+        TuneError: JM-520 unreadable, JM-522 uses a feature that is not supported here.
+    """
+    try:
+        raw = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        unsupported = [key for key in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if raw.get(key)]
+        if raw["peft_type"] != "LORA" or raw.get("bias", "none") != "none" or unsupported:
+            raise TuneError(
+                "JM-522",
+                "this adapter uses a feature that is not supported",
+                where=str(folder),
+                expected="plain LoRA without bias",
+                got=", ".join(unsupported) or f"{raw['peft_type']}, bias {raw.get('bias')}",
+            )
+        return LoraConfig(raw["r"], raw["lora_alpha"], _targets(raw["target_modules"]), bool(raw.get("use_rslora")))
+    except (OSError, KeyError, json.JSONDecodeError) as error:
+        raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
+
+
+def _targets(names: list[str]) -> tuple[str, ...]:
+    known = {
+        **{name: f"self_attn.{name}" for name in ("q_proj", "k_proj", "v_proj", "o_proj")},
+        **{name: f"mlp.{name}" for name in ("gate_proj", "up_proj", "down_proj")},
+    }
+    return tuple(full for short, full in known.items() if short in names)
+
+
+def _config_json(config: LoraConfig, base: str) -> dict[str, object]:
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": config.rank,
+        "lora_alpha": config.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted(name.split(".")[-1] for name in config.targets),
+        "use_rslora": config.is_rank_stabilized,
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+    }

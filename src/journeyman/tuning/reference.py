@@ -1,0 +1,62 @@
+"""What torch in fp32 would have answered: the reference that an exported student is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from journeyman.models.torch_llama import Llama
+from journeyman.tuning.batching import TuneRow, make_batch, order_rows
+from journeyman.tuning.lora import Adapters
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first position of the served answer where torch's argmax is another token; ``gap`` is top-1 minus top-2 logit there.
+
+    ``place`` counts from the answer's first token; None when every token agrees.
+    """
+
+    place: int | None
+    gap: float = 0.0
+
+
+@torch.no_grad()
+def compare_served(
+    llama: Llama, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int = 1024
+) -> list[Difference]:
+    """One teacher-forced pass over served answers (``ids[start:]``, with their end-of-turn token where they ended)."""
+    result = [Difference(None)] * len(rows)
+    project = adapters.project if adapters else None
+    for indices in order_rows(rows, batch_tokens, 0, 0):
+        batch = make_batch([rows[index] for index in indices])
+        states = llama.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
+        top = (states @ llama.head.T).float().topk(2, dim=1)
+        differs = top.indices[:, 0] != batch.targets
+        for place, index in enumerate(indices):
+            mine = (batch.owners == place).nonzero()[:, 0]
+            wrong = differs[mine].nonzero()[:, 0]
+            if len(wrong):
+                first = int(wrong[0])
+                values = top.values[mine[first]]
+                result[index] = Difference(first, float(values[0] - values[1]))
+    return result
+
+
+@torch.no_grad()
+def generate_greedy(
+    llama: Llama, adapters: Adapters | None, prompt: Sequence[int], end: int, max_tokens: int
+) -> list[int]:
+    """Greedy answer, without a cache (for the few rows where a comparison needs it); the end token is left out."""
+    ids, answer = list(prompt), list[int]()
+    project = adapters.project if adapters else None
+    for _ in range(max_tokens):
+        state = llama.hidden(torch.tensor([ids]), project)[0, -1]
+        token = int((llama.head @ state).argmax())
+        if token == end:
+            break
+        ids.append(token)
+        answer.append(token)
+    return answer

@@ -1,0 +1,229 @@
+"""The report: one file, no network, and nothing from data can run in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from journeyman.core.canonical import Json
+from journeyman.core.example import object_target, text_target
+from journeyman.evaluation.document import (
+    CandidatePart,
+    DatasetPart,
+    Document,
+    FieldPart,
+    Figure,
+    GatePart,
+    LatencyPart,
+    TokensPart,
+)
+from journeyman.evaluation.gate import Score, decide
+from journeyman.evaluation.plots import CurvePoint
+from journeyman.evaluation.report import (
+    Failure,
+    FunnelStage,
+    Look,
+    Loss,
+    ReportData,
+    SettingLine,
+    render_report,
+    write_report,
+)
+from journeyman.measure.latency import measure_latency
+from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
+from journeyman.task.task import Gate
+
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+class Page(HTMLParser):
+    """Collects elements, attributes, script bodies and the text that a reader sees."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.visible = ""
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            attrs, body = self.scripts[-1]
+            self.scripts[-1] = (attrs, body + data)
+        elif self._inside != "style":
+            self.visible += data
+
+    @property
+    def ids(self) -> set[str]:
+        return {attrs["id"] or "" for _, attrs in self.elements if "id" in attrs}
+
+    @property
+    def figures(self) -> dict[str, Json]:
+        (body,) = [body for attrs, body in self.scripts if attrs.get("id") == "figures"]
+        loaded: dict[str, Json] = json.loads(body)
+        return loaded
+
+
+def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
+    right, wrong = object_target({"intent": "a", "city": word}), object_target({"intent": "a", "city": "Bern"})
+    pairs = [Pair(right, right), Pair(right, wrong), Pair(right, None)]
+    reference = True if (gate or Gate()).against == "teacher" else None
+    verdict = decide(gate or Gate(), [Score(True, reference)] * 300 + [Score(False, reference)] * 4, 0.02)
+    candidate = CandidatePart(
+        name=f"student {word}",
+        kind="lora",
+        split="test",
+        metrics={name: Figure.of(estimate(metric, pairs)) for name, metric in METRICS.items()},
+        latency_ms=LatencyPart.of(measure_latency([10.0, 12.0, 30.0])),
+        tokens_per_call=TokensPart(input=40.0, output=None),
+        fields=tuple(FieldPart.of(score) for score in score_fields(pairs)),
+        note=word,
+    )
+    base = CandidatePart(
+        name="base", kind="base", split="test", metrics={"valid": Figure(value=0, low=0, high=0.1, n=30)}
+    )
+    document = Document(
+        task=f"tickets {word}",
+        dataset=DatasetPart(hash="d" * 64, train=800, dev=80, calibration=20, test=304),
+        candidates=(candidate, base),
+        gate=GatePart.of(verdict),
+    )
+    return ReportData(
+        document=document,
+        made="2026-11-21 10:15 UTC",
+        command=f"journeyman assess tickets # {word}",
+        curve=(CurvePoint(1, 2.5), CurvePoint(10, 1.0, 1.2), CurvePoint(20, 0.5, 0.9)),
+        funnel=(
+            FunnelStage("imported", 1230, (Loss(12, f"broken JSON {word}"), Loss(18, "empty"))),
+            FunnelStage("kept", 1200),
+            FunnelStage("train", 800),
+        ),
+        failures=(
+            Failure({"message": f"to {word}"}, right, wrong),
+            Failure({"message": "x", "tone": "y"}, right, None, text=f"oops {word}", problem="not JSON"),
+            Failure({"message": "free"}, text_target(word), text_target("other")),
+        ),
+        settings=(SettingLine("tune.rank", "16", "derived", f"2,100 rows {word}"),),
+        looks=(Look(1, "2026-11-21", "r" * 12, 0.02, "pass"),),
+        notes=(f"The base is measured on 150 rows {word}",),
+    )
+
+
+def test_it_tells_the_whole_story() -> None:
+    page = Page(render_report(make_data()))
+    for words in (
+        "Pass: on exact_match the student is shown to be no more than 5 points below the teacher.",
+        "difference -1.3 points",
+        "both were right on 300",
+        "student Rome",
+        "broken JSON Rome",
+        "1,230",
+        "Failures on dev",
+        "not JSON",
+        "oops Rome",
+        "tune.rank",
+        "2,100 rows Rome",
+        "Looks at the sealed split",
+        "journeyman assess tickets # Rome",
+    ):
+        assert words in page.visible, words
+    assert {"gate", "loss", "metric-0", "metric-1", "metric-2"} == set(page.figures) & page.ids
+
+
+def test_the_fields_that_differ_are_marked_and_only_they() -> None:
+    html = render_report(make_data())
+    marked = re.findall(r'<tr class="differs"><td><code>([^<]+)</code></td><td>([^<]+)</td><td>([^<]+)</td>', html)
+    assert ("city", "Rome", "Bern") in marked
+    assert ("intent", "a", "–") in marked  # of the unreadable answer
+    assert ("intent", "a", "a") not in marked
+    assert ("answer", "Rome", "other") in marked
+
+
+def test_hostile_text_stays_text() -> None:
+    page = Page(render_report(make_data(HOSTILE)))
+    assert HOSTILE in page.visible
+    assert len(page.scripts) == 3
+    assert not [tag for tag, attrs in page.elements if tag == "img" or any(name.startswith("on") for name in attrs)]
+    assert "<" not in next(body for attrs, body in page.scripts if attrs.get("id") == "figures")
+    assert "owned" in json.dumps(page.figures)
+
+
+def test_only_our_two_scripts_may_run_and_nothing_is_fetched() -> None:
+    page = Page(render_report(make_data(HOSTILE)))
+    policy = next(attrs["content"] for tag, attrs in page.elements if attrs.get("http-equiv")) or ""
+    assert policy.startswith("default-src 'none'")
+    running = [body for attrs, body in page.scripts if attrs.get("type") != "application/json"]
+    assert len(running) == 2
+    for body in running:
+        assert f"'sha256-{base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()}'" in policy
+    assert "unsafe-inline" not in policy.split("script-src")[1]
+    assert not [attrs for _, attrs in page.elements if {"src", "href"} & set(attrs)]
+
+
+def test_figures_hold_the_numbers_of_the_document() -> None:
+    data = make_data()
+    figures = json.loads(json.dumps(Page(render_report(data)).figures))
+    gate = data.document.gate
+    assert gate is not None
+    trace, layout = figures["gate"]["data"][0], figures["gate"]["layout"]
+    assert trace["x"] == [pytest.approx(100 * gate.difference)]
+    assert trace["x"][0] - trace["error_x"]["arrayminus"][0] == pytest.approx(100 * gate.low)
+    assert -5.0 in [shape["x0"] for shape in layout["shapes"]]
+    assert layout["xaxis"]["range"][0] < -5.0 < 0 < layout["xaxis"]["range"][1]
+    assert [trace["name"] for trace in figures["loss"]["data"]] == ["train", "dev"]
+    assert figures["loss"]["data"][1]["x"] == [10, 20]
+
+
+@pytest.mark.parametrize("gate", [Gate(against="floor", floor=0.9, margin=None), Gate(against="agreement")])
+def test_the_other_gates_are_told_too(gate: Gate) -> None:
+    page = Page(render_report(make_data(gate=gate)))
+    assert "the student was right on 300 and wrong on 4" in page.visible
+    assert ("is not quality" in page.visible) == (gate.against == "agreement")
+
+
+def test_a_bare_document_makes_a_page() -> None:
+    document = Document(task="t", dataset=DatasetPart(hash="d", train=0, dev=0, calibration=0, test=0), candidates=())
+    page = Page(render_report(ReportData(document)))
+    assert "No gate was decided." in page.visible
+    assert page.figures == {}
+
+
+def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Path) -> None:
+    browser = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if browser is None:
+        pytest.skip("no chromium on PATH")
+    path = tmp_path / "report.html"
+    write_report(path, make_data(HOSTILE))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=8000"]
+    got = subprocess.run(
+        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in got.stderr, got.stderr
+    for figure in ("gate", "loss", "metric-0", "metric-1", "metric-2"):
+        assert re.search(rf'id="{figure}" class="plot js-plotly-plot"', got.stdout), figure
+    assert got.stdout.count('class="main-svg"') >= 5
+    assert "<title>owned</title>" not in got.stdout

@@ -1,0 +1,53 @@
+"""The decoder against transformers, on a tiny random GGUF."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GgufConfig
+
+from journeyman.core.errors import ModelError
+from journeyman.models.torch_llama import load_llama, permute_rows, unpermute_rows
+
+
+def test_logits_equal_those_of_transformers(tiny_gguf: Path) -> None:
+    ours = load_llama(tiny_gguf, torch.float32)
+    theirs = AutoModelForCausalLM.from_pretrained(
+        str(tiny_gguf.parent),
+        gguf_file=tiny_gguf.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
+    )
+    ids = torch.randint(3, 250, (3, 17), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(ours.hidden(ids) @ ours.head.T, theirs(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_right_padding_without_a_mask_is_exact(tiny_gguf: Path) -> None:
+    llama = load_llama(tiny_gguf, torch.float32)
+    row = torch.randint(3, 250, (1, 9), generator=torch.Generator().manual_seed(2))
+    padded = torch.cat([row, torch.zeros(1, 7, dtype=torch.long)], dim=1)
+    with torch.no_grad():
+        torch.testing.assert_close(llama.hidden(padded)[:, :9], llama.hidden(row), atol=1e-5, rtol=1e-5)
+
+
+def test_row_permutation_round_trips() -> None:
+    weight = torch.randn(32, 5)
+    assert torch.equal(unpermute_rows(permute_rows(weight, 4), 4), weight)
+    assert not torch.equal(permute_rows(weight, 4), weight)
+
+
+def test_a_file_that_is_no_gguf_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.gguf"
+    path.write_bytes(b"not a model")
+    with pytest.raises(ModelError, match=r"JM-405 .*x\.gguf: this is not a readable GGUF file"):
+        load_llama(path, torch.float32)
+
+
+def test_a_truncated_gguf_is_one_clear_error(tmp_path: Path, tiny_gguf: Path) -> None:
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(tiny_gguf.read_bytes()[: tiny_gguf.stat().st_size // 2])
+    with pytest.raises(ModelError, match="JM-405"):
+        load_llama(path, torch.float32)

@@ -1,0 +1,98 @@
+"""Gradients and files of the merged-weight LoRA against plain autograd, PEFT and transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, GgufConfig
+
+from journeyman.models.torch_llama import Llama, load_llama
+from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
+from journeyman.tuning.losses import head_cross_entropy
+from journeyman.tuning.peft_layout import load_config, load_peft, save_peft
+from journeyman.tuning.plan import ALL_LINEAR
+
+
+def _adapters(llama: Llama, seed: int = 0, targets: tuple[str, ...] = ALL_LINEAR) -> Adapters:
+    generator = torch.Generator().manual_seed(seed)
+    adapters = make_adapters(llama, LoraConfig(4, 8.0, targets), generator)
+    with torch.no_grad():
+        for name, tensor in adapters.parameters():
+            if name.endswith("lora_B"):
+                tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
+    adapters.merge(llama)
+    return adapters
+
+
+def _reference_project(adapters: Adapters):
+    """W·x + s·B·A·x, the textbook form, by autograd."""
+
+    def project(layer: int, group: str, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        y = F.linear(x, weight)
+        for _name, pair in adapters.pairs.get((layer, group), ()):
+            delta = F.linear(F.linear(x, pair.a), pair.b) * adapters.config.scale
+            y = y + F.pad(delta, (pair.start, y.shape[-1] - pair.start - pair.b.shape[0]))
+        return y
+
+    return project
+
+
+def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
+    llama = load_llama(tiny_gguf, torch.float32)
+    adapters = _adapters(llama)
+    ids = torch.randint(3, 250, (2, 11), generator=torch.Generator().manual_seed(3))
+    positions, targets = torch.tensor([3, 4, 15, 20]), torch.tensor([7, 9, 30, 2])
+    weights = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    names = dict(adapters.parameters())
+
+    states = llama.hidden(ids, adapters.project).flatten(0, 1)[positions]
+    loss = head_cross_entropy(states, llama.head, targets, weights)
+    ours = torch.autograd.grad(loss, list(names.values()))
+
+    states = llama.hidden(ids, _reference_project(adapters)).flatten(0, 1)[positions]
+    reference = (F.cross_entropy(states @ llama.head.T, targets, reduction="none") * weights).sum()
+    theirs = torch.autograd.grad(reference, list(names.values()))
+
+    torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-5)
+    for name, mine, other in zip(names, ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_adapters_on_some_projections_leave_the_others(tiny_gguf: Path) -> None:
+    llama = load_llama(tiny_gguf, torch.float32)
+    adapters = _adapters(llama, targets=("self_attn.v_proj", "mlp.down_proj"))
+    assert {group for _layer, group in adapters.pairs} == {"qkv", "down"}
+    ids = torch.randint(3, 250, (1, 5), generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(llama.hidden(ids, adapters.project), llama.hidden(ids, _reference_project(adapters)))
+
+
+def test_peft_loads_our_folder_and_gives_our_logits(tiny_gguf: Path, tmp_path: Path) -> None:
+    llama = load_llama(tiny_gguf, torch.float32)
+    adapters = _adapters(llama)
+    save_peft(tmp_path / "adapter", adapters, "tiny")
+    base = AutoModelForCausalLM.from_pretrained(
+        str(tiny_gguf.parent),
+        gguf_file=tiny_gguf.name,
+        quantization_config=GgufConfig(dequantize=True),
+        dtype=torch.float32,
+    )
+    model = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
+    ids = torch.randint(3, 250, (2, 13), generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        ours = llama.hidden(ids, adapters.project) @ llama.head.T
+        torch.testing.assert_close(ours, model(ids).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_a_peft_folder_round_trips(tiny_gguf: Path, tmp_path: Path) -> None:
+    llama = load_llama(tiny_gguf, torch.float32)
+    adapters = _adapters(llama)
+    save_peft(tmp_path, adapters, "tiny")
+    config = load_config(tmp_path)
+    assert config == adapters.config
+    other = make_adapters(llama, config, torch.Generator().manual_seed(9))
+    load_peft(tmp_path, other)
+    for (name, mine), (_name, read) in zip(adapters.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, read), name
