@@ -212,11 +212,11 @@ def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Pa
     )
     if browser is None:
         pytest.skip("no chromium on PATH")
-    path = tmp_path / "report.html"
-    write_report(path, make_data(HOSTILE))
+    report = tmp_path / "report.html"
+    write_report(report, make_data(HOSTILE))
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=8000"]
     got = subprocess.run(
-        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()],
+        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", report.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, ModelError, ServeError, StoreError
 from journeyman.core.example import Example, object_target
+from journeyman.evaluation import run as evaluation_run
 from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.models.protocol import Reply, Request
 from journeyman.task.task import Task
 
-SCHEMA = {
+SCHEMA: dict[str, Json] = {
     "type": "object",
     "properties": {"n": {"type": "integer"}},
     "required": ["n"],
     "additionalProperties": False,
 }
-TASK = Task(name="count", instruction="Count.", input={"message": {"type": "string"}}, schema=SCHEMA)  # type: ignore[dict-item]
+TASK = Task(name="count", instruction="Count.", input={"message": {"type": "string"}}, schema=SCHEMA)
 ROWS = [Row(f"row{index}", {"message": f"say {index}"}, object_target({"n": index}), None) for index in range(12)]
 
 
@@ -198,9 +200,10 @@ def test_no_rows_is_refused(tmp_path: Path) -> None:
         run(Scripted(right), tmp_path / "cache.jsonl", rows=[])
 
 
-def test_a_full_disk_is_one_clear_error() -> None:
-    """/dev/full takes nothing; the first answer cannot be kept."""
+def test_a_full_disk_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full takes nothing, so the first answer cannot be kept; read back it would give zeros without end."""
     full = Path("/dev/full")
+    monkeypatch.setattr(evaluation_run, "_load", lambda path: {})
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(StoreError, match="JM-801"):

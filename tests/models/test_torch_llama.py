@@ -13,7 +13,7 @@ from journeyman.models.torch_llama import load_llama, permute_rows, unpermute_ro
 
 
 def test_logits_equal_those_of_transformers(tiny_gguf: Path) -> None:
-    ours = load_llama(tiny_gguf, torch.float32)
+    ours = load_llama(tiny_gguf)
     theirs = AutoModelForCausalLM.from_pretrained(
         str(tiny_gguf.parent),
         gguf_file=tiny_gguf.name,
@@ -26,7 +26,7 @@ def test_logits_equal_those_of_transformers(tiny_gguf: Path) -> None:
 
 
 def test_right_padding_without_a_mask_is_exact(tiny_gguf: Path) -> None:
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     row = torch.randint(3, 250, (1, 9), generator=torch.Generator().manual_seed(2))
     padded = torch.cat([row, torch.zeros(1, 7, dtype=torch.long)], dim=1)
     with torch.no_grad():
@@ -43,11 +43,11 @@ def test_a_file_that_is_no_gguf_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"JM-405 .*x\.gguf: this is not a readable GGUF file"):
-        load_llama(path, torch.float32)
+        load_llama(path)
 
 
 def test_a_truncated_gguf_is_one_clear_error(tmp_path: Path, tiny_gguf: Path) -> None:
     path = tmp_path / "cut.gguf"
     path.write_bytes(tiny_gguf.read_bytes()[: tiny_gguf.stat().st_size // 2])
     with pytest.raises(ModelError, match="JM-405"):
-        load_llama(path, torch.float32)
+        load_llama(path)

@@ -36,7 +36,7 @@ def make_rows(count: int, seed: int) -> list[TuneRow]:
 
 def run(gguf: Path, folder: Path, epochs: float = 4) -> loop.Tuned:
     torch.set_num_threads(1)
-    llama = load_llama(gguf, torch.float32)
+    llama = load_llama(gguf)
     rows = make_rows(120, 0)
     plan = make_plan(rows, {"epochs": epochs, "rate": 2e-2, "rank": 8})
     tuned = tune_lora(llama, rows, make_rows(30, 1), plan, folder, Silent())
@@ -46,7 +46,7 @@ def run(gguf: Path, folder: Path, epochs: float = 4) -> loop.Tuned:
 
 def test_it_learns_and_reports_dev(tiny_gguf: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     before = score_rows(llama, None, make_rows(30, 1), 400)
     tuned = run(tiny_gguf, tmp_path, epochs=8)
     assert tuned.score is not None
@@ -101,7 +101,7 @@ def test_a_finished_run_is_not_run_again(tiny_gguf: Path, tmp_path: Path) -> Non
 
 
 def test_a_loss_that_is_no_number_names_the_rows(tiny_gguf: Path, tmp_path: Path) -> None:
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     llama.final_norm.fill_(float("nan"))
     rows = [TuneRow((5, 6, 2), 1, key="abcdef0123456789")]
     with pytest.raises(TuneError, match=r"JM-503 step 1: the loss is not a number.*(?s:.)*abcdef012345"):

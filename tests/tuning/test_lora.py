@@ -41,7 +41,7 @@ def _reference_project(adapters: Adapters):
 
 
 def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     adapters = _adapters(llama)
     ids = torch.randint(3, 250, (2, 11), generator=torch.Generator().manual_seed(3))
     positions, targets = torch.tensor([3, 4, 15, 20]), torch.tensor([7, 9, 30, 2])
@@ -62,7 +62,7 @@ def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
 
 
 def test_adapters_on_some_projections_leave_the_others(tiny_gguf: Path) -> None:
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     adapters = _adapters(llama, targets=("self_attn.v_proj", "mlp.down_proj"))
     assert {group for _layer, group in adapters.pairs} == {"qkv", "down"}
     ids = torch.randint(3, 250, (1, 5), generator=torch.Generator().manual_seed(3))
@@ -70,7 +70,7 @@ def test_adapters_on_some_projections_leave_the_others(tiny_gguf: Path) -> None:
 
 
 def test_peft_loads_our_folder_and_gives_our_logits(tiny_gguf: Path, tmp_path: Path) -> None:
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     adapters = _adapters(llama)
     save_peft(tmp_path / "adapter", adapters, "tiny")
     base = AutoModelForCausalLM.from_pretrained(
@@ -87,7 +87,7 @@ def test_peft_loads_our_folder_and_gives_our_logits(tiny_gguf: Path, tmp_path: P
 
 
 def test_a_peft_folder_round_trips(tiny_gguf: Path, tmp_path: Path) -> None:
-    llama = load_llama(tiny_gguf, torch.float32)
+    llama = load_llama(tiny_gguf)
     adapters = _adapters(llama)
     save_peft(tmp_path, adapters, "tiny")
     config = load_config(tmp_path)

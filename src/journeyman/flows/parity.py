@@ -81,7 +81,7 @@ async def check_parity(
         messages = student_messages(task, row.input)
         ids = template.prompt_ids(messages)
         mismatches += ids != list(await engine.tokenize(template.render(messages)))
-        reply = await engine.generate(ids, adapter=student.hash, max_tokens=max_tokens)
+        reply = await engine.generate(ids, adapter=student.adapter, max_tokens=max_tokens)
         end = (template.tokenizer.end,) if reply.finish_reason == "stop" else ()
         answer = [token for token in reply.token_ids if token != template.tokenizer.end]
         served.append(TuneRow((*ids, *answer, *end), len(ids)))

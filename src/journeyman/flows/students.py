@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from journeyman.core.canonical import file_hash
 from journeyman.core.errors import TuneError
@@ -37,6 +38,19 @@ class Student:
     @property
     def hash(self) -> str:
         return self.manifest.hash
+
+    @property
+    def adapter(self) -> str:
+        """The adapter's content hash, which is its name in the engine."""
+        return self.manifest.files["adapter"]["sha256"]
+
+    @property
+    def adapter_path(self) -> Path:
+        return self.folder / self.manifest.files["adapter"]["path"]
+
+    @property
+    def max_tokens(self) -> int:
+        return int(cast(int, self.manifest.decoding["max_tokens"]))
 
 
 def make_rows(task: Task, template: Template, examples: Sequence[Example], context: int) -> list[TuneRow]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from torch import Tensor
 from journeyman.core.errors import ModelError
 from journeyman.models.gguf_header import read_fields
 
+Number = Literal["float32", "bfloat16"]
+DTYPES: dict[Number, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 # (layer, group, input [B, T, in], frozen weight [out, in]) -> [B, T, out]
 Project = Callable[[int, str, Tensor, Tensor], Tensor]
 
@@ -117,13 +119,13 @@ class Llama:
         return project(index, "down", F.silu(gate) * up, layer.projections["down"])
 
 
-def load_llama(path: Path, dtype: torch.dtype) -> Llama:
+def load_llama(path: Path, number: Number = "float32") -> Llama:
     """Read a llama-architecture GGUF, dequantized.
 
     Raises:
         ModelError: JM-405 unreadable, JM-408 another architecture.
     """
-    config = read_config(path)
+    config, dtype = read_config(path), DTYPES[number]
     try:
         tensors = {tensor.name: tensor for tensor in GGUFReader(str(path)).tensors}
 

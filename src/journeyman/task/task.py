@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, cast
 
 from journeyman.core.canonical import Json, content_hash
 
@@ -24,6 +24,15 @@ class Gate:
     def to_json(self) -> dict[str, Json]:
         return {"metric": self.metric, "against": self.against, "margin": self.margin, "floor": self.floor}
 
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Gate:
+        return Gate(
+            metric=cast(GateMetric, raw["metric"]),
+            against=cast(Against, raw["against"]),
+            margin=cast(float | None, raw.get("margin")),
+            floor=cast(float | None, raw.get("floor")),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -32,7 +41,7 @@ class Task:
     ``input`` maps field names to JSON Schemas (almost always ``{"type": "string"}``). ``schema`` is the full, closed
     JSON Schema of the answer, or None for free text. ``prompt`` is the user message with ``{field}`` places, used at
     import and when serving; the empty default means: a task with one text field uses that text alone, one with several
-    fields writes ``name: value`` lines. ``verbatim`` fields are never redacted.
+    fields writes ``name: value`` lines. ``verbatim`` fields are never redacted. ``notices`` is what loading it had to say: no part of the task itself.
     """
 
     name: str
@@ -45,6 +54,7 @@ class Task:
     redact: bool = True
     teacher: str = ""
     max_output_tokens: int | None = None
+    notices: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def instruction_hash(self) -> str:
@@ -68,3 +78,19 @@ class Task:
             "redact": self.redact,
             "max_output_tokens": self.max_output_tokens,
         }
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Task:
+        """Read what ``to_json`` wrote; the teacher is not part of it."""
+        schema = raw.get("schema")
+        return Task(
+            name=str(raw["name"]),
+            instruction=str(raw["instruction"]),
+            input=cast(dict[str, dict[str, Json]], raw["input"]),
+            schema=cast(dict[str, Json], schema) if schema is not None else None,
+            prompt=str(raw.get("prompt") or ""),
+            gate=Gate.from_json(cast(dict[str, Json], raw["gate"])),
+            verbatim=tuple(cast(list[str], raw.get("verbatim") or [])),
+            redact=bool(raw.get("redact", True)),
+            max_output_tokens=cast(int | None, raw.get("max_output_tokens")),
+        )

@@ -9,18 +9,16 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import psutil
 import torch
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.models.torch_llama import LlamaConfig
+from journeyman.models.torch_llama import LlamaConfig, Number
 
-Number = Literal["float32", "bfloat16"]
 BF16_GAIN = 1.3
-DTYPES: Mapping[Number, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,6 @@ class Machine:
     threads: int
     threads_reason: str
     peak_gflops: float
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return DTYPES[self.number]
 
     def to_json(self) -> dict[str, Json]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -63,6 +57,11 @@ def probe_machine(number: Number | None = None, threads: int | None = None) -> M
     else:
         reason = "given"
     return Machine(number, reason, chosen_threads, threads_reason, round(bf16 if number == "bfloat16" else fp32, 1))
+
+
+def use_machine(machine: Machine) -> None:
+    """Set this process to the run's thread count."""
+    torch.set_num_threads(machine.threads)
 
 
 def estimate_bytes(config: LlamaConfig, rank: int, batch_tokens: int, longest: int, number: Number) -> dict[str, int]:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save
 
 from journeyman.core.errors import TuneError
 from journeyman.core.files import write_atomic
-from journeyman.tuning.lora import Adapters, LoraConfig
+from journeyman.models.torch_llama import Llama
+from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 
 PREFIX = "base_model.model.model."
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -51,6 +52,18 @@ def load_peft(folder: Path, adapters: Adapters) -> None:
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(tensors[name])
+
+
+def open_peft(llama: Llama, folder: Path) -> Adapters:
+    """A stored adapter on its base, merged and ready.
+
+    Raises:
+        TuneError: JM-520, JM-521, JM-522.
+    """
+    adapters = make_adapters(llama, load_config(folder), torch.Generator())
+    load_peft(folder, adapters)
+    adapters.merge(llama)
+    return adapters
 
 
 def load_config(folder: Path) -> LoraConfig:

@@ -1,0 +1,94 @@
+"""What a person sees: bars and notes on stderr, results on stdout; with ``--json`` one document on stdout and nothing else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from journeyman.core.errors import JourneymanError
+
+SLOW_LOG_S = 15.0
+
+
+class Bars:
+    """Progress bars with remaining time on a terminal; elsewhere a line every 15 s."""
+
+    def __init__(self, console: Console | None = None, is_quiet: bool = False) -> None:
+        self.console = console or Console(stderr=True)
+        self.is_quiet = is_quiet
+        self.bars: Progress | None = None
+        self.current: TaskID | None = None
+        self.logged = 0.0
+        self.stage, self.unit, self.done = "", "", 0.0
+        self.total: float | None = None
+
+    def start(self, stage: str, total: float | None = None, unit: str = "") -> None:
+        self.stage, self.total, self.unit, self.done = stage, total, unit, 0.0
+        self.logged = time.monotonic()
+        if self.is_quiet or not self.console.is_terminal:
+            return
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description:<10}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            console=self.console,
+            transient=True,
+        )
+        self.bars.start()
+        self.current = self.bars.add_task(stage, total=total, detail="")
+
+    def advance(self, amount: float = 1.0, detail: str = "") -> None:
+        self.done += amount
+        if self.bars is not None and self.current is not None:
+            self.bars.update(self.current, advance=amount, detail=detail)
+        elif not self.is_quiet and time.monotonic() - self.logged > SLOW_LOG_S:
+            self.logged = time.monotonic()
+            of = f"/{self.total:.0f}" if self.total else ""
+            self.console.print(f"  {self.stage}: {self.done:.0f}{of} {self.unit} {detail}".rstrip(), highlight=False)
+
+    def finish(self, detail: str = "") -> None:
+        if self.bars is not None:
+            self.bars.stop()
+            self.bars = None
+        if detail:
+            self.note(f"{self.stage}: {detail}")
+
+    def note(self, text: str) -> None:
+        if not self.is_quiet:
+            self.console.print(text, highlight=False, markup=False)
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+def print_lines(*lines: str) -> None:
+    for line in lines:
+        sys.stdout.write(line + "\n")
+
+
+def print_error(error: JourneymanError, is_json: bool) -> None:
+    """To stderr for people; with ``--json`` also the document ``{"error": …}`` on stdout."""
+    if is_json:
+        print_json({"error": error.to_json()})
+    sys.stderr.write(error.message() + "\n")

@@ -1,0 +1,143 @@
+"""The report's figures as plain Plotly JSON. Colours are ``var:NAME``; the page resolves them for light, dark and print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from journeyman.core.canonical import Json
+from journeyman.evaluation.document import CandidatePart, Figure, GatePart
+
+Plot = dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Losses after ``step`` optimizer steps, nats per supervised token; None where not measured at that step."""
+
+    step: int
+    train: float | None = None
+    dev: float | None = None
+
+
+def plot_metric(name: str, candidates: Sequence[CandidatePart]) -> Plot:
+    """One metric of every candidate that has it, with 95 % intervals, in percent."""
+    shown = [item for item in candidates if name in item.metrics][::-1]
+    figures = [item.metrics[name] for item in shown]
+    trace = _whiskers(
+        [_label(f"{item.name} ({item.split}, n = {item.metrics[name].n})") for item in shown], figures, "var:accent"
+    )
+    layout = _layout(height=70 + 44 * len(shown), x_title="%")
+    layout["xaxis"] = _axis("%") | {"range": _percent_range(figures)}
+    return {"data": [trace], "layout": layout}
+
+
+def plot_gate(gate: GatePart) -> Plot:
+    """The gated figure with its one-sided bounds and the limit that they are held against."""
+    limit = {
+        "teacher": -(gate.margin or 0.0),
+        "floor": gate.floor or 0.0,
+        "agreement": 1 - (gate.margin or 0.0),
+    }[gate.against]
+    name = {"teacher": "student − teacher", "floor": gate.metric, "agreement": "agreement"}[gate.against]
+    color = {"pass": "var:good", "fail": "var:bad", "inconclusive": "var:open"}[gate.verdict]
+    figure = Figure(value=gate.difference, low=gate.low, high=gate.high, n=gate.n)
+    title = "points" if gate.against == "teacher" else "%"
+    layout = _layout(height=150, x_title=title)
+    lines: list[Json] = [_line(100 * limit, "var:bad", "dash")]
+    labels: list[Json] = [_note(100 * limit, "margin" if gate.against == "teacher" else "limit")]
+    if gate.against == "teacher":
+        lines.append(_line(0.0, "var:soft", "dot"))
+    layout |= {"shapes": lines, "annotations": labels}
+    spread = [gate.low, gate.high, limit, *([0.0] if gate.against == "teacher" else [])]
+    room = 0.1 * (max(spread) - min(spread)) or 0.01
+    layout["xaxis"] = _axis(title) | {"range": [100 * (min(spread) - room), 100 * (max(spread) + room)]}
+    return {"data": [_whiskers([name], [figure], color)], "layout": layout}
+
+
+def plot_loss(curve: Sequence[CurvePoint]) -> Plot:
+    """Train and dev losses by step."""
+    traces: list[Json] = []
+    for name, color, values in (
+        ("train", "var:accent", [(point.step, point.train) for point in curve]),
+        ("dev", "var:second", [(point.step, point.dev) for point in curve]),
+    ):
+        kept = [(step, value) for step, value in values if value is not None]
+        if kept:
+            traces.append(
+                {
+                    "type": "scatter",
+                    "mode": "lines+markers" if len(kept) < 60 else "lines",
+                    "name": name,
+                    "x": [step for step, _ in kept],
+                    "y": [value for _, value in kept],
+                    "line": {"color": color},
+                }
+            )
+    layout = _layout(height=320, x_title="step")
+    layout |= {"showlegend": True, "yaxis": _axis("loss") | {"rangemode": "tozero"}, "xaxis": _axis("step")}
+    return {"data": traces, "layout": layout}
+
+
+def _whiskers(labels: list[str], figures: Sequence[Figure], color: str) -> Plot:
+    names: list[Json] = list(labels)
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [100 * figure.value for figure in figures],
+        "y": names,
+        "marker": {"color": color, "size": 10},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (figure.high - figure.value) for figure in figures],
+            "arrayminus": [100 * (figure.value - figure.low) for figure in figures],
+            "color": color,
+            "thickness": 2,
+        },
+        "hovertemplate": "%{x:.1f}<extra></extra>",
+    }
+
+
+def _percent_range(figures: Sequence[Figure]) -> Json:
+    low = min((figure.low for figure in figures), default=0.0)
+    return [100 * max(-0.01, low - 0.05 - 0.1 * (1 - low)), 101]
+
+
+def _layout(height: int, x_title: str) -> Plot:
+    return {
+        "height": height,
+        "margin": {"l": 20, "r": 20, "t": 24, "b": 44},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "var:text", "family": "system-ui, sans-serif"},
+        "showlegend": False,
+        "xaxis": _axis(x_title),
+        "yaxis": {"automargin": True, "gridcolor": "var:line"},
+    }
+
+
+def _axis(title: str) -> Plot:
+    return {"title": {"text": title}, "gridcolor": "var:line", "zeroline": False, "automargin": True}
+
+
+def _line(x: float, color: str, dash: str) -> Json:
+    return {
+        "type": "line",
+        "x0": x,
+        "x1": x,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": color, "width": 2, "dash": dash},
+    }
+
+
+def _note(x: float, text: str) -> Json:
+    return {"x": x, "y": 1, "yref": "paper", "yanchor": "bottom", "text": text, "showarrow": False}
+
+
+def _label(text: str) -> str:
+    """Plotly reads a few tags in labels; a name must not be one."""
+    return escape(text, quote=False)

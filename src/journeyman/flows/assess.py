@@ -1,0 +1,279 @@
+"""`assess T`: the student, the base and the recorded teacher on the same rows, through the real server; then the gate, once.
+
+One candidate goes to the sealed split: the student with the best dev score on the task's latest dataset. Calls carry
+``origin=assess`` and can never become examples; failures that people see come from dev.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import GateError
+from journeyman.data.prepare import read_split
+from journeyman.evaluation.document import (
+    CandidatePart,
+    DatasetPart,
+    Document,
+    FieldPart,
+    Figure,
+    GatePart,
+    LatencyPart,
+    ReleasePart,
+    TokensPart,
+)
+from journeyman.evaluation.gate import decide, score_rows
+from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate
+from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.serving import serve_student
+from journeyman.flows.students import Student, load_student
+from journeyman.flows.tune import MATERIAL, PARITY, RESULT, STUDENT
+from journeyman.flows.workspace import Workspace
+from journeyman.measure.latency import measure_latency
+from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
+from journeyman.task.task import Task
+
+EVALUATION, REPORT = "evaluation.json", "report.html"
+BASE_ROWS = 150
+BASE_SEED = 20_26
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    run: RunFolder
+    tune_run: RunFolder
+    student: Student
+    document: Document
+    dev: tuple[tuple[Row, Prediction], ...]
+
+    @property
+    def verdict(self) -> str:
+        return self.document.gate.verdict if self.document.gate else "none"
+
+
+def assess(
+    workspace: Workspace, task_name: str, *, base_rows: int = BASE_ROWS, requests_in_flight: int = 1
+) -> Assessed:
+    """Evaluate the best student of the latest dataset and decide the gate.
+
+    Raises:
+        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate.
+    """
+    task = workspace.task(task_name)
+    dataset, manifest = _latest(workspace, task_name)
+    tune_run, student = choose_student(workspace, task_name, dataset)
+    sealed = [Row.from_example(row) for row in read_split(workspace.store, manifest, "test", purpose="assess")]
+    dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
+    if not sealed:
+        raise GateError("JM-631", f"{task_name} has no sealed rows", hint="import more rows, then prepare again")
+    run = find_run(
+        workspace.project.runs,
+        task_name,
+        "assess",
+        {"student": student.hash, "dataset": dataset, "gate": task.gate.to_json(), "base_rows": base_rows},
+    )
+    with run.lock():
+        asked = asyncio.run(_ask_all(workspace, task, student, run, sealed, dev, base_rows, requests_in_flight))
+        gate = _decide(workspace, task, dataset, student, sealed, asked.student)
+        document = _document(workspace, task, dataset, manifest, student, sealed, asked, gate)
+        run.write(EVALUATION, document.to_json())
+        run.write("subject.json", {"student": student.hash, "tune_run": tune_run.id, "dataset": dataset})
+    return Assessed(
+        run, tune_run, student, document, tuple(zip(dev, asked.dev.items, strict=True)) if asked.dev else ()
+    )
+
+
+def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[RunFolder, Student]:
+    """The finished, parity-checked student with the best dev score (exact, then loss) on this dataset."""
+    found = []
+    for path in sorted(workspace.project.runs.glob(f"{task_name}-tune-*")):
+        run = RunFolder(path)
+        material, parity, result = run.read(MATERIAL), run.read(PARITY), run.read(RESULT)
+        if material and parity and result and material["dataset"] == dataset and parity["is_passed"]:
+            exact, loss = cast(float, result["dev_exact"] or 0.0), cast(float, result["dev_loss"] or 0.0)
+            found.append(((exact, -loss), run))
+    if not found:
+        raise GateError(
+            "JM-630",
+            f"no student of {task_name} was tuned on its latest dataset",
+            got=f"dataset {dataset[:12]}",
+            hint=f"journeyman tune {task_name}",
+        )
+    run = max(found, key=lambda item: item[0])[1]
+    student = load_student(run.path / STUDENT)
+    assert student is not None, "a run with a parity result has a student"
+    return run, student
+
+
+def find_assessed(workspace: Workspace, task_name: str) -> tuple[RunFolder, Student, dict[str, Json]]:
+    """The run, student and evaluation of the best student of the latest dataset.
+
+    Raises:
+        GateError: JM-620 it was not assessed under the task's present gate.
+    """
+    task = workspace.task(task_name)
+    dataset, _manifest = _latest(workspace, task_name)
+    tune_run, student = choose_student(workspace, task_name, dataset)
+    for path in sorted(workspace.project.runs.glob(f"{task_name}-assess-*"), key=lambda item: item.stat().st_mtime):
+        subject = RunFolder(path).read("subject.json")
+        evaluation = RunFolder(path).read(EVALUATION)
+        if subject and evaluation and subject["student"] == student.hash and _is_same_gate(task, evaluation):
+            return tune_run, student, evaluation
+    raise GateError(
+        "JM-620",
+        f"the student {student.hash[:12]} of {task_name} was not assessed",
+        hint=f"journeyman assess {task_name}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    student: Predictions
+    dev: Predictions | None
+    base: Predictions | None
+    base_rows: tuple[Row, ...]
+    dev_rows: tuple[Row, ...]
+
+
+async def _ask_all(
+    workspace: Workspace,
+    task: Task,
+    student: Student,
+    run: RunFolder,
+    sealed: Sequence[Row],
+    dev: Sequence[Row],
+    base_rows: int,
+    requests_in_flight: int,
+) -> _Asked:
+    """Ask student and base through one real server on loopback."""
+    sample = sorted(random.Random(BASE_SEED).sample(range(len(sealed)), min(base_rows, len(sealed))))
+    chosen = tuple(sealed[index] for index in sample)
+    async with serve_student(workspace, task, student) as served:
+
+        async def ask(model: str, rows: Sequence[Row], name: str, is_base: bool = False) -> Predictions | None:
+            if not rows:
+                return None
+            return await evaluate(
+                served.model(model),
+                task,
+                rows,
+                requests_in_flight=requests_in_flight,
+                cache_path=run.path / f"{name}.jsonl",
+                progress=workspace.progress,
+                prompt="teacher" if is_base else "student",
+            )
+
+        answered = await ask(served.student_name, sealed, "student-test")
+        assert answered is not None
+        on_dev = await ask(served.student_name, dev, "student-dev")
+        base = await ask(served.base_name, chosen, "base-test", is_base=True)
+    return _Asked(answered, on_dev, base, chosen, tuple(dev))
+
+
+def _decide(
+    workspace: Workspace, task: Task, dataset: str, student: Student, sealed: Sequence[Row], answered: Predictions
+) -> GatePart:
+    """Take the look (the same one again for the same release and dataset), decide at its level, write the verdict down."""
+    scores = score_rows(task.gate, sealed, answered)
+    look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now())
+    verdict = GatePart.of(decide(task.gate, scores, look.level))
+    workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
+    return verdict
+
+
+def _document(
+    workspace: Workspace,
+    task: Task,
+    dataset: str,
+    manifest: Mapping[str, Json],
+    student: Student,
+    sealed: Sequence[Row],
+    asked: _Asked,
+    gate: GatePart,
+) -> Document:
+    candidates = [_candidate(f"{task.name}@{student.hash[:12]}", "lora", "test", sealed, asked.student)]
+    if asked.base is not None:
+        candidates.append(_candidate(student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
+    if teacher := _teacher(workspace, sealed):
+        candidates.append(teacher)
+    if asked.dev is not None:
+        candidates.append(_candidate(f"{task.name}@{student.hash[:12]}", "lora", "dev", asked.dev_rows, asked.dev))
+    sizes = {name: len(rows) for name, rows in cast(dict[str, list[Json]], manifest["splits"]).items()}
+    return Document(
+        task=task.name,
+        dataset=DatasetPart(
+            hash=dataset,
+            train=sizes.get("train", 0),
+            dev=sizes.get("dev", 0),
+            calibration=sizes.get("calibration", 0),
+            test=sizes.get("test", 0),
+        ),
+        candidates=tuple(candidates),
+        gate=gate,
+        release=ReleasePart(hash=student.hash, path=str(student.folder)),
+    )
+
+
+def _candidate(name: str, kind: str, split: str, rows: Sequence[Row], answered: Predictions) -> CandidatePart:
+    items = [(row, item) for row, item in zip(rows, answered.items, strict=True) if row.expected is not None]
+    pairs = [Pair(row.expected, item.target, row.count) for row, item in items if row.expected is not None]
+    tokens = [(item.input_tokens, item.output_tokens) for _row, item in items]
+    return CandidatePart(
+        name=name,
+        kind=kind,
+        split=split,
+        metrics=_metrics(pairs),
+        latency_ms=LatencyPart.of(measure_latency(answered.latencies_ms)) if answered.latencies_ms else None,
+        tokens_per_call=TokensPart(input=_mean([a for a, _ in tokens]), output=_mean([b for _, b in tokens])),
+        fields=tuple(FieldPart.of(score) for score in score_fields(pairs)),
+        cost_usd_per_1000=0.0,
+        note="no price per call: it runs on this machine",
+    )
+
+
+def _teacher(workspace: Workspace, sealed: Sequence[Row]) -> CandidatePart | None:
+    """The recorded answers on the rows that have gold beside them."""
+    pairs = [
+        Pair(row.gold, row.teacher, row.count) for row in sealed if row.gold is not None and row.teacher is not None
+    ]
+    if not pairs:
+        return None
+    name = workspace.project.text("teacher", "model") or "recorded teacher"
+    return CandidatePart(
+        name=name,
+        kind="teacher",
+        split="test",
+        metrics=_metrics(pairs),
+        fields=tuple(FieldPart.of(score) for score in score_fields(pairs)),
+        note="as recorded; scored on the rows with gold",
+    )
+
+
+def _metrics(pairs: Sequence[Pair]) -> dict[str, Figure]:
+    return {name: Figure.of(estimate(metric, pairs)) for name, metric in METRICS.items()}
+
+
+def _mean(values: Sequence[int | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _latest(workspace: Workspace, task_name: str) -> tuple[str, Mapping[str, Json]]:
+    dataset = workspace.store.latest_dataset(task_name)
+    manifest = workspace.store.dataset(dataset, task=task_name) if dataset else None
+    if dataset is None or manifest is None:
+        raise GateError("JM-630", f"{task_name} has no dataset", hint=f"journeyman prepare {task_name}")
+    return dataset, manifest
+
+
+def _is_same_gate(task: Task, evaluation: Mapping[str, Json]) -> bool:
+    gate = cast(dict[str, Json] | None, evaluation.get("gate"))
+    if gate is None:
+        return False
+    wanted = task.gate
+    same_limit = gate["floor"] == wanted.floor if wanted.against == "floor" else gate["margin"] == wanted.margin
+    return gate["metric"] == wanted.metric and gate["against"] == wanted.against and same_limit

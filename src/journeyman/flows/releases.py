@@ -1,0 +1,172 @@
+"""`release`, `rollback`, `export`: immutable folders named by hash, and the alias that says which one is live."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import GateError, StoreError
+from journeyman.core.files import disk_errors, write_atomic
+from journeyman.flows.assess import EVALUATION, find_assessed
+from journeyman.flows.cards import write_card
+from journeyman.flows.runs import RunFolder
+from journeyman.flows.students import Student
+from journeyman.flows.tune import MATERIAL
+from journeyman.flows.workspace import Workspace
+from journeyman.models.manifest import MANIFEST, load_manifest
+
+ATTACHMENTS = "attachments"
+Form = Literal["gguf", "peft", "ollama"]
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    task: str
+    hash: str
+    path: Path
+    verdict: str
+    forced: str
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "task": self.task,
+            "hash": self.hash,
+            "path": str(self.path),
+            "verdict": self.verdict,
+            "forced": self.forced or None,
+        }
+
+
+def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
+    """Make the task's assessed student its live release.
+
+    Raises:
+        GateError: JM-620 nothing assessed, JM-621 the gate did not pass and no reason was given, JM-622 terms restrict it.
+    """
+    run, student, evaluation = find_assessed(workspace, task_name)
+    verdict = _verdict(evaluation)
+    if verdict != "pass" and not force:
+        gate = cast(dict[str, Json] | None, evaluation.get("gate"))
+        raise GateError(
+            "JM-621",
+            f"the gate of {task_name} did not pass, so this student is not released",
+            where=str(run.path / EVALUATION),
+            expected="verdict pass",
+            got=f"verdict {verdict}" + (f", label {gate['needed']} more rows" if gate and gate.get("needed") else ""),
+            hint=f'improve the student, label more rows, or say why: journeyman release {task_name} --force "REASON"',
+        )
+    _refuse_restricted(workspace, task_name, run, force)
+    target = publish(workspace, task_name, student)
+    _attach(workspace, target, run, evaluation, force)
+    reason = f"gate {verdict}" + (f", forced: {force}" if force else "")
+    if workspace.store.alias(task_name) != student.hash:
+        workspace.store.set_alias(task_name, student.hash, reason, workspace.now())
+    return Released(task_name, student.hash, target, verdict, force)
+
+
+def publish(workspace: Workspace, task_name: str, student: Student) -> Path:
+    """Copy a student folder to its place by hash; the rename comes last, so a folder there is whole."""
+    target = workspace.project.releases / task_name / student.hash
+    if (target / MANIFEST).is_file():
+        load_manifest(target)
+        return target
+    partial = target.with_name(f".{student.hash}.partial")
+    with disk_errors(target):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(student.folder, partial)
+        partial.rename(target)
+    return target
+
+
+def roll_back(workspace: Workspace, task_name: str, reason: str) -> Released:
+    """Make the release before the live one live again.
+
+    Raises:
+        StoreError: JM-814 there is none; ModelError: JM-412 its files are gone or changed.
+    """
+    workspace.task(task_name)
+    entry = workspace.store.roll_back(task_name, reason or "rollback", workspace.now())
+    folder = find_release(workspace, task_name, entry.release)
+    return Released(task_name, entry.release, folder, "", reason)
+
+
+def find_release(workspace: Workspace, task_name: str, prefix: str = "") -> Path:
+    """The folder of a release by hash or unique prefix; the live one when empty.
+
+    Raises:
+        GateError: JM-623 none, JM-624 several fit.
+    """
+    wanted = prefix or workspace.store.alias(task_name) or ""
+    folder = workspace.project.releases / task_name
+    known = sorted(path for path in folder.glob("*") if (path / MANIFEST).is_file()) if folder.is_dir() else []
+    fitting = [path for path in known if wanted and path.name.startswith(wanted)]
+    if len(fitting) > 1:
+        raise GateError(
+            "JM-624", f"several releases of {task_name} begin with {wanted}", got=", ".join(p.name for p in fitting)
+        )
+    if not fitting:
+        raise GateError(
+            "JM-623",
+            f"{task_name} has no release" + (f" {prefix}" if prefix else ""),
+            expected="one of " + ", ".join(path.name[:12] for path in known) if known else "",
+            hint=f"journeyman run {task_name}",
+        )
+    return fitting[0]
+
+
+def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[Path]:
+    """Copy the live release in another tool's form; returns the files written.
+
+    ``gguf``: base-independent LoRA GGUF and template. ``peft``: the folder PEFT loads. ``ollama``: Modelfile and adapter.
+
+    Raises:
+        GateError: JM-623. StoreError: JM-822 the target exists.
+    """
+    folder = find_release(workspace, task_name)
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another folder")
+    names = {
+        "gguf": ["adapter.gguf", "template.jinja", "schema.json"],
+        "peft": ["peft/adapter_model.safetensors", "peft/adapter_config.json"],
+        "ollama": ["adapter.gguf", f"{ATTACHMENTS}/Modelfile"],
+    }[form]
+    written = []
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if (folder / name).is_file():
+                written.append(Path(shutil.copy2(folder / name, out / Path(name).name)))
+    return written
+
+
+def _verdict(evaluation: dict[str, Json]) -> str:
+    gate = cast(dict[str, Json] | None, evaluation.get("gate"))
+    return str(gate["verdict"]) if gate else "none"
+
+
+def _refuse_restricted(workspace: Workspace, task_name: str, run: RunFolder, force: str) -> None:
+    state = run.read(MATERIAL) or {}
+    restricted = cast(int, state.get("restricted", 0))
+    if restricted and not force:
+        raise GateError(
+            "JM-622",
+            f"{restricted} rows that this student learned from are under terms that restrict training",
+            where=str(run.path),
+            hint=f'check the terms, then journeyman release {task_name} --force "REASON"',
+        )
+
+
+def _attach(workspace: Workspace, target: Path, run: RunFolder, evaluation: dict[str, Json], force: str) -> None:
+    """Evaluation, card and timings refer to the release and are not part of its hash."""
+    folder = target / ATTACHMENTS
+    document = evaluation | {"forced": force or None, "released": workspace.now(), "run": run.id}
+    write_atomic(folder / "evaluation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    for name in ("parity.json", "plan.json", "machine.json", "tuned.json"):
+        if (run.path / name).is_file():
+            shutil.copy2(run.path / name, folder / name)
+    write_card(folder, load_manifest(target, verify=False), evaluation, force)

@@ -1,0 +1,217 @@
+"""`tune T`: from a prepared dataset to a student folder that has passed the parity gate. Resumable at every step."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import DataError
+from journeyman.core.example import Example
+from journeyman.data.prepare import read_split
+from journeyman.flows.parity import check_parity, choose_prompts, require_parity
+from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.students import Student, answer_budget, load_student, make_rows, write_student
+from journeyman.flows.workspace import Workspace
+from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.template import make_student_template
+from journeyman.models.torch_llama import Llama, load_llama, read_config
+from journeyman.task.task import Task
+from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.loop import Tuned, tune_lora
+from journeyman.tuning.lora import Adapters
+from journeyman.tuning.machine import Machine, check_memory, estimate_bytes, probe_machine, use_machine
+from journeyman.tuning.peft_layout import open_peft
+from journeyman.tuning.plan import Plan, make_plan
+
+STUDENT, PARITY, PLAN, MACHINE, RESULT, MATERIAL = (
+    "student",
+    "parity.json",
+    "plan.json",
+    "machine.json",
+    "tuned.json",
+    "material.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TuneResult:
+    run: RunFolder
+    dataset: str
+    student: Student
+    parity: Mapping[str, Json]
+    tuned: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run works on: the task, its base, and the splits that tuning may see."""
+
+    task: Task
+    dataset: str
+    base: ResolvedModel
+    splits: Mapping[str, Sequence[Example]]
+
+
+def tune(
+    workspace: Workspace,
+    task_name: str,
+    given: Mapping[str, Json] | None = None,
+    *,
+    base: str = "",
+    dataset: str = "",
+    number: str = "",
+    threads: int | None = None,
+) -> TuneResult:
+    """Tune a LoRA student on the task's latest dataset (or ``dataset``), export it, hold it against torch.
+
+    The same arguments on the same dataset continue or repeat the same run.
+
+    Raises:
+        DataError: JM-351 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
+    """
+    material = load_material(workspace, task_name, base, dataset)
+    run = find_run(workspace.project.runs, task_name, "tune", _key(material, given or {}, number, threads))
+    with run.lock():
+        run.decide(MATERIAL, lambda: _describe(material))
+        student = load_student(run.path / STUDENT)
+        if student is None:
+            student = _make_student(workspace, material, run, given or {}, number, threads)
+        parity = run.read(PARITY)
+        if parity is None or not parity["is_passed"]:
+            parity = _show_parity(workspace, material, run, student)
+        workspace.progress.note(
+            f"student {student.hash[:12]}: {parity['equal']}/{parity['n']} greedy answers equal those of torch"
+        )
+        return TuneResult(run, material.dataset, student, parity, run.read(RESULT) or {})
+
+
+def load_material(workspace: Workspace, task_name: str, base: str = "", dataset: str = "") -> Material:
+    task = workspace.task(task_name)
+    chosen = dataset or workspace.store.latest_dataset(task_name)
+    manifest = workspace.store.dataset(chosen, task=task_name) if chosen else None
+    if chosen is None or manifest is None:
+        raise DataError(
+            "JM-351",
+            f"the task {task_name} has no dataset" + (f" {dataset}" if dataset else ""),
+            hint=f"journeyman import FILE --task {task_name}, then journeyman prepare {task_name}",
+        )
+    splits = {
+        name: read_split(workspace.store, manifest, name) for name in ("train", "dev", "calibration", "unlabelled")
+    }
+    resolved = resolve(base or workspace.project.text("base", "model"))
+    return Material(task, str(manifest.get("hash", chosen)), resolved, splits)
+
+
+def _key(material: Material, given: Mapping[str, Json], number: str, threads: int | None) -> dict[str, Json]:
+    return {
+        "task": material.task.to_json(),
+        "dataset": material.dataset,
+        "base": material.base.sha256,
+        "given": dict(given),
+        "number": number,
+        "threads": threads,
+    }
+
+
+def _describe(material: Material) -> dict[str, Json]:
+    train = material.splits["train"]
+    return {
+        "dataset": material.dataset,
+        "base": {"name": material.base.name, "sha256": material.base.sha256},
+        "rows": {name: len(rows) for name, rows in material.splits.items()},
+        "restricted": sum(row.terms == "restricted" for row in train),
+    }
+
+
+def _make_student(
+    workspace: Workspace,
+    material: Material,
+    run: RunFolder,
+    given: Mapping[str, Json],
+    number: str,
+    threads: int | None,
+) -> Student:
+    """Probe, plan, tune, write."""
+    config = read_config(material.base.path)
+    template = make_student_template(material.base.path)
+    rows = make_rows(material.task, template, material.splits["train"], config.context)
+    dev = make_rows(material.task, template, material.splits["dev"], config.context)
+    plan = Plan.from_json(run.decide(PLAN, lambda: make_plan(rows, given).to_json()))
+    machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(number, threads).to_json()))
+    _announce(workspace, plan, machine, rows, dev)
+    longest = max(len(row.ids) for row in rows)
+    check_memory(estimate_bytes(config, plan.whole("rank"), plan.whole("batch_tokens"), longest, machine.number))
+    use_machine(machine)
+    llama = load_llama(material.base.path, machine.number)
+    tuned = tune_lora(llama, rows, dev, plan, run.path, workspace.progress)
+    _record(run, tuned)
+    budget = answer_budget([*rows, *dev])
+    return write_student(run.path / STUDENT, material.task, material.base, config, tuned.adapters, budget)
+
+
+def _probe(number: str, threads: int | None) -> Machine:
+    return probe_machine(number or None, threads)  # type: ignore[arg-type]
+
+
+def _announce(
+    workspace: Workspace, plan: Plan, machine: Machine, rows: Sequence[TuneRow], dev: Sequence[TuneRow]
+) -> None:
+    note = workspace.progress.note
+    note(f"{len(rows)} rows to tune on, {len(dev)} to choose by; {plan.total_tokens} tokens in all")
+    note(
+        f"{machine.number} because {machine.number_reason}; {machine.threads} threads because {machine.threads_reason}"
+    )
+    note(
+        ", ".join(
+            f"{name} {setting.value} ({setting.reason or setting.origin})" for name, setting in plan.settings.items()
+        )
+    )
+
+
+def _record(run: RunFolder, tuned: Tuned) -> None:
+    """What tuning took; a run that was killed sums its parts."""
+    before = run.read(RESULT) or {}
+    seconds = cast(float, before.get("seconds", 0.0)) + tuned.seconds
+    run.write(
+        RESULT,
+        {
+            "seconds": round(seconds, 1),
+            "tokens": tuned.cursor.tokens,
+            "steps": tuned.cursor.step,
+            "dev_loss": tuned.score.loss if tuned.score else None,
+            "dev_exact": tuned.score.exact if tuned.score else None,
+        },
+    )
+
+
+def _show_parity(workspace: Workspace, material: Material, run: RunFolder, student: Student) -> dict[str, Json]:
+    prompts = choose_prompts(dict(material.splits))
+    llama = load_llama(material.base.path, "float32")
+    adapters = open_peft(llama, student.folder / "peft")
+    parity = asyncio.run(_ask_engine(workspace, material, student, llama, adapters, prompts))
+    run.write(PARITY, parity)
+    return parity
+
+
+async def _ask_engine(
+    workspace: Workspace,
+    material: Material,
+    student: Student,
+    llama: Llama,
+    adapters: Adapters,
+    prompts: Sequence[tuple[str, Example]],
+) -> dict[str, Json]:
+    engine = await LlamaCpp.start(material.base.path, {student.adapter: student.adapter_path})
+    try:
+        template = make_student_template(material.base.path)
+        parity = await check_parity(
+            material.task, template, student, llama, adapters, engine, prompts, student.max_tokens, workspace.progress
+        )
+    finally:
+        await engine.close()
+    require_parity(parity)
+    return parity.to_json()

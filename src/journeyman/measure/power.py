@@ -1,0 +1,62 @@
+"""How many more labels a verdict needs, if the next rows are like those seen.
+
+A forecast for people, not a promise: the power is 0.8 and the shares are the observed ones.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log, sqrt
+
+from journeyman.measure.intervals import Paired, normal_quantile, restricted_variance
+
+POWER = 0.8
+MOST = 1_000_000
+"""Beyond this many labels the honest answer is that no affordable number settles it."""
+
+
+def labels_for_difference(pairs: Paired, margin: float, alpha: float, power: float = POWER) -> int | None:
+    """Further labelled rows until the paired gate leaves -margin on one side; None where no affordable number does.
+
+    n = ((z_alpha · s0 + z_power · s1) / (difference + margin))², s0² the variance of a pair at the margin (restricted
+    maximum likelihood), s1² the one at the observed shares p10, p01: Nam, "Establishing equivalence of two treatments
+    and sample size requirements in matched-pairs design", Biometrics 53 (1997) 1422-1430; Liu, Hsueh, Hsieh and Chen,
+    Statistics in Medicine 21 (2002) 231-245.
+    """
+    p10, p01 = pairs.n10 / pairs.n, pairs.n01 / pairs.n
+    at_margin = restricted_variance(p10, p01, -margin)
+    observed = p10 + p01 - (p10 - p01) ** 2
+    return _further(at_margin, observed, pairs.difference + margin, pairs.n, alpha, power)
+
+
+def labels_for_share(k: int, n: int, floor: float, alpha: float, power: float = POWER) -> int | None:
+    """Further labelled rows until the share ``k / n`` is shown to be on one side of ``floor``.
+
+    The one-sample formula (Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions, 2003).
+    """
+    share = k / n
+    return _further(floor * (1 - floor), share * (1 - share), share - floor, n, alpha, power)
+
+
+def labels_for_weighted(
+    variance: float, distance: float, n: int, effective: float, alpha: float, power: float = POWER
+) -> int | None:
+    """The same for the betting bound on weighted rows, whose width is about sqrt(2 ln(1/alpha) · variance / n).
+
+    ``variance`` of one row's value, ``distance`` from the limit, ``effective`` the size (Σw)²/Σw² (Kish 1965): the
+    answer is in rows that repeat as those seen do.
+    """
+    if distance == 0:
+        return None
+    wanted = ((sqrt(2 * log(1 / alpha)) + normal_quantile(power)) ** 2) * variance / distance**2
+    return _whole(wanted * n / effective - n)
+
+
+def _further(at_limit: float, observed: float, distance: float, n: int, alpha: float, power: float) -> int | None:
+    if distance == 0:
+        return None
+    spread = normal_quantile(1 - alpha) * sqrt(at_limit) + normal_quantile(power) * sqrt(max(observed, 0.0))
+    return _whole((spread / distance) ** 2 - n)
+
+
+def _whole(further: float) -> int | None:
+    return None if further > MOST else max(1, ceil(further))

@@ -1,0 +1,244 @@
+"""The store: one object over the database, used from many threads.
+
+Every write is one transaction, durable when the method returns. Times are ISO 8601 in UTC and come from the caller.
+Every method may raise ``StoreError`` for the database's own failures (see ``store.failures``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Self
+
+from journeyman.core.canonical import Json
+from journeyman.core.example import Example
+from journeyman.core.trace import Trace
+from journeyman.store import aliases, datasets, jobs, ledger, rows, runs, schema, traces
+from journeyman.store.aliases import AliasEntry
+from journeyman.store.datasets import DatasetEntry
+from journeyman.store.engine import Database, Durability, open_database
+from journeyman.store.jobs import Job
+from journeyman.store.ledger import Look
+from journeyman.store.rows import Assignment
+from journeyman.store.runs import Run
+
+
+def open_store(url: str, *, durability: Durability = "wal", busy_timeout_s: float = 30.0) -> Store:
+    """Open the database, made or brought to this version's schema first; close it after use (it is a context manager).
+
+    ``durability``: ``wal`` survives the death of the process at any moment, ``full`` also that of the machine.
+    ``busy_timeout_s``: how long a write waits for another one.
+
+    Raises:
+        StoreError: JM-801 disk full, JM-802 not writable, JM-803 made by a later version, JM-804 damaged, JM-805 locked,
+            JM-810 no write-ahead log there, JM-811 not ours, JM-816 server not reached, JM-818 unknown url.
+    """
+    database = open_database(url, durability, busy_timeout_s)
+    try:
+        schema.bring_to_head(database)
+    except BaseException:
+        database.close()
+        raise
+    return Store(database)
+
+
+class Store:
+    """What ``open_store`` returns. Grouped as its modules are: traces, rows, datasets, ledger, aliases, runs, jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @property
+    def where(self) -> str:
+        """The file's path, or the server's address without its password."""
+        return self._database.where
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add_traces(self, items: Iterable[Trace]) -> int:
+        """Add traces; the number really added. One whose id, or whose (task, row_key), is there already adds nothing."""
+        records = traces.make_records(items)
+        with self._database.writing() as connection:
+            return traces.add_records(connection, records)
+
+    def traces(self, task: str, *, origins: Collection[str] | None = None) -> Iterator[Trace]:
+        """A task's traces in insertion order, a page in memory at a time; what is added meanwhile does not show."""
+        return traces.read_traces(self._database, task, origins)
+
+    def trace(self, id: str) -> Trace | None:
+        with self._database.reading() as connection:
+            return traces.read_trace(connection, id)
+
+    def count_traces(self, task: str) -> int:
+        with self._database.reading() as connection:
+            return traces.count_traces(connection, task)
+
+    def has_row_keys(self, task: str, keys: Iterable[str]) -> set[str]:
+        """Those of ``keys`` that traces of the task have."""
+        with self._database.reading() as connection:
+            return traces.find_row_keys(connection, task, keys)
+
+    def add_feedback(self, trace_id: str, feedback: Mapping[str, Json]) -> None:
+        """Merge feedback into a trace; a later value of the same key wins. Raises JM-813: no such trace."""
+        with self._database.writing() as connection:
+            traces.add_feedback(connection, trace_id, feedback)
+
+    def add_rows(self, task: str, examples: Iterable[Example]) -> int:
+        """Store rows by content hash; the number really added.
+
+        A row that is there stays as it is, also in what its hash does not cover (group, count, weight, time, id, meta):
+        what may differ between two datasets belongs in their manifests.
+        """
+        records = rows.make_records(task, examples)
+        with self._database.writing() as connection:
+            return rows.add_records(connection, records)
+
+    def rows(self, hashes: Iterable[str]) -> dict[str, Example]:
+        """The rows that are there, in the order of ``hashes``."""
+        with self._database.reading() as connection:
+            return rows.read_rows(connection, hashes)
+
+    def assignments(self, task: str) -> dict[str, Assignment]:
+        """Group and split of every input that was ever assigned, by input hash."""
+        with self._database.reading() as connection:
+            return rows.read_assignments(connection, task)
+
+    def add_assignments(self, task: str, assignments: Mapping[str, Assignment]) -> int:
+        """Assign new inputs, for good; the number added. Raises JM-819 when a stored one would change: nothing is stored."""
+        with self._database.writing() as connection:
+            return rows.add_assignments(connection, task, assignments)
+
+    def add_dataset(self, task: str, hash: str, manifest: Mapping[str, Json], time: str) -> bool:
+        """Store a manifest and make it the task's latest; False when the hash was there (its first manifest stays)."""
+        with self._database.writing() as connection:
+            return datasets.add_dataset(connection, task, hash, manifest, time)
+
+    def dataset(self, hash: str, *, task: str | None = None) -> Mapping[str, Json] | None:
+        """A manifest by hash, or by a prefix of six characters or more. Raises JM-812 when several fit."""
+        with self._database.reading() as connection:
+            return datasets.read_dataset(connection, hash, task)
+
+    def latest_dataset(self, task: str) -> str | None:
+        """The hash that was prepared last."""
+        with self._database.reading() as connection:
+            return datasets.read_latest(connection, task)
+
+    def datasets(self, task: str) -> list[DatasetEntry]:
+        """All datasets of a task, the latest last."""
+        with self._database.reading() as connection:
+            return datasets.read_entries(connection, task)
+
+    def begin_look(self, task: str, dataset: str, release: str, time: str) -> Look:
+        """The look of this release at this dataset: the same one when it was begun before, else the task's next."""
+        with self._database.writing() as connection:
+            return ledger.begin_look(connection, task, dataset, release, time)
+
+    def finish_look(self, task: str, number: int, verdict: Mapping[str, Json]) -> Look:
+        """Write a look's verdict; returns the look as it stands: the first verdict stays. Raises JM-813: no such look."""
+        with self._database.writing() as connection:
+            return ledger.finish_look(connection, task, number, verdict)
+
+    def looks(self, task: str) -> list[Look]:
+        with self._database.reading() as connection:
+            return ledger.read_looks(connection, task)
+
+    def add_reveal(self, task: str, row_hashes: Iterable[str], reason: str, time: str) -> int:
+        """Retire sealed rows that a person saw; the number newly retired."""
+        hashes = list(row_hashes)
+        with self._database.writing() as connection:
+            return ledger.add_reveal(connection, task, hashes, reason, time)
+
+    def revealed(self, task: str) -> set[str]:
+        with self._database.reading() as connection:
+            return ledger.read_revealed(connection, task)
+
+    def add_tombstones(self, task: str, hashes: Iterable[str], reason: str, time: str) -> int:
+        """Mark rows as erased; the number newly marked. The mark alone: it deletes nothing."""
+        marked = list(hashes)
+        with self._database.writing() as connection:
+            return ledger.add_tombstones(connection, task, marked, reason, time)
+
+    def tombstones(self, task: str) -> set[str]:
+        with self._database.reading() as connection:
+            return ledger.read_tombstones(connection, task)
+
+    def set_alias(self, task: str, release: str, reason: str, time: str) -> AliasEntry:
+        """Make a release live."""
+        with self._database.writing() as connection:
+            return aliases.set_alias(connection, task, release, reason, time)
+
+    def alias(self, task: str) -> str | None:
+        """The live release."""
+        with self._database.reading() as connection:
+            return aliases.read_alias(connection, task)
+
+    def alias_history(self, task: str) -> list[AliasEntry]:
+        """Newest first."""
+        with self._database.reading() as connection:
+            return aliases.read_history(connection, task)
+
+    def roll_back(self, task: str, reason: str, time: str) -> AliasEntry:
+        """Make the release live that was live before; again goes further back. Raises JM-814 when there is none."""
+        with self._database.writing() as connection:
+            return aliases.roll_back(connection, task, reason, time)
+
+    def add_run(self, id: str, task: str, time: str, state: Mapping[str, Json], *, kind: str = "run") -> None:
+        """Raises JM-819 when the id is taken."""
+        with self._database.writing() as connection:
+            runs.add_run(connection, Run(id, task, kind, time, state))
+
+    def update_run(self, id: str, state: Mapping[str, Json]) -> None:
+        """Replace a run's state. Raises JM-813: no such run."""
+        with self._database.writing() as connection:
+            runs.update_run(connection, id, state)
+
+    def run(self, id: str) -> Run | None:
+        with self._database.reading() as connection:
+            return runs.read_run(connection, id)
+
+    def runs(self, task: str) -> list[Run]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return runs.read_runs(connection, task)
+
+    def latest_run(self, task: str, kind: str | None = None) -> Run | None:
+        with self._database.reading() as connection:
+            return runs.read_latest(connection, task, kind)
+
+    def add_job(self, kind: str, payload: Json) -> str:
+        """Queue work; its id."""
+        with self._database.writing() as connection:
+            return jobs.add_job(connection, kind, payload)
+
+    def claim_job(self, worker: str, now: str, lease_s: float) -> Job | None:
+        """The oldest job that waits or whose lease ran out, now this worker's for ``lease_s`` seconds."""
+        with self._database.writing() as connection:
+            return jobs.claim_job(connection, worker, now, lease_s)
+
+    def heartbeat(self, id: str, worker: str, now: str, lease_s: float) -> bool:
+        """Extend a lease. False: the job is no longer this worker's, which must stop."""
+        with self._database.writing() as connection:
+            return jobs.extend_lease(connection, id, worker, now, lease_s)
+
+    def finish_job(self, id: str, *, result: Json = None, error: str = "", worker: str | None = None) -> bool:
+        """Write a running job's outcome. False: it is not running, or not ``worker``'s. Raises JM-813: no such job."""
+        with self._database.writing() as connection:
+            return jobs.finish_job(connection, id, result, error, worker)
+
+    def job(self, id: str) -> Job | None:
+        with self._database.reading() as connection:
+            return jobs.read_job(connection, id)
+
+    def jobs(self) -> list[Job]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return jobs.read_jobs(connection)

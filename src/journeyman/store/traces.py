@@ -1,0 +1,118 @@
+"""Recorded calls: added once, read in the order in which they came."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import cast
+
+from sqlalchemy import Connection, func, select, update
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import StoreError
+from journeyman.core.trace import Trace
+from journeyman.store.engine import Database
+from journeyman.store.statements import in_chunks, insert_new
+from journeyman.store.tables import TRACES, escape
+
+PAGE = 500
+LONGEST_KEY = 200
+
+
+def make_records(traces: Iterable[Trace]) -> list[dict[str, object]]:
+    """One record per trace. Made before the transaction, so that a slow source never holds the database."""
+    return [_make_record(trace) for trace in traces]
+
+
+def add_records(connection: Connection, records: list[dict[str, object]]) -> int:
+    """Add what is new by id and by (task, row_key); the number really added."""
+    return insert_new(connection, TRACES, records)
+
+
+def read_traces(database: Database, task: str, origins: Collection[str] | None) -> Iterator[Trace]:
+    """All traces of a task as they stand when the first is asked for, in insertion order, a page in memory at a time."""
+    with database.reading() as connection:
+        last = connection.scalar(select(func.max(TRACES.c.seq)).where(TRACES.c.task == task))
+    seen = 0
+    while last is not None and seen < last:
+        with database.reading() as connection:
+            page = _read_page(connection, task, origins, seen, last)
+        for seq, document in page:
+            yield _to_trace(document)
+            seen = seq
+        if len(page) < PAGE:
+            return
+
+
+def read_trace(connection: Connection, id: str) -> Trace | None:
+    document = connection.scalar(select(TRACES.c.document).where(TRACES.c.id == id))
+    return None if document is None else _to_trace(document)
+
+
+def count_traces(connection: Connection, task: str) -> int:
+    return connection.scalar(select(func.count()).where(TRACES.c.task == task)) or 0
+
+
+def find_row_keys(connection: Connection, task: str, keys: Iterable[str]) -> set[str]:
+    """Those of ``keys`` that a trace of the task has."""
+    wanted = {_index_key(key): key for key in keys if key}
+    found: set[str] = set()
+    for chunk in in_chunks(wanted):
+        query = select(TRACES.c.row_key).where(TRACES.c.task == task, TRACES.c.row_key.in_(chunk))
+        found.update(wanted[key] for key in connection.scalars(query))
+    return found
+
+
+def add_feedback(connection: Connection, id: str, feedback: Mapping[str, Json]) -> None:
+    """Merge ``feedback`` into the trace's own; a later value of the same key wins.
+
+    Raises:
+        StoreError: JM-813, no such trace.
+    """
+    document = connection.scalar(select(TRACES.c.document).where(TRACES.c.id == id).with_for_update())
+    if document is None:
+        raise StoreError("JM-813", "there is no such trace", got=id, hint="use the id that the reply carried")
+    changed = cast(dict[str, Json], document)
+    changed["feedback"] = {**cast(dict[str, Json], changed.get("feedback") or {}), **feedback}
+    connection.execute(update(TRACES).where(TRACES.c.id == id).values(document=changed))
+
+
+def _read_page(
+    connection: Connection, task: str, origins: Collection[str] | None, after: int, last: int
+) -> list[tuple[int, Json]]:
+    query = select(TRACES.c.seq, TRACES.c.document).where(
+        TRACES.c.task == task, TRACES.c.seq > after, TRACES.c.seq <= last
+    )
+    if origins is not None:
+        query = query.where(TRACES.c.origin.in_(sorted(origins)))
+    return [(seq, document) for seq, document in connection.execute(query.order_by(TRACES.c.seq).limit(PAGE))]
+
+
+def _make_record(trace: Trace) -> dict[str, object]:
+    return {
+        "id": trace.id,
+        "task": trace.task,
+        "origin": trace.origin,
+        "time": trace.time,
+        "row_key": _index_key(trace.row_key) if trace.row_key else None,
+        "release": trace.release,
+        "model": trace.model,
+        "input_tokens": trace.input_tokens,
+        "output_tokens": trace.output_tokens,
+        "cost_usd": trace.cost_usd,
+        "latency_ms": trace.latency_ms,
+        "status": trace.status,
+        "document": trace.to_json(),
+    }
+
+
+def _index_key(key: str) -> str:
+    """A key that any index takes: a long one keeps its start and gets its SHA-256 (PostgreSQL's limit is 2,704 bytes)."""
+    plain = escape(key)
+    if len(plain) <= LONGEST_KEY:
+        return plain
+    return plain[:LONGEST_KEY] + "#" + hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _to_trace(document: Json) -> Trace:
+    return Trace.from_json(cast(dict[str, Json], document))

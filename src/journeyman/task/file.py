@@ -1,0 +1,281 @@
+"""Task files: ``tasks/NAME.yaml``, edition 1. What the file says is checked here once, with file and line.
+
+Keys are declared in ``TaskFile``; the JSON Schema for editors is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import TaskError
+from journeyman.task.document import Document, Place, load_document
+from journeyman.task.nodes import Where
+from journeyman.task.prompt import is_text, parse_template
+from journeyman.task.schema import admit, expand
+from journeyman.task.shorthand import SCALARS
+from journeyman.task.task import Against, Gate, GateMetric, Task
+
+FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
+TYPE_NAMES = [name + mark for name in SCALARS for mark in ("", "?")]
+TYPE_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"enum": TYPE_NAMES, "description": "a type; ? means that null is allowed"},
+        {"type": "array", "items": {"$ref": "#/$defs/Type"}, "minItems": 1, "maxItems": 1, "description": "a list"},
+        {
+            "type": "object",
+            "minProperties": 1,
+            "description": "fields by name (name? is optional), {enum: [...]}, or JSON Schema",
+        },
+    ]
+}
+
+
+class GateFile(BaseModel):
+    """When the student may take over."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    metric: GateMetric = Field(
+        default="exact_match", description="What is scored: equal answers, or answers that fit the schema."
+    )
+    against: Against = Field(
+        default="teacher", description="Compared with the teacher, a stated floor, or agreement with it."
+    )
+    margin: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        default=None, description="Allowed loss, as a share. Default 0.05."
+    )
+    floor: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Least share, with against: floor."
+    )
+
+
+class TaskFile(BaseModel):
+    """One narrow job."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="Journeyman task, edition 1")
+
+    edition: Literal[1] = Field(description="Version of this file's format.")
+    name: str = Field(pattern=TASK_NAME, description="The file's name without .yaml.")
+    instruction: str = Field(min_length=1, pattern=r"\S", description="What the teacher is told, as system message.")
+    input: dict[Annotated[str, Field(pattern=FIELD_NAME)], Any] = Field(
+        min_length=1,
+        description="Input fields and their types.",
+    )
+    output: Any = Field(
+        description="The answer: text, a type, fields, or JSON Schema.",
+    )
+    prompt: str = Field(
+        default="", description="User message with a {field} place for each input field; {{ and }} are braces."
+    )
+    gate: GateFile = Field(default_factory=lambda: GateFile(), description="When the student may take over.")
+    verbatim: list[str] = Field(default_factory=list, description="Fields of input or output that are not redacted.")
+    redact: bool = Field(default=True, description="Replace personal data by surrogates before anything is stored.")
+    teacher: str = Field(default="", description="The large model, as provider/model.")
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Limit of one answer, in tokens."
+    )
+
+
+def load_task(path: Path) -> Task:
+    """Read and check a task file.
+
+    Raises:
+        TaskError: JM-200..JM-217, with file and line.
+    """
+    document = load_document(path)
+    task = _make_task(document)
+    if task.name != path.stem:
+        raise TaskError(
+            "JM-205",
+            "the task's name differs from its file's",
+            where=document.where(("name",)),
+            expected=path.stem,
+            got=task.name,
+            hint=f"write name: {path.stem}, or rename the file to {task.name}.yaml",
+        )
+    return task
+
+
+def load_tasks(folder: Path) -> dict[str, Task]:
+    """All tasks of a folder (``*.yaml``, ``*.yml``), by name; none where the folder is absent. Raises as ``load_task``."""
+    tasks: dict[str, Task] = {}
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+        if path.stem in tasks:
+            raise TaskError(
+                "JM-205", "two files describe one task", where=str(path), got=path.stem, hint="keep one of them"
+            )
+        tasks[path.stem] = load_task(path)
+    return tasks
+
+
+def task_from_mapping(mapping: Mapping[str, object], where: str) -> Task:
+    """Make a task from the same keys without a file; ``where`` stands in errors. Raises as ``load_task``."""
+    return _make_task(Document(cast(Json, dict(mapping)), {}, where))
+
+
+def task_file_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a task file, for editors."""
+    schema = TaskFile.model_json_schema()
+    schema["$defs"]["Type"] = TYPE_SCHEMA
+    fields = schema["properties"]["input"]
+    fields["patternProperties"] = {FIELD_NAME: {"$ref": "#/$defs/Type"}}
+    fields["additionalProperties"] = False
+    fields.pop("propertyNames", None)
+    schema["properties"]["output"]["anyOf"] = [{"const": "text"}, {"$ref": "#/$defs/Type"}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _make_task(document: Document) -> Task:
+    _check_edition(document)
+    try:
+        file = TaskFile.model_validate(document.value)
+    except ValidationError as error:
+        raise _first_error(error, document) from None
+    fields = {name: _input_schema(name, raw, document) for name, raw in file.input.items()}
+    schema = None if file.output == "text" else expand(file.output, _places(document, "output"))
+    notices = () if schema is None else admit(schema, _places(document, "output"))
+    if file.prompt:
+        parse_template(file.prompt.strip("\n"), tuple(fields), document.where(("prompt",)))
+    _check_gate(file, schema, document)
+    _check_verbatim(file, schema, document)
+    return Task(
+        name=file.name,
+        instruction=file.instruction.strip("\n"),
+        input=fields,
+        schema=schema,
+        prompt=file.prompt.strip("\n"),
+        gate=_gate(file.gate),
+        verbatim=tuple(file.verbatim),
+        redact=file.redact,
+        teacher=file.teacher,
+        max_output_tokens=file.max_output_tokens,
+        notices=notices,
+    )
+
+
+def _gate(file: GateFile) -> Gate:
+    margin = file.margin if file.margin is not None or file.against == "floor" else Gate().margin
+    return Gate(metric=file.metric, against=file.against, margin=margin, floor=file.floor)
+
+
+def _input_schema(name: str, raw: object, document: Document) -> dict[str, Json]:
+    where = document.where(("input", name))
+    schema = expand(raw, _places(document, "input", name))
+    admit(schema, _places(document, "input", name))
+    if is_text(schema) is None:
+        raise TaskError(
+            "JM-208",
+            f"the input field {name!r} can be text and something else, so its text cannot be read back",
+            where=where,
+            expected="one type, such as string",
+            got=f"{raw!r:.120}",
+            hint="give the field one type; absent text is the empty text",
+        )
+    return schema
+
+
+def _check_edition(document: Document) -> None:
+    value = document.value
+    if not isinstance(value, dict):
+        raise TaskError(
+            "JM-203",
+            "a task file is a mapping",
+            where=document.where(),
+            expected="name: ..., instruction: ..., input: ..., output: ...",
+            got=f"{value!r:.80}",
+            hint="journeyman new NAME writes a task file",
+        )
+    edition = value.get("edition")
+    if isinstance(edition, int) and not isinstance(edition, bool) and edition > 1:
+        raise TaskError(
+            "JM-204",
+            "this task file is of a later edition",
+            where=document.where(("edition",)),
+            expected="edition: 1",
+            got=str(edition),
+            hint="upgrade journeyman: pip install -U journeyman",
+        )
+
+
+def _first_error(error: ValidationError, document: Document) -> TaskError:
+    """The first complaint, unknown keys first, since a misspelt key also makes one missing."""
+    details = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    detail = details[0]
+    path: Place = detail["loc"]
+    key = ".".join(str(step) for step in path if step != "[key]")
+    if detail["type"] == "extra_forbidden":
+        known = list((GateFile if path[0] == "gate" else TaskFile).model_fields)
+        near = get_close_matches(str(path[-1]), known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"remove {path[-1]}"
+        return TaskError(
+            "JM-202", f"unknown key {key}", where=document.where(path), expected=", ".join(known), hint=hint
+        )
+    is_missing = detail["type"] == "missing"
+    what = f"the key {key} is missing" if is_missing else f"the value of {key} is wrong"
+    got = "" if is_missing else f"{detail['input']!r:.120}"
+    return TaskError(
+        "JM-203",
+        what,
+        where=document.where(path),
+        expected=detail["msg"].replace("Input should be ", "").replace("Field required", f"{key}: ..."),
+        got=got,
+        hint=f"see {'.'.join(str(step) for step in path[:1])} in docs/task.schema.json",
+    )
+
+
+def _check_gate(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:
+    gate = file.gate
+    if gate.against == "floor" and gate.floor is None:
+        raise _contradiction("against: floor needs a floor", ("gate", "against"), "floor: 0.9", "no floor", document)
+    if gate.against != "floor" and gate.floor is not None:
+        got = f"floor with against: {gate.against}"
+        raise _contradiction("a floor belongs to against: floor", ("gate", "floor"), "margin", got, document)
+    if gate.against == "floor" and gate.margin is not None:
+        raise _contradiction("margin and floor exclude each other", ("gate", "margin"), "floor alone", "both", document)
+    if gate.metric == "valid" and schema is None:
+        raise _contradiction(
+            "free text is always valid",
+            ("gate", "metric"),
+            "metric: exact_match, or a schema",
+            "metric: valid",
+            document,
+        )
+    if gate.metric == "valid" and gate.against == "agreement":
+        got = "metric: valid with against: agreement"
+        raise _contradiction("agreement compares answers", ("gate", "metric"), "metric: exact_match", got, document)
+
+
+def _check_verbatim(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:
+    properties = schema.get("properties") if schema else None
+    known = [*file.input, *(properties if isinstance(properties, dict) else ())]
+    for index, name in enumerate(file.verbatim):
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise TaskError(
+                "JM-209",
+                f"verbatim names {name!r}, which is no field of input or output",
+                where=document.where(("verbatim", index)),
+                expected=", ".join(known),
+                hint=f"did you mean {near[0]}?" if near else "remove it",
+            )
+    if file.verbatim and not file.redact:
+        raise _contradiction(
+            "without redaction every field is verbatim", ("verbatim",), "redact: true, or no verbatim", "both", document
+        )
+
+
+def _contradiction(what: str, path: Place, expected: str, got: str, document: Document) -> TaskError:
+    return TaskError(
+        "JM-206", what, where=document.where(path), expected=expected, got=got, hint="keep one of the two settings"
+    )
+
+
+def _places(document: Document, *base: str) -> Where:
+    return lambda pointer: document.where_in(base, pointer)

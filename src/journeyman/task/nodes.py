@@ -1,0 +1,108 @@
+"""Walking a JSON Schema: its subschemas with their paths, its local references, its own writing of values.
+
+Paths are JSON pointers with a leading ``#`` (``#/properties/a``). Knows nothing about tasks or decoding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import cast
+
+from journeyman.core.canonical import Json
+
+Node = Mapping[str, Json]
+Where = str | Callable[[str], str]
+"""A place for error messages: a text, or a function from a path in the schema to one (a file's line)."""
+
+MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+SINGLES = (
+    "items",
+    "additionalProperties",
+    "additionalItems",
+    "not",
+    "if",
+    "then",
+    "else",
+    "contains",
+    "propertyNames",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "contentSchema",
+)
+
+
+def subschemas(node: Json | Node, path: str = "#") -> Iterator[tuple[str, Json | Node]]:
+    """Every subschema (objects and booleans) with its path, outermost first; values such as ``enum`` are not entered."""
+    if isinstance(node, bool):
+        yield path, node
+    if not isinstance(node, Mapping):
+        return
+    yield path, node
+    for key, value in node.items():
+        if key in MAPS and isinstance(value, Mapping):
+            for name, item in value.items():
+                yield from subschemas(item, f"{path}/{key}/{escape(name)}")
+        elif key in LISTS and isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from subschemas(item, f"{path}/{key}/{index}")
+        elif key in SINGLES:
+            yield from subschemas(value, f"{path}/{key}")
+
+
+def escape(name: str) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def resolve(root: Node, reference: str) -> Json | Node | None:
+    """The subschema that a local ``#/…`` or ``#anchor`` names, or None."""
+    if reference in ("#", ""):
+        return root
+    if not reference.startswith("#/"):
+        wanted = reference.removeprefix("#")
+        found = (node for _, node in subschemas(root) if isinstance(node, Mapping) and node.get("$anchor") == wanted)
+        return next(found, None)
+    node: object = root
+    for step in reference[2:].split("/"):
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, Mapping) and name in node:
+            node = node[name]
+        elif isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+            node = node[int(name)]
+        else:
+            return None
+    return cast(Json, node) if isinstance(node, Mapping | bool) else None
+
+
+def write_json(value: Json) -> str:
+    """Compact JSON as the constrained decoder writes it.
+
+    Integral floats are written as integers, others without exponent (a bounded number's grammar has none); DEL is
+    escaped. Mapping order is kept.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, float):
+        return _write_float(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{write_json(key)}:{write_json(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(write_json(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _write_float(value: float) -> str:
+    if value - value != 0:
+        raise ValueError(f"{value} is not a JSON number")
+    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+
+
+def place(where: Where, path: str) -> str:
+    """The text that names a place of the schema in an error."""
+    return where if isinstance(where, str) else where(path)

@@ -1,0 +1,286 @@
+"""Schemas as promises: admit what can be enforced, constrain the decoding with it, verify every answer.
+
+    expand(shorthand) ─► admit ─► constraint_schema / grammar ─► decoder
+                              └─► Verifier ─► every reply
+
+llguidance decides what can be constrained, jsonschema-rs what is valid. Knows nothing about tasks or models.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import cast
+
+import jsonschema_rs
+from llguidance import LLMatcher, LLTokenizer
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import TaskError
+from journeyman.task.bounds import has_finite_value, max_answer_tokens
+from journeyman.task.nodes import Node, Where, escape, place, resolve, subschemas
+from journeyman.task.shorthand import KEYWORDS, close, expand
+from journeyman.task.verify import Checked, Verifier, compile_validator, has_lone_surrogate, read_json, verifier
+
+__all__ = [
+    "Checked",
+    "Verifier",
+    "accepts",
+    "admit",
+    "close",
+    "constraint_schema",
+    "expand",
+    "grammar",
+    "max_answer_tokens",
+    "read_json",
+    "verifier",
+]
+
+COMPACT: Json = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+
+VERIFIED_ONLY: Mapping[str, frozenset[str] | None] = {
+    # Keyword -> the values that are verified but not constrained (None: all). Everything else that llguidance cannot
+    # enforce is refused: an answer that breaks it would fail after decoding far too often.
+    "uniqueItems": None,
+    "format": frozenset(
+        ("uri-reference", "iri", "iri-reference", "uri-template", "regex", "json-pointer", "relative-json-pointer")
+    ),
+}
+REFUSED = {
+    "$dynamicRef": "use a plain $ref",
+    "$recursiveRef": "use a plain $ref",
+    "not": "list what is allowed instead",
+    "if": "use anyOf with one closed object per case",
+    "dependentSchemas": "use anyOf with one closed object per case",
+    "dependentRequired": "use anyOf with one closed object per case",
+    "dependencies": "use anyOf with one closed object per case",
+    "contains": "remove it and check the list where you use it",
+    "propertyNames": "use patternProperties",
+    "unevaluatedProperties": "use additionalProperties",
+    "unevaluatedItems": "use items",
+}
+
+
+def admit(schema: Node, where: Where) -> tuple[str, ...]:
+    """Check that every answer can be held to the schema.
+
+    Returns:
+        Notices: what is verified only, left open or ignored.
+
+    Raises:
+        TaskError: JM-211 a keyword cannot be enforced, JM-212 not JSON Schema, JM-213 no value fits, JM-214 a
+            reference cannot be followed, JM-215 a pattern cannot be enforced; each names keyword and path.
+    """
+    notices: list[str] = []
+    for path, node in subschemas(schema):
+        if isinstance(node, Mapping):
+            _check_references(node, schema, path, where)
+            _check_keywords(node, path, where)
+            notices += _notices(node, path)
+    _check_shape(schema, where)
+    if not has_finite_value(schema):
+        raise TaskError(
+            "JM-213",
+            "no finite answer fits this schema: an object must contain itself",
+            where=place(where, "#"),
+            expected="a way out of the recursion",
+            hint="make the recursive property optional, or the list's minItems 0",
+        )
+    notices += _check_grammar(schema, where)
+    return tuple(notices)
+
+
+def constraint_schema(schema: Node) -> dict[str, Json]:
+    """The schema for the decoder: verified-only keywords removed, numbers in one form, compact JSON asked for."""
+    stripped = cast(dict[str, Json], _strip(dict(schema)))
+    stripped["x-guidance"] = COMPACT
+    return stripped
+
+
+def grammar(schema: Node) -> str:
+    """The llguidance grammar of ``constraint_schema``: no whitespace, keys in declared order."""
+    return LLMatcher.grammar_from_json_schema(json.dumps(constraint_schema(schema), ensure_ascii=False))
+
+
+def accepts(schema: Node, text: str) -> bool:
+    """Whether the constrained decoder could write exactly this text."""
+    matcher = LLMatcher(_byte_tokenizer(), grammar(schema), log_level=0)
+    data = list(text.encode("utf-8", "surrogatepass"))
+    return bool(matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting())
+
+
+@lru_cache(maxsize=1)
+def _byte_tokenizer() -> LLTokenizer:
+    return LLTokenizer("byte")
+
+
+def _check_references(node: Node, root: Node, path: str, where: Where) -> None:
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        found = resolve(root, reference) if reference.startswith("#") else None
+        if found is None:
+            raise TaskError(
+                "JM-214",
+                f"$ref at {path} cannot be followed",
+                where=place(where, path),
+                expected="a local reference such as #/$defs/name",
+                got=reference,
+                hint="copy the definition into $defs of this schema",
+            )
+    if "$id" in node and path != "#":
+        raise _refused("$id", path, where, "move the definition into $defs and refer to it by #/$defs/name")
+
+
+def _check_keywords(node: Node, path: str, where: Where) -> None:
+    for keyword, hint in REFUSED.items():
+        if keyword in node:
+            raise _refused(keyword, path, where, hint)
+    fields = node.get("properties")
+    for name in fields if isinstance(fields, Mapping) else ():
+        if "\x7f" in name or has_lone_surrogate(name):
+            raise _refused(f"properties/{escape(name)!r}", path, where, "use a name without control characters")
+    for value in _constants(node):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
+            raise _refused(f"the number {value}", path, where, "write numbers above 2^53 as text")
+
+
+def _refused(keyword: str, path: str, where: Where, hint: str) -> TaskError:
+    return TaskError(
+        "JM-211",
+        f"{keyword} at {path} cannot be enforced while an answer is written",
+        where=place(where, path),
+        expected="a keyword that constrains decoding",
+        got=keyword,
+        hint=hint,
+    )
+
+
+def _notices(node: Node, path: str) -> list[str]:
+    notices = [
+        f"{keyword} at {path} is checked after the answer is written, not while"
+        for keyword in VERIFIED_ONLY
+        if _is_verified_only(keyword, node.get(keyword))
+    ]
+    if isinstance(node.get("properties"), Mapping) and "additionalProperties" not in node:
+        notices.append(f"the object at {path} is open: write additionalProperties: false to allow no other keys")
+    for key in node:
+        if key not in KEYWORDS and not key.startswith("x-"):
+            near = get_close_matches(key, KEYWORDS, 1, 0.75)
+            notices.append(f"{key} at {path} has no effect{f': did you mean {near[0]}?' if near else ''}")
+    return notices
+
+
+def _check_shape(schema: Node, where: Where) -> None:
+    try:
+        compile_validator(schema)
+    except ValueError as error:
+        if not isinstance(error, jsonschema_rs.ValidationError):
+            raise
+        path = "/".join(["#", *(escape(str(step)) for step in error.instance_path)])
+        is_pattern = path.endswith("/pattern") or "/patternProperties" in path
+        raise TaskError(
+            "JM-215" if is_pattern else "JM-212",
+            f"the value at {path} is not JSON Schema",
+            where=place(where, path),
+            expected="JSON Schema 2020-12",
+            got=f"{error.message:.200}",
+            hint="see https://json-schema.org/understanding-json-schema",
+        ) from None
+
+
+def _check_grammar(schema: Node, where: Where) -> list[str]:
+    is_error, messages = _compile_grammar(schema)
+    if not is_error:
+        return [str(message) for message in messages]
+    path, message = _culprit(schema, messages[0])
+    raise _grammar_error(path, message, where)
+
+
+def _compile_grammar(schema: Node) -> tuple[bool, list[str]]:
+    return LLMatcher.validate_grammar_with_warnings(grammar(schema), tokenizer=_byte_tokenizer())
+
+
+def _culprit(schema: Node, message: str) -> tuple[str, str]:
+    """The innermost subschema that fails by itself, and why; llguidance names no path."""
+    shared = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
+    for path, node in sorted(subschemas(schema), key=lambda item: -item[0].count("/")):
+        if isinstance(node, Mapping):
+            is_error, messages = _compile_grammar({**shared, **node})
+            if is_error and "ointer" not in messages[0]:
+                return path, messages[0]
+    return "#", message
+
+
+def _grammar_error(path: str, message: str, where: Where) -> TaskError:
+    got = " ".join(message.split())[:240]
+    if message.startswith("Unsatisfiable"):
+        return TaskError(
+            "JM-213",
+            f"no answer fits the schema at {path}",
+            where=place(where, path),
+            expected="a schema that some value satisfies",
+            got=got,
+            hint="compare the limits, enum and required of that place",
+        )
+    if "regex" in message and "range" not in message:
+        return TaskError(
+            "JM-215",
+            f"pattern at {path} cannot be enforced while an answer is written",
+            where=place(where, path),
+            expected="a regular expression without look-around, back-references and word boundaries",
+            got=got,
+            hint="rewrite the pattern, or use enum",
+        )
+    named = re.search(r"keys: \[\"([^\"]+)|^(oneOf|min/maxProperties)|(format|range)", message)
+    keyword = next((group for group in named.groups() if group), "") if named else "a keyword"
+    hint = "use anyOf, or members that differ in type" if keyword == "oneOf" else "remove it or say it another way"
+    return TaskError(
+        "JM-211",
+        f"{keyword} at {path} cannot be enforced while an answer is written",
+        where=place(where, path),
+        expected="a keyword that constrains decoding",
+        got=got,
+        hint=hint,
+    )
+
+
+def _is_verified_only(keyword: str, value: object) -> bool:
+    values = VERIFIED_ONLY[keyword]
+    return bool(value) if values is None else value in values if isinstance(value, str) else False
+
+
+def _strip(node: Json) -> Json:
+    """A copy without verified-only keywords; does not enter property names."""
+    if isinstance(node, list):
+        return [_strip(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept: dict[str, Json] = {}
+    for key, value in node.items():
+        if key in VERIFIED_ONLY and (_is_verified_only(key, value) or value is False):
+            continue
+        if key in ("enum", "const"):
+            kept[key] = _one_form(value)
+        elif key in ("properties", "patternProperties", "$defs", "definitions") and isinstance(value, dict):
+            kept[key] = {name: _strip(item) for name, item in value.items()}
+        elif key in ("default", "examples", "x-guidance"):
+            continue
+        else:
+            kept[key] = _strip(value)
+    return kept
+
+
+def _one_form(value: Json) -> Json:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_one_form(item) for item in value]
+    return {key: _one_form(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _constants(node: Node) -> list[Json]:
+    listed = node.get("enum")
+    return [*(listed if isinstance(listed, list) else []), *([node["const"]] if "const" in node else [])]
