@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -269,6 +268,4 @@ def test_leaving_a_stream_early_frees_the_slot(runner: asyncio.Runner, engine: L
         await stream.aclose()  # type: ignore[attr-defined]
 
     runner.run(leave())
-    started = time.monotonic()
     assert runner.run(engine.generate(PROMPT, max_tokens=1)).output_tokens == 1
-    assert time.monotonic() - started < 60

@@ -1,7 +1,7 @@
 """Canonical JSON and content hashes: equal values give equal bytes.
 
 Follows RFC 8785 in spirit (sorted keys, no spaces, shortest numbers, UTF-8) with one addition:
-a float with an integral value is written as an integer, so that ``1.0`` and ``1`` hash alike.
+a float with an integral value below 2**53 is written as an integer, so that ``1.0`` and ``1`` hash alike.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ This module knows nothing about prompts, templates or providers beyond the OpenA
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -155,8 +156,15 @@ def _calls_from_openai(raw: object, where: str) -> tuple[ToolCall, ...]:
         function = item.get("function") if isinstance(item, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise _shape_error(f"{where}[{index}]", "an object with function.name and function.arguments", item)
-        calls.append(ToolCall(str(item.get("id") or ""), function["name"], str(function.get("arguments") or "")))
+        calls.append(ToolCall(str(item.get("id") or ""), function["name"], _arguments(function.get("arguments"))))
     return tuple(calls)
+
+
+def _arguments(raw: object) -> str:
+    """Text as it came; some servers log the parsed object, which becomes JSON text again."""
+    if isinstance(raw, str):
+        return raw
+    return "" if raw is None else json.dumps(raw, ensure_ascii=False)
 
 
 def _shape_error(where: str, expected: str, got: object) -> DataError:

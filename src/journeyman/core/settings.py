@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +35,8 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("serve", "host"): ("127.0.0.1", "address that the server listens on"),
     ("serve", "port"): (8765, "port that the server listens on"),
 }
+SECTIONS = frozenset(section for section, _ in TABLE)
+LINE = re.compile(r"\s*(?:\[\s*(?P<header>[\w.-]+)\s*\]|(?P<key>[\w.-]+)\s*=)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +116,18 @@ def open_project(start: Path | None = None) -> Project:
 def load_project(root: Path) -> Project:
     path = root / FILE_NAME
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError("JM-102", "this file is not valid TOML", where=str(path), got=str(error)) from error
+        raise SettingsError(
+            "JM-102",
+            "this file is not valid TOML",
+            where=str(path),
+            got=str(error),
+            hint="correct that line; text stands in quotes",
+        ) from error
     settings = {key: Setting(default, "default") for key, (default, _) in TABLE.items()}
     for section, values in raw.items():
-        if not isinstance(values, dict):
+        if not isinstance(values, dict) or section not in SECTIONS:
             raise _unknown(path, section)
         for key, value in values.items():
             if (section, key) not in TABLE:
@@ -140,21 +151,48 @@ def cache_folder() -> Path:
 
 def _checked(path: Path, section: str, key: str, value: Json) -> Json:
     default = TABLE[(section, key)][0]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    wants_number = default is None or isinstance(default, int | float)
-    if wants_number and not is_number:
-        raise _type_error(path, f"{section}.{key}", "a number", value)
-    if isinstance(default, str) and not isinstance(value, str):
-        raise _type_error(path, f"{section}.{key}", "text", value)
+    name = f"{section}.{key}"
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise _type_error(path, name, "text", value)
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _type_error(path, name, "a number", value)
+    elif isinstance(default, int) and not isinstance(value, int):
+        raise _type_error(path, name, "a whole number", value)
     return value
 
 
 def _type_error(path: Path, key: str, expected: str, got: object) -> SettingsError:
     return SettingsError(
-        "JM-104", f"the setting {key} has the wrong type", where=str(path), expected=expected, got=repr(got)
+        "JM-104",
+        f"the setting {key} has the wrong type",
+        where=_place(path, key),
+        expected=expected,
+        got=repr(got),
+        hint="correct the value, or remove the line to get the default",
     )
 
 
 def _unknown(path: Path, key: str) -> SettingsError:
-    known = ", ".join(f"{section}.{name}" for section, name in TABLE)
-    return SettingsError("JM-103", f"unknown setting {key}", where=str(path), expected=f"one of {known}", got=key)
+    known = [f"{section}.{name}" for section, name in TABLE]
+    near = difflib.get_close_matches(key, known, n=1)
+    return SettingsError(
+        "JM-103",
+        f"unknown setting {key}",
+        where=_place(path, key),
+        expected=f"one of {', '.join(known)}",
+        got=key,
+        hint=f"did you mean {near[0]}?" if near else "remove it",
+    )
+
+
+def _place(path: Path, key: str) -> str:
+    """``file:line`` of a section or a dotted key; the file alone where the line cannot be told."""
+    section = ""
+    for number, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        if match := LINE.match(text):
+            section = match["header"] or section
+            name = ".".join(part for part in (section, match["key"]) if part)
+            if name == key:
+                return f"{path}:{number}"
+    return str(path)

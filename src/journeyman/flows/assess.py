@@ -28,17 +28,15 @@ from journeyman.evaluation.document import (
 )
 from journeyman.evaluation.gate import decide, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate
-from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.runs import BASE_ROWS, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.serving import serve_student
-from journeyman.flows.students import Student, load_student
-from journeyman.flows.tune import MATERIAL, PARITY, RESULT, STUDENT
+from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
 from journeyman.task.task import Task
 
 EVALUATION, REPORT = "evaluation.json", "report.html"
-BASE_ROWS = 150
 BASE_SEED = 20_26
 
 

@@ -15,7 +15,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.core.progress import Progress
-from journeyman.flows.students import Student
+from journeyman.flows.student import Student
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.template import Template
 from journeyman.models.torch_llama import Llama

@@ -13,9 +13,8 @@ from journeyman.core.errors import GateError, StoreError
 from journeyman.core.files import disk_errors, write_atomic
 from journeyman.flows.assess import EVALUATION, find_assessed
 from journeyman.flows.cards import write_card
-from journeyman.flows.runs import RunFolder
-from journeyman.flows.students import Student
-from journeyman.flows.tune import MATERIAL
+from journeyman.flows.runs import MATERIAL, RunFolder
+from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.manifest import MANIFEST, load_manifest
 

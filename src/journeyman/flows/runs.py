@@ -22,6 +22,11 @@ try:
 except ImportError:  # Windows: best effort, no lock
     fcntl = None  # type: ignore[assignment]
 
+# What a tuning run leaves: the student's folder, and one document per decision or result.
+STUDENT = "student"
+BASE_ROWS = 150  # sealed rows that the untuned base is asked: it is slow
+MATERIAL, PLAN, MACHINE, RESULT, PARITY = "material.json", "plan.json", "machine.json", "tuned.json", "parity.json"
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:

@@ -11,9 +11,10 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import Example
 from journeyman.data.prepare import read_split
+from journeyman.flows.making import answer_budget, make_rows, write_student
 from journeyman.flows.parity import check_parity, choose_prompts, require_parity
-from journeyman.flows.runs import RunFolder, find_run
-from journeyman.flows.students import Student, answer_budget, load_student, make_rows, write_student
+from journeyman.flows.runs import MACHINE, MATERIAL, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel, resolve
 from journeyman.models.llamacpp import LlamaCpp
@@ -26,15 +27,6 @@ from journeyman.tuning.lora import Adapters
 from journeyman.tuning.machine import Machine, check_memory, estimate_bytes, probe_machine, use_machine
 from journeyman.tuning.peft_layout import open_peft
 from journeyman.tuning.plan import Plan, make_plan
-
-STUDENT, PARITY, PLAN, MACHINE, RESULT, MATERIAL = (
-    "student",
-    "parity.json",
-    "plan.json",
-    "machine.json",
-    "tuned.json",
-    "material.json",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +100,7 @@ def load_material(workspace: Workspace, task_name: str, base: str = "", dataset:
 
 def _key(material: Material, given: Mapping[str, Json], number: str, threads: int | None) -> dict[str, Json]:
     return {
-        "task": material.task.to_json(),
+        "task": material.task.answering(),
         "dataset": material.dataset,
         "base": material.base.sha256,
         "given": dict(given),

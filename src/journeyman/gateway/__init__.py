@@ -1,1 +1,1 @@
-"""The server: records, verifies, answers from students and teachers."""
+"""The server: speaks OpenAI's dialect and typed routes, verifies every answer, records every call."""

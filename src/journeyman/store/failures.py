@@ -73,6 +73,7 @@ TEXTS = {
     "JM-817": ("the disk failed while the database was read or written", "check the disk, then try again"),
     "JM-815": ("this value cannot be stored", "mend the row"),
 }
+UNREADABLE = "Could not decode to UTF-8 column"
 RETRYABLE = ("JM-805", "JM-816")
 
 
@@ -108,6 +109,8 @@ def make_failure(code: str, where: str, got: str) -> StoreError:
 
 def _code(error: BaseException | None, where: str, *, is_statement: bool) -> str:
     if isinstance(error, sqlite3.Error):
+        if UNREADABLE in str(error):
+            return "JM-804"
         name = getattr(error, "sqlite_errorname", None) or ""
         code = SQLITE_CODES.get("_".join(name.split("_")[:2]), "")
         return "JM-801" if code == "JM-817" and _is_full(where) else code
@@ -124,4 +127,6 @@ def _is_full(where: str) -> bool:
 
 
 def _first_line(error: BaseException | None) -> str:
-    return str(error).strip().partition("\n")[0]
+    """What the database said, without the text of a column that it could not read."""
+    line = str(error).strip().partition("\n")[0]
+    return line.partition(" with text ")[0] if line.startswith(UNREADABLE) else line

@@ -73,7 +73,7 @@ def decode(text: str) -> Json:
             "JM-804",
             "the database holds a damaged document",
             expected="JSON",
-            got=f"{text!r:.80}",
+            got=f"{len(text)} characters: {error}",
             hint="restore a copy of the database",
         ) from error
     return value

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import TaskError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.task.nodes import Node, resolve, write_json
@@ -62,7 +61,7 @@ def _arrange(value: Json, nodes: list[Node], root: Node) -> Json:
     if not isinstance(value, dict):
         return value
     flat = [part for node in nodes for part in _flatten(node, value, root)]
-    constant = next((item for node in flat for item in _constants(node) if item == value), None)
+    constant = next((item for node in flat for item in _constants(node) if dump(item) == dump(value)), None)
     if isinstance(constant, dict):
         return constant
     order = dict.fromkeys([name for node in flat for name in _names(node, "properties")])
@@ -126,11 +125,13 @@ def _field_nodes(nodes: list[Node], name: str) -> list[Node]:
         if isinstance(fields, dict) and name in fields:
             found.append(fields[name])
             continue
-        matching = (
-            [item for key, item in patterns.items() if re.search(key, name)] if isinstance(patterns, dict) else []
-        )
+        matching = [item for key, item in patterns.items() if _matches(key, name)] if isinstance(patterns, dict) else []
         found += matching or [node.get("additionalProperties")]
     return [node for node in found if isinstance(node, dict)]
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return verifier({"pattern": pattern}).check_value(name).is_valid
 
 
 def _item_nodes(nodes: list[Node], index: int, value: Json, root: Node) -> list[Node]:

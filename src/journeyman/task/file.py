@@ -106,7 +106,7 @@ def load_task(path: Path) -> Task:
 def load_tasks(folder: Path) -> dict[str, Task]:
     """All tasks of a folder (``*.yaml``, ``*.yml``), by name; none where the folder is absent. Raises as ``load_task``."""
     tasks: dict[str, Task] = {}
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")], key=lambda path: path.name):
         if path.stem in tasks:
             raise TaskError(
                 "JM-205", "two files describe one task", where=str(path), got=path.stem, hint="keep one of them"

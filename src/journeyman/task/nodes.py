@@ -16,6 +16,8 @@ Node = Mapping[str, Json]
 Where = str | Callable[[str], str]
 """A place for error messages: a text, or a function from a path in the schema to one (a file's line)."""
 
+EXACT = 2**53  # every integer below it is a float
+
 MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 SINGLES = (
@@ -80,8 +82,8 @@ def resolve(root: Node, reference: str) -> Json | Node | None:
 def write_json(value: Json) -> str:
     """Compact JSON as the constrained decoder writes it.
 
-    Integral floats are written as integers, others without exponent (a bounded number's grammar has none); DEL is
-    escaped. Mapping order is kept.
+    Integral floats below 2^53 are written as integers, others without exponent (a bounded number's grammar has none);
+    DEL is escaped. Mapping order is kept.
 
     Raises:
         ValueError: NaN or infinity.
@@ -100,7 +102,10 @@ def write_json(value: Json) -> str:
 def _write_float(value: float) -> str:
     if value - value != 0:
         raise ValueError(f"{value} is not a JSON number")
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
+    if value.is_integer() and abs(value) < EXACT:
+        return str(int(value))
+    text = format(Decimal(repr(value)), "f")
+    return text if "." in text else f"{text}.0"
 
 
 def place(where: Where, path: str) -> str:

@@ -21,7 +21,7 @@ from llguidance import LLMatcher, LLTokenizer
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.task.bounds import has_finite_value, max_answer_tokens
-from journeyman.task.nodes import Node, Where, escape, place, resolve, subschemas
+from journeyman.task.nodes import EXACT, Node, Where, escape, place, resolve, subschemas, write_json
 from journeyman.task.shorthand import KEYWORDS, close, expand
 from journeyman.task.verify import Checked, Verifier, compile_validator, has_lone_surrogate, read_json, verifier
 
@@ -143,8 +143,15 @@ def _check_keywords(node: Node, path: str, where: Where) -> None:
         if "\x7f" in name or has_lone_surrogate(name):
             raise _refused(f"properties/{escape(name)!r}", path, where, "use a name without control characters")
     for value in _constants(node):
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
-            raise _refused(f"the number {value}", path, where, "write numbers above 2^53 as text")
+        if isinstance(value, int | float) and not _can_be_written(value):
+            raise _refused(f"the number {value!r:.40}", path, where, "use fewer digits, or write it as text")
+
+
+def _can_be_written(value: float) -> bool:
+    """Decoder and verifier read numbers of 17 digits, or from 2^53 on, with small errors of their own."""
+    if isinstance(value, int) or value.is_integer():
+        return abs(value) < EXACT
+    return accepts({"const": value}, write_json(value))
 
 
 def _refused(keyword: str, path: str, where: Where, hint: str) -> TaskError:

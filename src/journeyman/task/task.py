@@ -65,7 +65,11 @@ class Task:
         return self.schema is not None
 
     def to_json(self) -> dict[str, Json]:
-        """Everything that shapes an answer, as it stands in a release's manifest."""
+        """The whole task but for its teacher, which is the project's business."""
+        return self.answering() | {"gate": self.gate.to_json()}
+
+    def answering(self) -> dict[str, Json]:
+        """What shapes an answer, as it stands in a release's manifest: the rule of the switch is not part of it."""
         return {
             "edition": 1,
             "name": self.name,
@@ -73,7 +77,6 @@ class Task:
             "input": {name: dict(schema) for name, schema in self.input.items()},
             "schema": dict(self.schema) if self.schema is not None else None,
             "prompt": self.prompt,
-            "gate": self.gate.to_json(),
             "verbatim": list(self.verbatim),
             "redact": self.redact,
             "max_output_tokens": self.max_output_tokens,
@@ -81,7 +84,7 @@ class Task:
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Task:
-        """Read what ``to_json`` wrote; the teacher is not part of it."""
+        """Read what ``to_json`` or ``answering`` wrote; the teacher is not part of it."""
         schema = raw.get("schema")
         return Task(
             name=str(raw["name"]),
@@ -89,7 +92,7 @@ class Task:
             input=cast(dict[str, dict[str, Json]], raw["input"]),
             schema=cast(dict[str, Json], schema) if schema is not None else None,
             prompt=str(raw.get("prompt") or ""),
-            gate=Gate.from_json(cast(dict[str, Json], raw["gate"])),
+            gate=Gate.from_json(cast(dict[str, Json], raw["gate"])) if "gate" in raw else Gate(),
             verbatim=tuple(cast(list[str], raw.get("verbatim") or [])),
             redact=bool(raw.get("redact", True)),
             max_output_tokens=cast(int | None, raw.get("max_output_tokens")),

@@ -1,19 +1,18 @@
-"""From tuned adapters to a student folder: the layout of a release, before anybody decided on it."""
+"""From examples to rows for tuning, and from tuned adapters to a student folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from journeyman.core.canonical import file_hash
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.core.files import write_atomic
+from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
-from journeyman.models.manifest import MANIFEST, BaseRef, Manifest, load_manifest
+from journeyman.models.manifest import MANIFEST, BaseRef, Manifest
 from journeyman.models.template import Template, make_student_template
 from journeyman.models.torch_llama import LlamaConfig
 from journeyman.task.answer import answer_text
@@ -26,31 +25,6 @@ from journeyman.tuning.peft_layout import CONFIG, WEIGHTS, save_peft
 
 ENGINE = "xllamacpp 2026.10.11549"
 SPARE_TOKENS = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Student:
-    """A folder with a manifest; ``hash`` names what answers."""
-
-    folder: Path
-    manifest: Manifest
-
-    @property
-    def hash(self) -> str:
-        return self.manifest.hash
-
-    @property
-    def adapter(self) -> str:
-        """The adapter's content hash, which is its name in the engine."""
-        return self.manifest.files["adapter"]["sha256"]
-
-    @property
-    def adapter_path(self) -> Path:
-        return self.folder / self.manifest.files["adapter"]["path"]
-
-    @property
-    def max_tokens(self) -> int:
-        return int(cast(int, self.manifest.decoding["max_tokens"]))
 
 
 def make_rows(task: Task, template: Template, examples: Sequence[Example], context: int) -> list[TuneRow]:
@@ -105,16 +79,9 @@ def write_student(
             }.items()
         },
         template=template.source,
-        task=task.to_json(),
+        task=task.answering(),
         decoding={"max_tokens": task.max_output_tokens or max_tokens, "temperature": 0, "whitespace": "compact"},
         engine=ENGINE,
     )
     write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
     return Student(folder, manifest)
-
-
-def load_student(folder: Path) -> Student | None:
-    """None when the folder is not finished."""
-    if not (folder / MANIFEST).is_file():
-        return None
-    return Student(folder, load_manifest(folder))

@@ -1,0 +1,38 @@
+"""`journeyman assess`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
+from journeyman.cli.terminal import print_json, print_lines
+from journeyman.cli.verdicts import describe_assessed
+from journeyman.flows.runs import BASE_ROWS
+
+
+def assess(
+    task: TaskName,
+    base_rows: Annotated[int, typer.Option(min=0, help="Sealed rows that the untuned base is asked.")] = BASE_ROWS,
+    in_flight: Annotated[int, typer.Option(min=1, help="Calls at a time; latency is honest at 1.")] = 1,
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> int:
+    """Measure the student on the sealed split through the real server and decide the gate.
+
+    Exit status 0 when it passes, 1 when it does not.
+
+    Example: journeyman assess tickets --json
+    """
+    from journeyman.flows.assess import assess as assess_task
+    from journeyman.flows.reports import write_assessed
+
+    with working(project, is_json) as workspace:
+        assessed = assess_task(workspace, task, base_rows=base_rows, requests_in_flight=in_flight)
+        path = write_assessed(workspace, assessed)
+    if is_json:
+        print_json(assessed.document.to_json())
+    else:
+        print_lines(*describe_assessed(assessed.document), f"report: {path}")
+    return 0 if assessed.verdict == "pass" else 1

@@ -1,0 +1,41 @@
+"""The table of verbs: name -> function. A new verb is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from journeyman.cli.ask import ask
+from journeyman.cli.assess import assess
+from journeyman.cli.doctor import doctor
+from journeyman.cli.export import export
+from journeyman.cli.import_ import import_
+from journeyman.cli.init import init
+from journeyman.cli.new import new
+from journeyman.cli.prepare import prepare
+from journeyman.cli.pull import pull
+from journeyman.cli.release import release
+from journeyman.cli.report import report
+from journeyman.cli.rollback import rollback
+from journeyman.cli.run import run
+from journeyman.cli.serve import serve
+from journeyman.cli.status import status
+from journeyman.cli.tune import tune
+
+COMMANDS: dict[str, Callable[..., object]] = {
+    "init": init,
+    "new": new,
+    "pull": pull,
+    "import": import_,
+    "prepare": prepare,
+    "tune": tune,
+    "assess": assess,
+    "release": release,
+    "rollback": rollback,
+    "run": run,
+    "ask": ask,
+    "serve": serve,
+    "export": export,
+    "report": report,
+    "status": status,
+    "doctor": doctor,
+}

@@ -1,0 +1,47 @@
+"""`journeyman import`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from journeyman.cli.options import AsJson, ProjectFolder, working
+from journeyman.cli.terminal import print_json, print_lines
+
+
+def import_(
+    files: Annotated[list[str], typer.Argument(help="Files, gzipped or not; - is stdin.", show_default=False)],
+    task: Annotated[str, typer.Option("--task", help="The task that the rows belong to.", show_default=False)],
+    split: Annotated[
+        Literal["train", "dev", "calibration", "test"] | None,
+        typer.Option(help="Assign all rows beforehand; test seals them.", show_default=False),
+    ] = None,
+    terms: Annotated[
+        Literal["free", "unknown", "restricted"], typer.Option(help="Whether the source's terms allow training on it.")
+    ] = "unknown",
+    source: Annotated[str, typer.Option(help="Where the rows come from; default: the file's name.")] = "",
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """Read recorded calls or pairs: OpenAI chat logs, fine-tuning files, input/output JSONL, CSV. Bad rows are set aside.
+
+    Example: journeyman import calls.jsonl --task tickets
+    """
+    from journeyman.flows.prepare import import_sources
+
+    with working(project, is_json) as workspace:
+        report = import_sources(workspace, task, files, split=split, terms=terms, provenance=source)
+    if is_json:
+        print_json(report.to_json())
+        return
+    for item in report.files:
+        print_lines(
+            f"{item.name}: {item.read} read = {item.added} added + {item.repeated} already there + "
+            f"{item.quarantined} set aside"
+        )
+    for reason, count in report.reasons.items():
+        print_lines(f"  {count} x {reason}")
+    if report.quarantine is not None:
+        print_lines(f"set aside in {report.quarantine}")
+    print_lines(f"next: journeyman prepare {task}")

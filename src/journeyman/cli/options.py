@@ -1,0 +1,31 @@
+"""Options that several commands share, so that they are spelled and explained once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from journeyman.cli.terminal import Bars
+
+if TYPE_CHECKING:
+    from journeyman.flows.workspace import Workspace
+
+TaskName = Annotated[str, typer.Argument(help="Name of a task: tasks/NAME.yaml.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+ProjectFolder = Annotated[
+    Path | None,
+    typer.Option("--project", help="Project folder; default: this one or one above it.", show_default=False),
+]
+
+
+@contextmanager
+def working(project: Path | None, is_json: bool) -> Iterator[Workspace]:
+    """The project, opened, with bars on a terminal."""
+    from journeyman.flows.workspace import open_workspace
+
+    with open_workspace(project, Bars(is_quiet=is_json)) as workspace:
+        yield workspace

@@ -1,0 +1,68 @@
+"""`journeyman tune`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
+from journeyman.cli.terminal import print_json, print_lines
+
+Number = Annotated[str, typer.Option("--number", help="float32 or bfloat16; default: the faster one, by trying.")]
+
+
+def tune(
+    task: TaskName,
+    rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Scale of the adapters times rank; default: the rank.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the rows.")] = None,
+    batch_tokens: Annotated[int | None, typer.Option(help="Tokens per step, padding included.")] = None,
+    evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the order of rows and of the adapters' start.")] = None,
+    base: Annotated[str, typer.Option(help="Catalog name or path of the base; default: the project's.")] = "",
+    number: Number = "",
+    threads: Annotated[int | None, typer.Option(help="Threads; default: the fastest, by trying.")] = None,
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """Tune a student on the prepared dataset and hold its export against torch. Killed, the same command continues.
+
+    Example: journeyman tune tickets --epochs 4
+    """
+    from journeyman.flows.tune import tune as tune_task
+
+    given = {
+        "rank": rank,
+        "alpha": alpha,
+        "rate": rate,
+        "epochs": epochs,
+        "batch_tokens": batch_tokens,
+        "evaluations": evaluations,
+        "patience": patience,
+        "seed": seed,
+    }
+    with working(project, is_json) as workspace:
+        result = tune_task(
+            workspace,
+            task,
+            {name: value for name, value in given.items() if value is not None},
+            base=base,
+            number=number,
+            threads=threads,
+        )
+    if is_json:
+        print_json(
+            {
+                "task": task,
+                "run": str(result.run.path),
+                "dataset": result.dataset,
+                "student": result.student.hash,
+                "tuned": result.tuned,
+                "parity": result.parity,
+            }
+        )
+        return
+    print_lines(f"student {result.student.hash[:12]} is in {result.student.folder}", f"next: journeyman assess {task}")

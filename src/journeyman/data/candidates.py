@@ -1,0 +1,200 @@
+"""From traces to rows: what may become an example at all, and one row per input.
+
+Which answer wins where several came for the same input: gold over output; of each the majority; of equals the latest by
+the time that its provider recorded; else the first in alphabetical order, so that import order never matters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, cast
+
+from journeyman.core.canonical import Json, content_hash, dump
+from journeyman.core.errors import TaskError
+from journeyman.core.example import Example, Target, Terms
+from journeyman.core.trace import Trace
+from journeyman.data.imports import split_suffix
+from journeyman.data.intake import settle
+from journeyman.task.prompt import check_input
+from journeyman.task.task import Task
+
+# Calls of an evaluation (``assess``) can never become examples; synthetic rows have a command of their own.
+ORIGINS = ("import", "serve", "ask", "task", "audit")
+Instructions = Literal["own", "any"]
+STRICTEST: tuple[Terms, ...] = ("free", "unknown", "restricted")
+# Of one input that was assigned to several splits beforehand: the sealed side first, train last.
+PRECEDENCE = ("test", "dev", "calibration", "train", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One trace as an example. ``split`` was given at import; ``recorded`` is the provider's time, or empty."""
+
+    example: Example
+    input_hash: str
+    split: str
+    recorded: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Several answers to one input: each with how often it came, the chosen one first."""
+
+    input: Mapping[str, Json]
+    kind: Literal["gold", "output"]
+    answers: tuple[tuple[Target, int], ...]
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "input": dict(self.input),
+            "kind": self.kind,
+            "answers": [{"answer": target.to_json(), "count": count} for target, count in self.answers],
+        }
+
+
+@dataclass(slots=True)
+class SetAside:
+    """Traces that became no row of a split, by reason; hashes of rows where there are any."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    hashes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, reason: str, example: Example | None = None, count: int = 1) -> None:
+        self.counts[reason] += count
+        if example is not None:
+            self.hashes[reason].append(example.hash)
+
+
+def hash_input(example: Example) -> str:
+    """Identity of what was asked: rows with the same one are exact duplicates."""
+    content = example.content()
+    return content_hash({key: content[key] for key in ("input", "context", "passages") if key in content})
+
+
+def collect(
+    task: Task, traces: Iterable[Trace], tombstones: frozenset[str], instructions: Instructions, aside: SetAside
+) -> list[Candidate]:
+    """The traces that may become rows, one per recorded call.
+
+    Rows imported for the sealed split are never set aside, whatever the task has become since.
+    """
+    found: dict[str, Candidate] = {}
+    for trace in traces:
+        example, reason = read_trace(task, trace, instructions)
+        if example.hash in tombstones:
+            reason = "erased"
+        elif trace.split == "test":
+            reason = ""
+        if reason:
+            aside.add(reason)
+            continue
+        recorded = "" if trace.meta.get("undated") else trace.time
+        _keep_one(found, _call_key(trace), Candidate(example, hash_input(example), trace.split, recorded), aside)
+    return list(found.values())
+
+
+def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> tuple[Example, str]:
+    """A trace as an example, and why it cannot be a row of this task (or ``""``)."""
+    reason = ""
+    gold, gold_problem = settle(trace.gold, task.schema) if trace.gold is not None else (None, "")
+    # A released student's answers are inputs to label, never labels: a student must not learn from students.
+    output = trace.output if not trace.release else None
+    target, problem = settle(output, task.schema) if output is not None else (None, "")
+    if problem and output is not None:
+        target = output
+    if trace.status != "ok":
+        reason = "failed calls"
+    elif instructions == "own" and trace.instruction_hash != task.instruction_hash:
+        reason = "another instruction"
+    elif not _is_input(task, trace.input):
+        reason = "input of another shape"
+    elif gold_problem:
+        reason = "gold that breaks the task's output"
+    elif gold is None and target is not None and target.kind == "tool_calls":
+        reason = "answered with tool calls"
+    elif gold is None and problem:
+        reason = "answer that breaks the task's output"
+    example = Example(
+        input=trace.input,
+        target=target,
+        gold=trace.gold if gold_problem else gold,
+        schema=trace.schema,
+        passages=trace.passages,
+        time=trace.time,
+        instruction_hash=trace.instruction_hash,
+        provenance=trace.provenance,
+        terms=trace.terms,
+        id=trace.id,
+    )
+    return example, reason
+
+
+def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | None]:
+    """One row for the candidates of one input, with their count and strictest terms."""
+    if len(candidates) == 1:
+        return candidates[0], None
+    golds = _rank([(item.example.gold, item.recorded) for item in candidates])
+    targets = _rank([(item.example.target, item.recorded) for item in candidates])
+    gold, target = (ranked[0][0] if ranked else None for ranked in (golds, targets))
+    chosen = min(candidates, key=lambda item: (item.example.gold != gold, item.example.target != target, _order(item)))
+    example = replace(
+        chosen.example,
+        gold=gold,
+        target=target,
+        count=len(candidates),
+        terms=max((item.example.terms for item in candidates), key=STRICTEST.index),
+    )
+    split = min((item.split for item in candidates), key=PRECEDENCE.index)
+    answers, kind = (golds, "gold") if golds else (targets, "output")
+    contradiction = (
+        Contradiction(example.input, cast(Literal["gold", "output"], kind), tuple(answers))
+        if len(answers) > 1
+        else None
+    )
+    return replace(chosen, example=example, split=split), contradiction
+
+
+def _rank(answers: Iterable[tuple[Target | None, str]]) -> list[tuple[Target, int]]:
+    """Distinct answers with their counts, the winner first."""
+    counts: Counter[str] = Counter()
+    latest: dict[str, str] = {}
+    targets: dict[str, Target] = {}
+    for target, recorded in answers:
+        if target is None:
+            continue
+        name = dump(target.to_json())
+        counts[name] += 1
+        latest[name] = max(recorded, latest.get(name, ""))
+        targets.setdefault(name, target)
+    names = sorted(counts)
+    names.sort(key=lambda name: (counts[name], latest[name]), reverse=True)
+    return [(targets[name], counts[name]) for name in names]
+
+
+def _keep_one(found: dict[str, Candidate], key: str, candidate: Candidate, aside: SetAside) -> None:
+    """The same recorded call, imported for several splits, is one row, on the side that comes first."""
+    earlier = found.get(key)
+    if earlier is None:
+        found[key] = candidate
+        return
+    kept, dropped = sorted((earlier, candidate), key=lambda item: PRECEDENCE.index(item.split))
+    found[key] = kept
+    aside.add("copies of sealed rows" if kept.split == "test" else "imported again for another split", dropped.example)
+
+
+def _call_key(trace: Trace) -> str:
+    return trace.row_key.removesuffix(split_suffix(trace.split)) if trace.row_key else f"trace {trace.id}"
+
+
+def _order(candidate: Candidate) -> tuple[str, str]:
+    return candidate.example.hash, candidate.example.id
+
+
+def _is_input(task: Task, fields: Mapping[str, Json]) -> bool:
+    try:
+        check_input(task, fields)
+    except TaskError:
+        return False
+    return True

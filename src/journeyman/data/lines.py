@@ -1,0 +1,196 @@
+"""Bytes to numbered lines: gzip by its magic, BOM, CRLF, and every unreadable line named instead of lost.
+
+A line longer than ``LINE_LIMIT_BYTES`` is never held whole. This module knows nothing about formats.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from journeyman.core.errors import DataError
+
+LINE_LIMIT_BYTES = 10_000_000
+KEPT_BYTES = 8_000
+GZIP_MAGIC = b"\x1f\x8b"
+UTF8_BOM = b"\xef\xbb\xbf"
+
+# What a person may hand over by mistake: first bytes -> what it is, what to do.
+FOREIGN = {
+    b"\xff\xfe": ("text in UTF-16", "save the file as UTF-8"),
+    b"\xfe\xff": ("text in UTF-16", "save the file as UTF-8"),
+    b"PAR1": ("a Parquet file", "write it as JSON lines or CSV first"),
+    b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
+    b"\x28\xb5\x2f\xfd": ("a zstd archive", "unpack it first; gzip is read as it is"),
+    b"BZh": ("a bzip2 archive", "unpack it first; gzip is read as it is"),
+    b"\xfd7zXZ": ("an xz archive", "unpack it first; gzip is read as it is"),
+    b"SQLite format 3": ("an SQLite database", "write the rows as JSON lines or CSV first"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One physical line, from 1, without its line end.
+
+    ``problem`` says in one phrase why it makes no row, ``detail`` what exactly; ``text`` is then only what can be shown.
+    """
+
+    number: int
+    text: str
+    problem: str = ""
+    detail: str = ""
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.problem and not self.text.strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is imported: a path, or an open binary ``stream`` such as stdin (read once, from where it stands)."""
+
+    name: str
+    path: Path | None = None
+    stream: BinaryIO | None = None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes on disk; None for a stream."""
+        return self.path.stat().st_size if self.path is not None else None
+
+
+def file_source(path: Path) -> Source:
+    """Name a file.
+
+    Raises:
+        DataError: JM-301 missing, a folder, or not readable; JM-302 empty.
+    """
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "nothing there"
+        raise DataError(
+            "JM-301", "this file cannot be read", where=str(path), expected="a file", got=got, hint="check the path"
+        )
+    source = Source(str(path), path=path)
+    with open_source(source):  # unreadable and foreign files are refused before anything is imported
+        pass
+    return source
+
+
+def stream_source(stream: BinaryIO, name: str = "stdin") -> Source:
+    return Source(name, stream=stream)
+
+
+class Reader:
+    """The lines of one open source. ``position_bytes`` is how much of the file has been taken, for progress."""
+
+    def __init__(self, raw: BinaryIO, name: str) -> None:
+        self._raw = raw
+        self.name = name
+        buffered = cast(BinaryIO, io.BufferedReader(_Pushback(raw), 1 << 16))
+        head = cast(io.BufferedReader, buffered).peek(16)[:16]
+        _refuse_foreign(head, name)
+        self._file = cast(BinaryIO, gzip.GzipFile(fileobj=buffered)) if head.startswith(GZIP_MAGIC) else buffered
+
+    @property
+    def position_bytes(self) -> int:
+        return self._raw.tell() if self._raw.seekable() else 0
+
+    def __iter__(self) -> Iterator[Line]:
+        number = 0
+        try:
+            while True:
+                number += 1
+                data, is_long = _read_line(self._file)
+                if not data:
+                    return
+                yield _decode(number, data.removeprefix(UTF8_BOM) if number == 1 else data, is_long)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            yield Line(number, "", "the gzip stream is broken here", str(error))
+
+
+@contextmanager
+def open_source(source: Source) -> Iterator[Reader]:
+    """Open for one pass.
+
+    Raises:
+        DataError: JM-301 not readable, JM-302 empty, JM-303 a kind of file that is never text.
+    """
+    if source.stream is not None:
+        yield Reader(source.stream, source.name)
+        return
+    try:
+        file = cast(Path, source.path).open("rb")
+    except OSError as error:
+        raise DataError(
+            "JM-301",
+            "this file cannot be read",
+            where=source.name,
+            got=error.strerror or str(error),
+            hint="check the path and its permissions",
+        ) from error
+    with file:
+        yield Reader(file, source.name)
+
+
+class _Pushback(io.RawIOBase):
+    """A readable stream as RawIOBase, so that ``BufferedReader.peek`` works on pipes and in-memory files alike."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(cast(bytearray, buffer))
+        read1 = getattr(self._stream, "read1", self._stream.read)
+        data = read1(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+def _refuse_foreign(head: bytes, name: str) -> None:
+    if not head:
+        raise DataError(
+            "JM-302", "this file is empty", where=name, expected="at least one row", hint="check how it was written"
+        )
+    for magic, (what, hint) in FOREIGN.items():
+        if head.startswith(magic):
+            raise DataError(
+                "JM-303",
+                "this is no format that can be imported",
+                where=name,
+                expected="JSON lines or CSV in UTF-8, plain or gzipped",
+                got=what,
+                hint=hint,
+            )
+
+
+def _read_line(file: BinaryIO) -> tuple[bytes, bool]:
+    """One line; of a line over the limit only the first bytes are kept, and the rest is passed over."""
+    data = file.readline(LINE_LIMIT_BYTES + 1)
+    if len(data) <= LINE_LIMIT_BYTES:
+        return data, False
+    head, block = data[:KEPT_BYTES], data
+    del data
+    while block and not block.endswith(b"\n"):
+        block = file.readline(1 << 20)
+    return head, True
+
+
+def _decode(number: int, data: bytes, is_long: bool) -> Line:
+    shown = data[:KEPT_BYTES].decode("utf-8", "replace")
+    if is_long:
+        return Line(number, shown, f"the line is longer than {LINE_LIMIT_BYTES / 1_000_000:g} MB")
+    if b"\0" in data:
+        return Line(number, shown, "the line holds NUL bytes")
+    try:
+        return Line(number, data.decode("utf-8").rstrip("\r\n"))
+    except UnicodeDecodeError as error:
+        return Line(number, shown, "the line is not UTF-8", f"at byte {error.start + 1}")

@@ -1,0 +1,138 @@
+"""The Record: one row as a file states it, before a task has read it, and how JSON text becomes values safely."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from journeyman.core.canonical import Json, bytes_hash, dump
+from journeyman.core.errors import DataError, UserError
+from journeyman.core.example import Target, object_target, text_target
+from journeyman.core.messages import Message
+
+DEPTH_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row.
+
+    Either ``messages`` (what was said to the model) or ``input`` (fields, or plain text for a task with one) is given.
+    ``output`` and ``gold`` are unread: text targets may hold JSON. ``flaw`` says why the output is no full answer
+    (cut off, filtered). ``key`` is the provider's id, ``time`` what the provider recorded; either may be empty.
+    ``unused`` are keys that no format gives a meaning to.
+    """
+
+    key: str
+    content: str
+    input: Mapping[str, Json] | str | None = None
+    messages: tuple[Message, ...] = ()
+    tools: tuple[Mapping[str, Json], ...] = ()
+    schema: Mapping[str, Json] | None = None
+    output: Target | None = None
+    gold: Target | None = None
+    flaw: str = ""
+    model: str = ""
+    time: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    unused: frozenset[str] = frozenset()
+
+
+def row_error(what: str, *, where: str = "", expected: str = "", got: object = None) -> DataError:
+    """A row that cannot be read; the import puts it into quarantine and goes on."""
+    return DataError("JM-311", what, where=where, expected=expected, got="" if got is None else f"{got!r:.80}")
+
+
+def detail_of(error: UserError) -> str:
+    """Where, what was expected and what was found, as one line for the quarantine file."""
+    parts = [error.where] if error.where else []
+    parts += [f"expected {error.expected}"] if error.expected else []
+    parts += [f"got {error.got}"] if error.got else []
+    return "; ".join(parts)
+
+
+def parse_object(text: str) -> dict[str, Json]:
+    """Read one JSON object that can be stored and hashed.
+
+    Raises:
+        DataError: JM-311, with the position, for broken JSON, NaN, lone surrogates, NUL characters, deep nesting, or
+            anything that is not an object.
+    """
+    value = parse_json(text)
+    if not isinstance(value, dict):
+        raise row_error("this row is not a JSON object", got=type(value).__name__)
+    return value
+
+
+def parse_json(text: str) -> Json:
+    try:
+        value = cast(Json, json.loads(text, parse_constant=_refuse_constant))
+    except RecursionError:
+        raise row_error(f"the JSON is nested deeper than {DEPTH_LIMIT} levels") from None
+    except ValueError as error:
+        raise row_error("this is not valid JSON", got=str(error)) from None
+    if _depth(value) > DEPTH_LIMIT:
+        raise row_error(f"the JSON is nested deeper than {DEPTH_LIMIT} levels")
+    return value
+
+
+def hash_row(value: Json) -> str:
+    """Content hash of a parsed row.
+
+    Raises:
+        DataError: JM-311, the row holds something that no store keeps: lone surrogates, NUL characters, infinities.
+    """
+    try:
+        written = dump(value)
+        data = written.encode("utf-8")
+    except ValueError as error:
+        raise row_error("this row holds what no store keeps", got=str(error)) from None
+    if re.search(r"(?<!\\)(\\\\)*\\u0000", written):
+        raise row_error("this row holds NUL characters")
+    return bytes_hash(data)
+
+
+def read_target(value: Json) -> Target | None:
+    """An output or gold as written: text stays text (it may hold JSON), null is none, any other value is an object."""
+    if value is None:
+        return None
+    return text_target(value) if isinstance(value, str) else object_target(value)
+
+
+def read_time(value: Json) -> str:
+    """Unix seconds or ISO 8601 to ISO 8601 in UTC; anything else to nothing, for a time is never content."""
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value)
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return aware.astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        pass
+    return ""
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(value: Json) -> int:
+    """Levels of nesting, counted level by level: a recursion could overflow on the very rows that this is for."""
+    level: list[Json] = [value]
+    depth = 0
+    while level:
+        depth += 1
+        inner: list[Json] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        level = inner
+    return depth

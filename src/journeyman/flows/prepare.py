@@ -1,0 +1,52 @@
+"""`import` and `prepare`: files to traces, traces to a dataset. The work is in ``data``; here it meets the project."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from journeyman.core.example import Split, Terms
+from journeyman.data.imports import ImportReport, import_files
+from journeyman.data.lines import Source, stream_source
+from journeyman.data.prepare import Prepared, prepare
+from journeyman.data.shares import read_shares
+from journeyman.flows.workspace import Workspace
+
+STDIN = "-"
+
+
+def import_sources(
+    workspace: Workspace,
+    task_name: str,
+    files: Sequence[str],
+    *,
+    split: Split | None = None,
+    terms: Terms = "unknown",
+    provenance: str = "",
+) -> ImportReport:
+    """Import files, or stdin for ``-``. Raises DataError JM-30x, TaskError JM-2xx, StoreError JM-80x."""
+    sources: list[Source | Path] = [stream_source(sys.stdin.buffer) if name == STDIN else Path(name) for name in files]
+    return import_files(
+        workspace.task(task_name),
+        sources,
+        workspace.store,
+        quarantine_folder=workspace.project.state / "quarantine",
+        now=datetime.now(UTC),
+        split=split,
+        provenance=provenance,
+        terms=terms,
+        progress=workspace.progress,
+    )
+
+
+def prepare_task(workspace: Workspace, task_name: str) -> Prepared:
+    """Make or find the dataset of the traces as they stand. Raises DataError JM-305 and others of ``data.prepare``."""
+    return prepare(
+        workspace.task(task_name),
+        workspace.store,
+        read_shares(workspace.project),
+        now=workspace.now(),
+        progress=workspace.progress,
+    )

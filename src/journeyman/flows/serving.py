@@ -1,0 +1,158 @@
+"""Releases on the local engine behind the gateway: for `serve`, `ask`, `assess` and typed functions.
+
+One engine per base model holds the adapters of every release that is loaded. The alias is read at each call, so a
+rollback to a loaded release takes effect at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from journeyman.core.errors import GateError, ModelError
+from journeyman.flows.student import Student
+from journeyman.flows.workspace import Workspace
+from journeyman.gateway.app import make_app
+from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.registry import Registry, Served
+from journeyman.gateway.server import open_socket, serve_in_background, serve_until_signal
+from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.local import LocalModel
+from journeyman.models.manifest import MANIFEST, load_manifest
+from journeyman.models.protocol import Decoding, Model
+from journeyman.models.remote import OpenAIModel
+from journeyman.models.template import Template, load_base_template
+from journeyman.models.tokenizer import load_tokenizer
+from journeyman.task.task import Task
+
+LOADED_RELEASES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running server on loopback and the names of what was asked for."""
+
+    url: str
+    student_name: str
+    base_name: str
+
+    def model(self, name: str) -> Model:
+        return OpenAIModel(name, f"{self.url}/v1", "")
+
+
+@asynccontextmanager
+async def serve_student(workspace: Workspace, task: Task, student: Student) -> AsyncIterator[Serving]:
+    """The student and its base behind a real server on a free loopback port."""
+    async with AsyncExitStack() as stack:
+        served = await load_students(stack, [student], with_base=True)
+        recorder = Recorder(workspace.store)
+        stack.callback(recorder.close)
+        app = make_app(Registry(served, lambda _task: None), recorder)
+        url = await stack.enter_async_context(serve_in_background(app))
+        yield Serving(url, f"{task.name}@{student.hash}", served[-1].name)
+
+
+async def load_students(
+    stack: AsyncExitStack, students: Sequence[Student], *, with_base: bool = False, threads: int | None = None
+) -> list[Served]:
+    """Start one engine per base; engines stop when ``stack`` closes. With ``with_base`` the bases are served as well.
+
+    Raises:
+        ModelError: JM-401 a base is not pulled, JM-409 a base of another content, JM-420 not loadable.
+    """
+    served: list[Served] = []
+    bases = {student.manifest.base.sha256: student for student in students}
+    for sha256, first in bases.items():
+        base = _resolve_base(first)
+        mine = [student for student in students if student.manifest.base.sha256 == sha256]
+        adapters = {student.adapter: student.adapter_path for student in mine}
+        engine = await LlamaCpp.start(base.path, adapters, threads=threads)
+        stack.push_async_callback(engine.close)
+        served += [_serve_student(engine, base, student) for student in mine]
+        if with_base:
+            served.append(Served(f"base:{base.name}", LocalModel(engine, load_base_template(base.path), base.name)))
+    return served
+
+
+def loadable(workspace: Workspace, task_name: str = "") -> list[Student]:
+    """Live releases, and a few before them, of one task or all, verified.
+
+    Raises:
+        ModelError: JM-412 a release was changed.
+    """
+    names = [task_name] if task_name else [task.name for task in workspace.tasks()]
+    students = []
+    for name in names:
+        history = list(dict.fromkeys(entry.release for entry in workspace.store.alias_history(name)))
+        for release in history[:LOADED_RELEASES]:
+            folder = workspace.project.releases / name / release
+            if (folder / MANIFEST).is_file():
+                students.append(Student(folder, load_manifest(folder)))
+    return students
+
+
+def serve(workspace: Workspace, host: str, port: int, ready: Callable[[str], None], threads: int | None = None) -> None:
+    """Serve all releases until a signal. The port is taken first, so that a wrong one costs no loading time.
+
+    Raises:
+        ServeError: JM-701 port in use. GateError: JM-625 nothing to serve.
+    """
+    listener = open_socket(host, port)
+    try:
+        students = loadable(workspace)
+        if not students:
+            raise GateError(
+                "JM-625",
+                "no task has a release, so there is nothing to serve",
+                where=str(workspace.project.releases),
+                hint="journeyman run TASK",
+            )
+        asyncio.run(_serve(workspace, students, listener, ready, threads))
+    finally:
+        listener.close()
+
+
+async def _serve(
+    workspace: Workspace,
+    students: Sequence[Student],
+    listener: socket.socket,
+    ready: Callable[[str], None],
+    threads: int | None,
+) -> None:
+    async with AsyncExitStack() as stack:
+        served = await load_students(stack, students, threads=threads)
+        recorder = Recorder(workspace.store)
+        stack.callback(recorder.close)
+        await serve_until_signal(make_app(Registry(served, workspace.store.alias), recorder), listener, ready)
+
+
+def _serve_student(engine: LlamaCpp, base: ResolvedModel, student: Student) -> Served:
+    manifest = student.manifest
+    template = Template(manifest.template, load_tokenizer(base.path))
+    name = f"{manifest.task_name}@{student.hash}"
+    return Served(
+        name=name,
+        model=LocalModel(engine, template, name, adapter=student.adapter),
+        task=Task.from_json(manifest.task),
+        release=student.hash,
+        decoding=Decoding(max_tokens=student.max_tokens),
+    )
+
+
+def _resolve_base(student: Student) -> ResolvedModel:
+    wanted = student.manifest.base
+    base = resolve(wanted.name)
+    if base.sha256 != wanted.sha256:
+        raise ModelError(
+            "JM-409",
+            "the base model is not the one that this release was tuned on",
+            where=str(base.path),
+            expected=wanted.sha256,
+            got=base.sha256,
+            hint=f"journeyman pull {wanted.name}, or release again on this base",
+        )
+    return base

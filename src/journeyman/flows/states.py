@@ -1,0 +1,110 @@
+"""`status` and `doctor`: what is there, and whether this machine can do the work."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from journeyman.core.errors import JourneymanError
+from journeyman.core.settings import Project, cache_folder, environment
+from journeyman.flows.workspace import Workspace
+from journeyman.models.catalog import resolve
+from journeyman.store.database import open_store
+from journeyman.task.file import load_tasks
+
+LEAST_DISK_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    name: str
+    traces: int
+    dataset: str
+    looks: int
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `doctor` looked at; ``next`` says what to do where it is not well."""
+
+    name: str
+    is_well: bool
+    found: str
+    next: str = ""
+
+
+def read_states(workspace: Workspace) -> list[TaskState]:
+    """One line per task."""
+    store = workspace.store
+    return [
+        TaskState(
+            task.name,
+            store.count_traces(task.name),
+            store.latest_dataset(task.name) or "",
+            len(store.looks(task.name)),
+            store.alias(task.name) or "",
+        )
+        for task in workspace.tasks()
+    ]
+
+
+def examine(project: Project | None) -> list[Finding]:
+    """Python, packages, memory of the disk, the base model, the database, the tasks, the teacher's key."""
+    findings = [
+        Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or later"),
+        _package("xllamacpp", "pip install journeyman"),
+        _package("torch", 'pip install "journeyman[tune]"'),
+        _package("transformers", 'pip install "journeyman[tune]"'),
+        _disk(),
+    ]
+    if project is None:
+        return [*findings, Finding("project", False, "none here", "journeyman init")]
+    base = project.text("base", "model")
+    findings += [
+        _try("base model", lambda: str(resolve(base).path)),
+        _try("database", lambda: _open(project)),
+        _try("tasks", lambda: ", ".join(load_tasks(project.tasks)) or "none yet"),
+    ]
+    key = project.text("teacher", "api_key_env")
+    if project.text("teacher", "model"):
+        findings.append(
+            Finding(
+                "teacher's key",
+                bool(environment(key)),
+                f"{key} {'set' if environment(key) else 'not set'}",
+                f"export {key}=...",
+            )
+        )
+    return findings
+
+
+def _try(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except JourneymanError as error:
+        return Finding(name, False, f"{error.code} {error.what}", error.hint)
+
+
+def _open(project: Project) -> str:
+    with open_store(project.store_url) as store:
+        return store.where
+
+
+def _package(name: str, hint: str) -> Finding:
+    try:
+        return Finding(name, True, version(name))
+    except PackageNotFoundError:
+        return Finding(name, False, "not installed", hint)
+
+
+def _disk() -> Finding:
+    folder = cache_folder()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return Finding("disk", free > LEAST_DISK_BYTES, f"{free / 1e9:.1f} GB free at {folder}", "free some space")

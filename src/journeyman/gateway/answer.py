@@ -1,0 +1,312 @@
+"""The path of one call, whatever the dialect:
+
+    fields ─► redact ─► the model's messages ─► model ─► verify ─► repair once ─► restore ─► record ─► answer
+
+An answer that breaks its schema never leaves: it is asked for once more, then refused. The trace is stored before the
+answer is handed out. Redaction's way back lives in memory for the time of one call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol, cast, runtime_checkable
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import JourneymanError, ModelError, ServeError
+from journeyman.core.example import Target, object_target, text_target
+from journeyman.core.ids import make_id
+from journeyman.core.messages import Message, TextPart
+from journeyman.core.trace import Origin, Trace
+from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.registry import Served
+from journeyman.guards.redact import Redactor
+from journeyman.models.protocol import Decoding, FinishReason, Reply, Request, TokenLogprob
+from journeyman.task.nodes import write_json
+from journeyman.task.prompt import check_input, read_messages
+from journeyman.task.schema import constraint_schema, verifier
+
+REPAIR_TEMPERATURE = 0.7
+REPAIR_SEED = 1
+
+
+@runtime_checkable
+class StreamsReply(Protocol):
+    """A model that streams its text and ends with the whole Reply, so that usage is exact."""
+
+    def stream_reply(self, request: Request) -> AsyncGenerator[str | Reply, None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a request asks of the decoding; None leaves it to the release. ``schema`` is the request's own."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    schema: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: chat ``messages``, or the ``input`` fields of a typed route. ``trace`` is the id that it will have."""
+
+    served: Served
+    messages: tuple[Message, ...] = ()
+    input: Mapping[str, Json] | None = None
+    wishes: Wishes = Wishes()
+    origin: Origin = "serve"
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    finish_reason: FinishReason
+    input_tokens: int
+    output_tokens: int
+    model: str
+    release: str
+    trace: str
+    created: datetime
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A call made ready: redacted fields, what the model is sent, and what its answer must be."""
+
+    call: Call
+    trace: str
+    time: datetime
+    started: float
+    input: Mapping[str, Json]
+    request: Request
+    schema: Mapping[str, Json] | None
+    redactor: Redactor
+    is_redacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A reply and what came of checking it: the text to hand out, or the ``problem``."""
+
+    reply: Reply
+    text: str
+    problem: str
+    attempts: int = 1
+
+
+class Answerer:
+    """Answers calls and records them. ``now`` is the clock."""
+
+    def __init__(self, recorder: Recorder, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._recorder = recorder
+        self._now = now
+
+    async def answer(self, call: Call) -> Answer:
+        """Answer one call; when this returns, its trace is stored.
+
+        Raises:
+            TaskError: the call does not have the task's shape.
+            ServeError: JM-720 no valid answer, also not on the second try (recorded too).
+            ModelError: the model failed twice, or cannot take this call. StoreError: the trace cannot be stored.
+        """
+        return await self._answer(self._plan(call))
+
+    async def stream(self, call: Call) -> AsyncGenerator[str | Answer, None]:
+        """Pieces of text, then the Answer once its trace is stored. What must be verified comes in one piece."""
+        plan = self._plan(call)
+        model = call.served.model
+        if plan.schema is not None or plan.is_redacted or not isinstance(model, StreamsReply):
+            answer = await self._answer(plan)
+            yield answer.text
+            yield answer
+            return
+        reply: Reply | None = None
+        async with aclosing(model.stream_reply(plan.request)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Reply):
+                    reply = piece
+                else:
+                    yield piece
+        if reply is None:
+            raise ModelError("JM-421", "the model's stream ended early", hint="call again", retryable=True)
+        yield await self._finish(plan, _check(plan, reply))
+
+    async def _answer(self, plan: _Plan) -> Answer:
+        try:
+            outcome = _check(plan, await _complete(plan, plan.request.decoding))
+            if outcome.problem:
+                outcome = await _repair(plan, outcome)
+        except ModelError as error:
+            await self._recorder.record(self._failed(plan, error))
+            raise
+        return await self._finish(plan, outcome)
+
+    async def _finish(self, plan: _Plan, outcome: _Outcome) -> Answer:
+        served, reply = plan.call.served, outcome.reply
+        await self._recorder.record(_trace(plan, outcome))
+        if outcome.problem:
+            raise _no_valid_answer(plan, outcome)
+        return Answer(
+            text=outcome.text,
+            finish_reason=reply.finish_reason,
+            input_tokens=reply.input_tokens or 0,
+            output_tokens=reply.output_tokens or 0,
+            model=served.name,
+            release=served.release,
+            trace=plan.trace,
+            created=plan.time,
+            logprobs=() if plan.is_redacted else reply.logprobs,
+        )
+
+    def _plan(self, call: Call) -> _Plan:
+        now, started, task = self._now(), time.perf_counter(), call.served.task
+        fields = _read_fields(call)
+        redactor = Redactor(is_personal=task is None or task.redact)
+        redacted = cast(dict[str, Json], redactor.value(fields, verbatim=task.verbatim if task else ()))
+        messages = call.messages if task is None else call.served.write(task, redacted)
+        schema = call.wishes.schema if task is None else task.schema
+        return _Plan(
+            call=call,
+            trace=call.trace or make_id("trace", now),
+            time=now,
+            started=started,
+            input=redacted,
+            request=Request(messages, _decoding(call, schema)),
+            schema=schema,
+            redactor=redactor,
+            is_redacted=redacted != fields,
+        )
+
+    def _failed(self, plan: _Plan, error: JourneymanError) -> Trace:
+        empty = _Outcome(Reply("", input_tokens=0, output_tokens=0), "", error.what)
+        return replace(_trace(plan, empty), status=error.code, input_tokens=None, output_tokens=None)
+
+
+def _read_fields(call: Call) -> dict[str, Json]:
+    task = call.served.task
+    if task is None:
+        return {}
+    if call.input is None:
+        return read_messages(task, call.messages)
+    check_input(task, call.input)
+    return dict(call.input)
+
+
+def _decoding(call: Call, schema: Mapping[str, Json] | None) -> Decoding:
+    own, wishes = call.served.decoding, call.wishes
+    return Decoding(
+        schema=constraint_schema(schema) if schema is not None else None,
+        max_tokens=own.max_tokens if wishes.max_tokens is None else wishes.max_tokens,
+        temperature=own.temperature if wishes.temperature is None else wishes.temperature,
+        top_p=own.top_p if wishes.top_p is None else wishes.top_p,
+        seed=own.seed if wishes.seed is None else wishes.seed,
+        stop=wishes.stop or own.stop,
+        logprobs=wishes.logprobs,
+    )
+
+
+async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
+    """One answer of the model; a failure that may pass is tried once more (a dead worker is started anew)."""
+    request = replace(plan.request, decoding=decoding)
+    try:
+        return await plan.call.served.model.complete(request)
+    except ModelError as error:
+        if not error.retryable:
+            raise
+    return await plan.call.served.model.complete(request)
+
+
+async def _repair(plan: _Plan, first: _Outcome) -> _Outcome:
+    """Ask again, a little warmer: greedy decoding would only repeat itself. Tokens of both tries are counted."""
+    decoding = plan.request.decoding
+    warmer = replace(decoding, temperature=max(decoding.temperature, REPAIR_TEMPERATURE), seed=REPAIR_SEED)
+    second = _check(plan, await _complete(plan, warmer))
+    both = replace(
+        second.reply,
+        input_tokens=(first.reply.input_tokens or 0) + (second.reply.input_tokens or 0),
+        output_tokens=(first.reply.output_tokens or 0) + (second.reply.output_tokens or 0),
+    )
+    return replace(second, reply=both, attempts=2)
+
+
+def _check(plan: _Plan, reply: Reply) -> _Outcome:
+    """Verify what the model wrote and, where surrogates were put back, what would be handed out."""
+    if plan.schema is None:
+        text = plan.redactor.restore(reply.text) if plan.is_redacted else reply.text
+        is_missing = plan.call.served.task is not None and not text.strip()
+        return _Outcome(reply, text, "the answer is empty" if is_missing else "")
+    if reply.finish_reason == "length":
+        return _Outcome(reply, reply.text, f"the answer was cut after {reply.output_tokens} tokens")
+    check = verifier(plan.schema)
+    checked = check.check(reply.text)
+    if checked.value is None or not plan.is_redacted:
+        return _Outcome(reply, reply.text, checked.problem)
+    restored = plan.redactor.restore_value(checked.value)
+    return _Outcome(reply, write_json(restored), check.check_value(restored).problem)
+
+
+def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
+    """The trace, redacted throughout: surrogates are never put back in it."""
+    served, task = plan.call.served, plan.call.served.task
+    verdicts: dict[str, Json] = {"valid": not outcome.problem, "attempts": outcome.attempts}
+    if outcome.problem:
+        verdicts["problem"] = plan.redactor.text(outcome.problem)
+    return Trace(
+        id=plan.trace,
+        task=task.name if task is not None else served.name,
+        time=plan.time.isoformat(),
+        origin=plan.call.origin,
+        input=plan.input,
+        messages=tuple(_redact_message(message, plan) for message in plan.request.messages),
+        output=_target(plan, outcome),
+        schema=plan.call.wishes.schema,
+        model=served.name,
+        release=served.release,
+        input_tokens=outcome.reply.input_tokens,
+        output_tokens=outcome.reply.output_tokens,
+        latency_ms=(time.perf_counter() - plan.started) * 1000,
+        status="invalid" if outcome.problem else "ok",
+        instruction_hash=task.instruction_hash if task is not None else "",
+        provenance="gateway",
+        verdicts=verdicts,
+    )
+
+
+def _target(plan: _Plan, outcome: _Outcome) -> Target | None:
+    """The answer for the record. Restored and redacted again: a value gets the surrogate that it has in the input."""
+    text = plan.redactor.restore(outcome.reply.text)
+    if plan.schema is not None and not outcome.problem:
+        return object_target(plan.redactor.value(verifier(plan.schema).check(text).value))
+    return text_target(plan.redactor.text(text)) if text else None
+
+
+def _redact_message(message: Message, plan: _Plan) -> Message:
+    """A task's messages are made of redacted fields already; a base's are redacted for the record only."""
+    if plan.call.served.task is not None:
+        return message
+    parts = tuple(
+        TextPart(plan.redactor.text(part.text)) if isinstance(part, TextPart) else part for part in message.parts
+    )
+    return replace(message, parts=parts)
+
+
+def _no_valid_answer(plan: _Plan, outcome: _Outcome) -> ServeError:
+    return ServeError(
+        "JM-720",
+        "the model gave no valid answer, also not on the second try"
+        if outcome.attempts > 1
+        else "the model gave no valid answer",
+        where=plan.call.served.name,
+        expected="an answer that fits the schema" if plan.schema is not None else "a text",
+        got=outcome.problem,
+        hint=f"raise max_tokens if it was cut; the call is kept as {plan.trace}",
+    )

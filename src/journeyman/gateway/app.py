@@ -1,0 +1,275 @@
+"""The ASGI app: routes in, dialects out, every failure one clear error object.
+
+`/v1/*` are plain routes that read bytes and write bytes; `/tasks/{name}` are typed and described at `/docs`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import cast
+
+import orjson
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
+from journeyman.core.ids import make_id
+from journeyman.core.trace import Origin
+from journeyman.gateway.answer import Answer, Answerer, Call
+from journeyman.gateway.dialects import openai
+from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.registry import Registry
+from journeyman.task.task import Task
+
+STATUS: Mapping[str, int] = {
+    "JM-702": 413,
+    "JM-703": 400,
+    "JM-704": 404,
+    "JM-705": 400,
+    "JM-706": 404,
+    "JM-707": 405,
+    "JM-714": 404,
+    "JM-715": 503,
+    "JM-716": 503,
+    "JM-422": 400,
+    "JM-423": 422,
+    "JM-425": 422,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """``max_body_bytes``: a longer request is refused unread."""
+
+    max_body_bytes: int = 1_000_000
+
+
+def make_app(
+    registry: Registry,
+    recorder: Recorder,
+    *,
+    settings: GatewaySettings = GatewaySettings(),
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """The app over what ``registry`` holds. The recorder and the models stay the caller's to close."""
+    app = FastAPI(
+        title="Journeyman",
+        description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
+        redoc_url=None,
+    )
+    routes = _Routes(registry, Answerer(recorder, now), settings)
+    app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
+    app.add_route("/v1/models", routes.models, methods=["GET"])
+    app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
+    app.add_route("/tasks", routes.tasks, methods=["GET"])
+    app.add_route("/healthz", routes.health, methods=["GET"])
+    for task in registry.tasks():
+        _add_task_route(app, routes, task)
+    app.add_route("/tasks/{name}", routes.task, methods=["POST"])
+    app.add_exception_handler(JourneymanError, _on_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(Exception, _on_defect)
+    return app
+
+
+class _Routes:
+    def __init__(self, registry: Registry, answerer: Answerer, settings: GatewaySettings) -> None:
+        self._registry = registry
+        self._answerer = answerer
+        self._settings = settings
+
+    async def chat(self, request: Request) -> Response:
+        chat = openai.read_chat(await self._read(request))
+        served = self._registry.find(chat.model)
+        schema = openai.resolve_schema(served, chat.response_format)
+        wishes = replace(chat.wishes, schema=schema)
+        call = Call(served, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_id("trace"))
+        if not chat.is_streamed:
+            answer = await self._answerer.answer(call)
+            return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace))
+        return await self._stream(call, chat.with_usage)
+
+    async def task(self, request: Request) -> Response:
+        return await self.answer_task(request.path_params["name"], request)
+
+    async def answer_task(self, name: str, request: Request) -> Response:
+        served = self._registry.find_task(name)
+        fields = await self._read(request)
+        if not isinstance(fields, dict):
+            raise ServeError(
+                "JM-705",
+                "the body is not an object of input fields",
+                where="body",
+                expected=", ".join(served.task.input) if served.task else "",
+                got=f"{fields!r:.80}",
+                hint=f"see /docs for the fields of {name}",
+            )
+        answer = await self._answerer.answer(Call(served, input=fields, origin=_origin(request)))
+        is_structured = served.task is not None and served.task.is_structured
+        body = answer.text.encode() if is_structured else orjson.dumps({"text": answer.text})
+        return Response(body, media_type="application/json", headers=_headers(answer.release, answer.trace))
+
+    async def models(self, request: Request) -> Response:
+        return _json(openai.write_models(self._registry.names()))
+
+    async def model(self, request: Request) -> Response:
+        return _json(openai.write_model(self._registry.find(request.path_params["name"]).name))
+
+    async def tasks(self, request: Request) -> Response:
+        tasks = [_describe(task, self._registry.live(task.name)) for task in self._registry.tasks()]
+        return _json({"tasks": cast(Json, tasks)})
+
+    async def health(self, request: Request) -> Response:
+        return _json({"status": "ok", "models": cast(Json, self._registry.names())})
+
+    async def _stream(self, call: Call, with_usage: bool) -> Response:
+        """Wait for the first piece, so that a refused call is an HTTP error and not a broken stream."""
+        pieces = self._answerer.stream(call)
+        first = await anext(pieces)
+        events = _write_events(call, first, pieces, with_usage)
+        headers = _headers(call.served.release, call.trace) | {"cache-control": "no-cache"}
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+    async def _read(self, request: Request) -> Json:
+        """Raises: ServeError JM-702 too long, JM-703 not JSON."""
+        limit, size, chunks = self._settings.max_body_bytes, 0, []
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            elif size > 16 * limit:  # read on for a while, so that the client hears the answer
+                break
+        if size > limit:
+            raise ServeError(
+                "JM-702",
+                "the request body is too long",
+                expected=f"at most {limit} bytes",
+                got=f"{size} bytes or more",
+                hint="shorten the input",
+            )
+        try:
+            return cast(Json, orjson.loads(b"".join(chunks)))
+        except orjson.JSONDecodeError as error:
+            raise ServeError(
+                "JM-703", "the request body is not JSON", got=str(error), hint="send one JSON object in UTF-8"
+            ) from error
+
+
+async def _write_events(
+    call: Call, first: str | Answer, rest: AsyncGenerator[str | Answer, None], with_usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """Chunks as server-sent events; the closing ones come after the trace is stored."""
+    writer = openai.ChunkWriter(call.served.name, call.trace, int(time.time()), with_usage)
+    yield _event(writer.open())
+    try:
+        async with aclosing(rest):
+            for chunk in writer.write(first):
+                yield _event(chunk)
+            async for item in rest:
+                for chunk in writer.write(item):
+                    yield _event(chunk)
+    except JourneymanError as error:
+        yield _event(openai.write_error(error, status_of(error)))
+        return
+    yield b"data: [DONE]\n\n"
+
+
+def status_of(error: JourneymanError) -> int:
+    """The HTTP status of an error: 4xx when the caller can mend it, 503 when it may pass."""
+    if error.code in STATUS:
+        return STATUS[error.code]
+    if isinstance(error, TaskError | ServeError):
+        return 422
+    if isinstance(error, DataError):
+        return 400
+    return 503 if isinstance(error, ModelError | StoreError) else 500
+
+
+def _add_task_route(app: FastAPI, routes: _Routes, task: Task) -> None:
+    async def answer(request: Request) -> Response:
+        return await routes.answer_task(task.name, request)
+
+    fields: dict[str, Json] = {
+        "type": "object",
+        "properties": {name: dict(schema) for name, schema in task.input.items()},
+        "required": list(task.input),
+        "additionalProperties": False,
+    }
+    app.add_api_route(
+        f"/tasks/{task.name}",
+        answer,
+        methods=["POST"],
+        name=task.name,
+        operation_id=f"task_{task.name}",
+        description=task.instruction,
+        response_class=Response,
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": fields}}}},
+        responses={
+            200: {"description": "The answer", "content": {"application/json": {"schema": _answer_schema(task)}}},
+            422: {"description": "Not this task's shape, or no valid answer"},
+        },
+    )
+
+
+def _answer_schema(task: Task) -> dict[str, Json]:
+    if task.schema is None:
+        return {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    # An $id makes the schema's own #/$defs resolve inside it and not in the OpenAPI document.
+    own = {"$id": f"urn:journeyman:task:{task.name}"} if "$defs" in task.schema or "definitions" in task.schema else {}
+    return {**own, **task.schema}
+
+
+def _describe(task: Task, live: str | None) -> dict[str, Json]:
+    return {
+        "name": task.name,
+        "live": live,
+        "instruction": task.instruction,
+        "input": {name: dict(schema) for name, schema in task.input.items()},
+        "output": dict(task.schema) if task.schema is not None else None,
+    }
+
+
+def _origin(request: Request) -> Origin:
+    """Only an evaluation may say who it is: such a trace can never become an example."""
+    return "assess" if request.headers.get("x-journeyman-origin") == "assess" else "serve"
+
+
+def _headers(release: str, trace: str) -> dict[str, str]:
+    return {"x-journeyman-release": release, "x-journeyman-trace": trace, "x-request-id": trace}
+
+
+def _json(value: Mapping[str, Json], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(value), status, headers, media_type="application/json")
+
+
+def _event(value: Mapping[str, Json]) -> bytes:
+    return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    known = cast(JourneymanError, error)
+    status = status_of(known)
+    return _json(openai.write_error(known, status), status, {"retry-after": "1"} if known.retryable else None)
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    status = cast(HTTPException, error).status_code
+    known = ServeError(
+        "JM-707" if status == 405 else "JM-706",
+        f"there is no {request.method} {request.url.path} here",
+        hint="POST /v1/chat/completions, GET /v1/models, POST /tasks/NAME; see /docs",
+    )
+    return _json(openai.write_error(known, status), status)
+
+
+async def _on_defect(request: Request, error: Exception) -> Response:
+    """The outermost boundary: the server logs the traceback, the caller learns that the defect is ours."""
+    known = JourneymanError("JM-799", "the server failed on this call", hint="this is a defect: report it with the log")
+    return _json(openai.write_error(known, 500), 500)

@@ -1,0 +1,130 @@
+"""What the server can answer with, by name.
+
+    task:tickets      the task's live release, whichever the alias names at that moment
+    tickets@4f2a      one release, by its hash or a prefix of it that only it has
+    base:smollm2      an untuned base model, with its own chat template
+
+Knows nothing about folders and databases: releases come in loaded, ``live`` tells which hash is live.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import ServeError
+from journeyman.core.messages import Message
+from journeyman.models.protocol import Decoding, Model
+from journeyman.task.prompt import student_messages
+from journeyman.task.task import Task
+
+WriteMessages = Callable[[Task, Mapping[str, Json]], tuple[Message, ...]]
+PREFIX_LENGTH = 4
+
+
+DEFAULT = Decoding()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Something that answers: a release of a task, or (``task`` None) a base model.
+
+    ``write`` makes the model's messages from the input fields: a student gets no instruction, a prompted base does.
+    ``decoding`` is what the release says; a request may state its own tokens, temperature, seed and stop.
+    """
+
+    name: str
+    model: Model
+    task: Task | None = None
+    release: str = ""
+    decoding: Decoding = DEFAULT
+    write: WriteMessages = student_messages
+
+
+class Registry:
+    """``live`` maps a task's name to the hash of its live release, or None."""
+
+    def __init__(self, served: Iterable[Served], live: Callable[[str], str | None]) -> None:
+        self._live = live
+        self._releases: dict[str, dict[str, Served]] = {}
+        self._bases: dict[str, Served] = {}
+        for item in served:
+            if item.task is None:
+                self._bases[item.name] = item
+            else:
+                self._releases.setdefault(item.task.name, {})[item.release] = item
+
+    def find(self, name: str) -> Served:
+        """Raises: ServeError JM-704 unknown name, JM-714 ambiguous prefix, JM-715 the live release is not loaded."""
+        if name.startswith("task:"):
+            return self.find_task(name.removeprefix("task:"))
+        task, mark, prefix = name.partition("@")
+        if mark and task in self._releases:
+            return self._find_release(task, prefix)
+        if name in self._bases:
+            return self._bases[name]
+        raise self._unknown(name)
+
+    def find_task(self, name: str) -> Served:
+        """A task's live release, by the task's bare name; ``name@hash`` is one release."""
+        task, mark, prefix = name.partition("@")
+        if task not in self._releases:
+            raise self._unknown(f"task:{name}")
+        if mark:
+            return self._find_release(task, prefix)
+        live = self._live(task)
+        if live is None or live not in self._releases[task]:
+            raise ServeError(
+                "JM-715",
+                f"the task {task} has no live release here",
+                expected=", ".join(sorted(f"{task}@{hash[:12]}" for hash in self._releases[task])),
+                got=f"live is {live[:12]}, which this server did not load" if live else "no release is live",
+                hint=f"restart the server, or run `journeyman release {task}` first",
+            )
+        return self._releases[task][live]
+
+    def names(self) -> list[str]:
+        """Every name that `find` takes, in the form that is listed to clients."""
+        tasks = [f"task:{task}" for task in self._releases if self._live(task) in self._releases[task]]
+        releases = [f"{task}@{hash}" for task, found in self._releases.items() for hash in found]
+        return [*tasks, *releases, *self._bases]
+
+    def tasks(self) -> list[Task]:
+        """The tasks that have a release here, each as its live one (or any) states it."""
+        found = []
+        for name, releases in self._releases.items():
+            live = releases.get(self._live(name) or "") or next(iter(releases.values()))
+            if live.task is not None:
+                found.append(live.task)
+        return found
+
+    def live(self, task: str) -> str | None:
+        return self._live(task)
+
+    def _find_release(self, task: str, prefix: str) -> Served:
+        fitting = [hash for hash in self._releases[task] if hash.startswith(prefix)]
+        if len(fitting) == 1 and (len(prefix) >= PREFIX_LENGTH or fitting[0] == prefix):
+            return self._releases[task][fitting[0]]
+        if len(fitting) > 1 or (fitting and len(prefix) < PREFIX_LENGTH):
+            raise ServeError(
+                "JM-714",
+                "this release hash is not unique" if len(fitting) > 1 else "this release hash is too short",
+                where=f"{task}@{prefix}",
+                expected=f"{PREFIX_LENGTH} or more characters that name one of "
+                + ", ".join(hash[:12] for hash in sorted(fitting)),
+                hint="give more characters of the hash",
+            )
+        raise self._unknown(f"{task}@{prefix}")
+
+    def _unknown(self, name: str) -> ServeError:
+        names = self.names()
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        return ServeError(
+            "JM-704",
+            f"there is no model {name} here",
+            expected="one of " + ", ".join(names) if names else "this server has nothing to serve",
+            got=name,
+            hint=f"did you mean {close[0]}?" if close else "GET /v1/models lists the names",
+        )

@@ -1,0 +1,138 @@
+"""Run the app with uvicorn: in the foreground until a signal, or beside other work on a free loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from journeyman.core.errors import ServeError
+
+GRACE_S = 10
+
+
+class _Quiet(uvicorn.Server):
+    """A server that leaves the process's signals alone."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Bind and listen, before anything slow is loaded.
+
+    Raises:
+        ServeError: JM-701 the port is in use, JM-717 the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named TCP: asyncio turns Nagle's delay (40 ms a reply) off only for sockets that say so.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise _socket_error(error, host, port) from error
+    listener.setblocking(False)
+    return listener
+
+
+def run(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | None = None) -> None:
+    """`serve_until_signal` in an event loop of its own."""
+    with asyncio.Runner() as runner:
+        runner.run(serve_until_signal(app, listener, ready))
+
+
+async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then return; calls in flight get ten seconds to end, a second signal ends them.
+
+    ``ready`` is told the URL once calls are answered. In the main thread only.
+    """
+    server = _Quiet(_config(app))
+    with _stopped_by_signals(server):
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await _wait_until_started(server, serving)
+        if ready is not None:
+            ready(address(listener))
+        await serving
+    listener.close()
+
+
+@asynccontextmanager
+async def serve_in_background(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve on a free loopback port inside this event loop; yields the URL, stops at the end of the block."""
+    listener = open_socket("127.0.0.1", 0)
+    server = _Quiet(_config(app))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        await _wait_until_started(server, serving)
+        yield address(listener)
+    finally:
+        server.should_exit = True
+        await serving
+        listener.close()
+
+
+def address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+@contextmanager
+def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn tells it by a flag
+        await asyncio.sleep(0.005)
+    if serving.done():
+        serving.result()
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+
+
+def _socket_error(error: OSError, host: str, port: int) -> ServeError:
+    if error.errno == errno.EADDRINUSE:
+        return ServeError(
+            "JM-701",
+            f"the port {port} is in use",
+            where=f"{host}:{port}",
+            expected="a free port",
+            got="another program listens there",
+            hint="stop the other server, or choose another port with --port",
+        )
+    return ServeError(
+        "JM-717",
+        "this address cannot be listened on",
+        where=f"{host}:{port}",
+        got=error.strerror or str(error),
+        hint="use 127.0.0.1, and a port above 1023",
+    )

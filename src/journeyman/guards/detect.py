@@ -1,0 +1,236 @@
+"""Deterministic detectors of personal data and secrets: one function per kind, listed in ``DETECTORS``.
+
+Patterns plus check digits, no model: names and postal addresses are not looked for. Every pattern is bounded, so a
+long text costs linear time. A detector yields spans ``(start, end)`` in code points.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+Span = tuple[int, int]
+Detector = Callable[[str], Iterator[Span]]
+
+SECRET = "SECRET"
+ENTROPY_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``text[start:end]`` is of this ``kind``: a key of ``DETECTORS``."""
+
+    kind: str
+    start: int
+    end: int
+
+
+EMAIL = re.compile(r"(?<![\w.+%-])[\w+%-](?:[\w.+%'-]{0,62}[\w+%-])?@(?:[\w-]{1,63}\.){1,5}[^\W\d_]{2,24}(?!\w)")
+URL_CREDENTIALS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s/@:]{0,200}:[^\s/@]{1,200})@")
+PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.S
+)
+KEY_SHAPES = re.compile(
+    r"(?<![\w-])(?:"
+    r"(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[A-Z0-9]{16}"  # AWS
+    r"|gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255}|glpat-[A-Za-z0-9_-]{20,64}"
+    r"|sk-[A-Za-z0-9_-]{20,255}|[srp]k_(?:live|test)_[A-Za-z0-9]{16,255}"  # OpenAI, Anthropic; Stripe
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,255}|https://hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}"
+    r"|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,255}"  # Google
+    r"|hf_[A-Za-z0-9]{30,64}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,255}"
+    r"|eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{0,4000}"  # JWT
+    r")(?![A-Za-z0-9])"
+)
+PASSWORD = re.compile(
+    r"(?<![^\W_])(?:password|passwort|passwd|passphrase|passcode|pwd|client[_ -]?secret|api[_ -]?key|secret[_ -]?key"
+    r"|access[_ -]?key|access[_ -]?token|auth[_ -]?token)[\"']?\s{0,3}(?:[:=]|:=|=>)\s{0,3}"
+    r"(?:\"([^\"\n]{3,200})\"|'([^'\n]{3,200})'|([^\s\"'<>,;]{3,200}))",
+    re.I,
+)
+SPOKEN_PASSWORD = re.compile(
+    r"(?<!\w)(?:password|passphrase|passcode|pwd|api key)\s(?:is|was|to)\s[\"']?((?=\S{0,60}\d)[^\s\"'<>,;]{5,60})",
+    re.I,
+)
+BEARER = re.compile(r"(?<!\w)(?:Bearer|Basic)\s([A-Za-z0-9+/_.=-]{16,4000})")
+KEY_WORD = re.compile(
+    r"(?<![^\W_])(?:key|token|secret|credentials?|auth|signature)\b[^\w\n]{0,5}(?:is[^\w\n]{1,3})?"
+    r"([A-Za-z0-9+/_=-]{20,512})(?![A-Za-z0-9+/_=-])",
+    re.I,
+)
+IBAN_START = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2})[0-9]{2}(?= ?[A-Za-z0-9])")
+IBAN_LENGTHS = {  # ISO 13616 registry
+    **dict.fromkeys(("NO",), 15),
+    **dict.fromkeys(("BE",), 16),
+    **dict.fromkeys(("DK", "FI", "FO", "GL", "NL"), 18),
+    **dict.fromkeys(("MK", "SI"), 19),
+    **dict.fromkeys(("AT", "BA", "EE", "KZ", "LT", "LU", "XK"), 20),
+    **dict.fromkeys(("CH", "CR", "HR", "LI", "LV"), 21),
+    **dict.fromkeys(("BG", "BH", "DE", "GB", "GE", "IE", "ME", "RS", "VA"), 22),
+    **dict.fromkeys(("AE", "GI", "IL", "IQ", "TL"), 23),
+    **dict.fromkeys(("AD", "CZ", "ES", "MD", "PK", "RO", "SA", "SE", "SK", "TN", "VG"), 24),
+    **dict.fromkeys(("LY", "PT", "ST"), 25),
+    **dict.fromkeys(("IS", "TR"), 26),
+    **dict.fromkeys(("FR", "GR", "IT", "MC", "MR", "SM"), 27),
+    **dict.fromkeys(("AL", "AZ", "BY", "CY", "DO", "EG", "GT", "HU", "LB", "NI", "PL", "SV"), 28),
+    **dict.fromkeys(("BR", "PS", "QA", "UA"), 29),
+    **dict.fromkeys(("JO", "KW", "MU"), 30),
+    **dict.fromkeys(("MT", "SC"), 31),
+    **dict.fromkeys(("LC",), 32),
+}
+CARD = re.compile(r"(?<![\w.,+-])[1-6](?:[ -]?[0-9]){11,18}(?![\w-])")
+CARD_RANGES = re.compile(
+    r"4[0-9]{15}|4[0-9]{18}|5[1-5][0-9]{14}|2[2-7][0-9]{14}|3[47][0-9]{13}|3(?:0[0-5]|[68][0-9])[0-9]{11}"
+    r"|35[0-9]{14}|6(?:011|4[4-9][0-9]|5[0-9]{2})[0-9]{12}|(?:2131|1800)[0-9]{11}"
+)
+CARD_WORD = re.compile(r"(?:card|cc|visa|mastercard|amex|maestro)\W.{0,24}\Z", re.I | re.S)
+SSN = re.compile(r"(?<![\w-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![\w-])")
+IPV4 = re.compile(
+    r"(?<![\w.])(?<!version )(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?![\w]|\.[0-9])"
+)
+IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{3,39}(?![\w:])")
+PHONE_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+|00)[1-9](?:[ .()/-]{0,3}[0-9]){6,18}(?:x[0-9]{1,6})?(?![\w-])")
+PHONE_AMERICAN = re.compile(
+    r"(?<![\w.+-])(?:(?:1|001)[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[0-9]{3}[-.][0-9]{4}"
+    r"(?:(?:x| ext\.? ?)[0-9]{1,6})?(?![\w-])"
+)
+PHONE_TRUNK = re.compile(
+    r"(?<![\w.,+-])(?:\(0[0-9]{1,4}\)|0[1-9][0-9]{0,3})(?:[ .-][0-9]{2,7}){1,4}(?![\w-]|[.,][0-9])"
+)
+PHONE_AFTER_WORD = re.compile(
+    r"(?<!\w)(?:(?:tele)?phone|tel|mobile|cell|fax|desk|whatsapp|sms|hotline|call(?:ed|ing)?(?: (?:me|us|him|her))?"
+    r"|(?:ring|text|reach|dial|contact|phone)(?: (?:me|us|him|her)))(?!\w)"
+    r"(?:(?!order|invoice|ticket|ref|account|tracking|case|booking)[^\d\n(+]|\n(?!\n)){0,24}"
+    r"([+(]?[0-9](?:[ ./()-]{0,2}[0-9]){6,14}(?:x[0-9]{1,6})?)(?![\w-])",
+    re.I,
+)
+
+
+def find_email(text: str) -> Iterator[Span]:
+    if "@" in text:
+        for match in EMAIL.finditer(text):
+            yield match.span()
+
+
+def find_secret(text: str) -> Iterator[Span]:
+    """Key blocks, keys of known shapes, credentials in URLs, ``password: …``, high-entropy tokens after key words."""
+    for pattern in (PRIVATE_KEY, KEY_SHAPES):
+        for match in pattern.finditer(text):
+            yield match.span()
+    for pattern in (URL_CREDENTIALS, PASSWORD, SPOKEN_PASSWORD, BEARER):
+        for match in pattern.finditer(text):
+            yield match.span(match.lastindex or 0)
+    for match in KEY_WORD.finditer(text):
+        if has_high_entropy(match.group(1)[:ENTROPY_CHARACTERS]):
+            yield match.span(1)
+
+
+def find_iban(text: str) -> Iterator[Span]:
+    """Country code, length of that country, remainder 1 modulo 97 (ISO 7064)."""
+    for match in IBAN_START.finditer(text):
+        length = IBAN_LENGTHS.get(match.group(1).upper())
+        end = _end_of_code(text, match.start(), length) if length else None
+        if end and is_iban(text[match.start() : end]):
+            yield match.start(), end
+
+
+def find_card(text: str) -> Iterator[Span]:
+    """12 to 19 digits with a right Luhn digit, of an issuer's range or after a word such as card."""
+    for match in CARD.finditer(text):
+        digits = re.sub(r"[ -]", "", match.group())
+        is_known = CARD_RANGES.fullmatch(digits) or CARD_WORD.search(text, max(0, match.start() - 40), match.start())
+        if is_known and is_luhn(digits):
+            yield match.span()
+
+
+def find_ssn(text: str) -> Iterator[Span]:
+    for match in SSN.finditer(text):
+        yield match.span()
+
+
+def find_ip(text: str) -> Iterator[Span]:
+    """IPv4 and IPv6, except loopback and unspecified addresses."""
+    for match in [*IPV4.finditer(text), *(IPV6.finditer(text) if ":" in text else ())]:
+        if _is_address(match.group()):
+            yield match.span()
+
+
+def find_phone(text: str) -> Iterator[Span]:
+    """Numbers in an unmistakable form (+country, (area) and trunk forms), or any 7 to 15 digits after a phone word."""
+    for pattern, low, high in (
+        (PHONE_INTERNATIONAL, 8, 21),
+        (PHONE_AMERICAN, 10, 19),
+        (PHONE_TRUNK, 9, 11),
+        (PHONE_AFTER_WORD, 7, 21),
+    ):
+        for match in pattern.finditer(text):
+            start, end = match.span(match.lastindex or 0)
+            if low <= sum(character.isdigit() for character in text[start:end]) <= high:
+                yield start, end
+
+
+DETECTORS: dict[str, Detector] = {
+    # In order of precedence where findings overlap.
+    SECRET: find_secret,
+    "EMAIL": find_email,
+    "IBAN": find_iban,
+    "CARD": find_card,
+    "SSN": find_ssn,
+    "IP": find_ip,
+    "PHONE": find_phone,
+}
+
+
+def detect(text: str) -> list[Finding]:
+    """All findings in order of place; where two overlap, the kind that ``DETECTORS`` names first, then the earlier."""
+    kept, taken = list[Finding](), bytearray(len(text))
+    for kind, find in DETECTORS.items():
+        for start, end in sorted(find(text)):
+            if end > start and not any(taken[start:end]):
+                kept.append(Finding(kind, start, end))
+                taken[start:end] = b"\1" * (end - start)
+    return sorted(kept, key=lambda finding: finding.start)
+
+
+def is_luhn(digits: str) -> bool:
+    """Luhn's check digit (ISO/IEC 7812-1, annex B)."""
+    doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(digits))]
+    return len(set(digits)) > 1 and sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+
+
+def is_iban(code: str) -> bool:
+    plain = code.replace(" ", "").upper()
+    return int("".join(str(int(character, 36)) for character in plain[4:] + plain[:4])) % 97 == 1
+
+
+def has_high_entropy(token: str, bits: float = 3.5) -> bool:
+    """At least this many bits per character (Shannon, over the token itself), with letters and digits."""
+    counts = Counter(token)
+    entropy = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
+    return entropy >= bits and any(map(str.isdigit, token)) and any(map(str.isalpha, token))
+
+
+def _end_of_code(text: str, start: int, length: int) -> int | None:
+    """Where ``length`` ASCII letters and digits, single spaces between them allowed, end; None if they do not."""
+    place, taken = start, 0
+    while place < len(text) and taken < length:
+        if text[place].isascii() and text[place].isalnum():
+            taken += 1
+        elif text[place] != " " or text[place - 1] == " ":
+            return None
+        place += 1
+    is_cut = place < len(text) and text[place].isalnum()
+    return None if taken < length or is_cut else place
+
+
+def _is_address(text: str) -> bool:
+    if ":" in text and (not any(map(str.isdigit, text)) or len(text.replace(":", "")) < 4):
+        return False
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_loopback or address.is_unspecified)

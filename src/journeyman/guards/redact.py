@@ -1,0 +1,200 @@
+"""Redaction: findings become typed surrogates such as ``<EMAIL_1>``, the same one for the same value in one row.
+
+    text ── Redactor.text ──► text with surrogates ── Redactor.restore ──► text
+
+The inverse lives in memory only, in the Redactor of one row. Secrets become ``<SECRET>`` for good: the Redactor keeps
+no more of them than a keyed hash, so that a later text of the same row loses them too.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from journeyman.core.canonical import Json
+from journeyman.guards.detect import DETECTORS, SECRET, Finding, detect
+
+REMOVED = f"<{SECRET}>"
+KINDS = tuple(kind for kind in DETECTORS if kind != SECRET)
+SURROGATE = re.compile(rf"<({'|'.join(KINDS)})_([0-9]{{1,9}})>")
+SECRET_KEY = re.compile(
+    r"(?:.*[_ -])?(?:password|passwd|passphrase|passcode|pwd|secret|api[_ -]?key|private[_ -]?key|access[_ -]?token)",
+    re.I,
+)
+TOKEN = re.compile(r"[^\s\"'`<>,;()\[\]{}]+")
+EDGES = ".:!?"
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """The redacted ``texts``, in order, the ``redactor`` that restores them, and findings counted by kind."""
+
+    texts: tuple[str, ...]
+    redactor: Redactor
+    counts: dict[str, int]
+
+
+class Redactor:
+    """Redacts the texts of one row.
+
+    A value found once is replaced in every later text too, with or without the words that gave it away. Text that
+    looks like a surrogate is itself replaced by one, so that restoring is exact.
+
+    Args:
+        is_personal: replace personal data as well as secrets; False for a task with ``redact: false``.
+    """
+
+    def __init__(self, *, is_personal: bool = True) -> None:
+        self.is_personal = is_personal
+        self.counts: dict[str, int] = {}
+        self._surrogates: dict[str, str] = {}
+        self._values: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._salt = secrets.token_bytes(16)
+        self._secret_hashes: set[bytes] = set()
+
+    def text(self, text: str, *, is_verbatim: bool = False) -> str:
+        """Redact one text. Secrets go even when it is verbatim."""
+        self._observe(text, is_verbatim)
+        return self._replace(text, is_verbatim)
+
+    def value(self, value: Json, verbatim: Collection[str] = ()) -> Json:
+        """Redact every string of a JSON value, keys included.
+
+        Args:
+            verbatim: top-level keys whose personal data stays; secrets go there too.
+        """
+        for text, is_verbatim in _strings(value, verbatim):
+            self._observe(text, is_verbatim)
+        return self._rewrite(value, verbatim, is_verbatim=False)
+
+    def restore(self, text: str) -> str:
+        """Put the values back: the exact inverse of ``text`` where it held no secret. Unknown surrogates stay."""
+        return SURROGATE.sub(lambda match: self._values.get(match.group(), match.group()), text)
+
+    def restore_value(self, value: Json) -> Json:
+        """``restore`` for every string of a JSON value."""
+        if isinstance(value, str):
+            return self.restore(value)
+        if isinstance(value, list):
+            return [self.restore_value(item) for item in value]
+        if isinstance(value, dict):
+            return {self.restore(key): self.restore_value(item) for key, item in value.items()}
+        return value
+
+    def _observe(self, text: str, is_verbatim: bool) -> None:
+        """Give surrogates to what a text holds, in order of place."""
+        for finding in self._findings(text, is_verbatim):
+            value = text[finding.start : finding.end]
+            self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
+            if finding.kind == SECRET:
+                self._secret_hashes |= {self._hash(token) for token in _tokens(value)} if value != REMOVED else set()
+            elif value not in self._surrogates:
+                number = self._numbers[finding.kind] = self._numbers.get(finding.kind, 0) + 1
+                surrogate = f"<{finding.kind}_{number}>"
+                self._surrogates[value], self._values[surrogate] = surrogate, value
+
+    def _findings(self, text: str, is_verbatim: bool) -> list[Finding]:
+        found = detect(text)
+        taken = _mask(text, [item for item in found if item.kind == SECRET])
+        shaped = (Finding(match.group(1), *match.span()) for match in SURROGATE.finditer(text))
+        literals = [item for item in shaped if not any(taken[item.start : item.end])]
+        held = _mask(text, literals)
+        found = [item for item in found if not any(held[item.start : item.end])]
+        if is_verbatim or not self.is_personal:
+            return [item for item in found if item.kind == SECRET]
+        return sorted([*literals, *found], key=lambda item: item.start)
+
+    def _replace(self, text: str, is_verbatim: bool) -> str:
+        findings = self._findings(text, is_verbatim)
+        taken = _mask(text, findings)
+        spans = {
+            (item.start, item.end): REMOVED if item.kind == SECRET else self._surrogates[text[item.start : item.end]]
+            for item in findings
+        }
+        for start, end, surrogate in [*self._known_secrets(text), *self._known_values(text, is_verbatim)]:
+            if not any(taken[start:end]):
+                spans[start, end] = surrogate
+                taken[start:end] = b"\1" * (end - start)
+        pieces, place = list[str](), 0
+        for (start, end), surrogate in sorted(spans.items()):
+            pieces += [text[place:start], surrogate]
+            place = end
+        return "".join([*pieces, text[place:]])
+
+    def _known_values(self, text: str, is_verbatim: bool) -> Iterator[tuple[int, int, str]]:
+        if is_verbatim or not self._surrogates:
+            return
+        longest_first = sorted(self._surrogates, key=len, reverse=True)
+        for match in re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text):
+            yield match.start(), match.end(), self._surrogates[match.group()]
+
+    def _known_secrets(self, text: str) -> Iterator[tuple[int, int, str]]:
+        if not self._secret_hashes:
+            return
+        for match in TOKEN.finditer(text):
+            for token in (match.group(), match.group().rstrip(EDGES)):
+                if self._hash(token) in self._secret_hashes:
+                    yield match.start(), match.start() + len(token), REMOVED
+                    break
+
+    def _rewrite(self, value: Json, verbatim: Collection[str], is_verbatim: bool) -> Json:
+        if isinstance(value, str):
+            return self._replace(value, is_verbatim)
+        if isinstance(value, list):
+            return [self._rewrite(item, (), is_verbatim) for item in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            self._replace(key, is_verbatim): REMOVED
+            if isinstance(item, str) and item and SECRET_KEY.fullmatch(key)
+            else self._rewrite(item, (), is_verbatim or key in verbatim)
+            for key, item in value.items()
+        }
+
+    def _hash(self, token: str) -> bytes:
+        return blake2b(token.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).digest()
+
+
+def redact(texts: Sequence[str], *, keep: Collection[int] = ()) -> Redaction:
+    """Redact texts that belong together: a value that one of them gives away is replaced in all.
+
+    Args:
+        keep: indexes of verbatim texts, which lose secrets only.
+    """
+    redactor = Redactor()
+    for index, text in enumerate(texts):
+        redactor._observe(text, index in keep)
+    redacted = tuple(redactor._replace(text, index in keep) for index, text in enumerate(texts))
+    return Redaction(redacted, redactor, dict(redactor.counts))
+
+
+def _tokens(value: str) -> set[str]:
+    """What later texts are searched for: the secret and, if it has few, its words; plain words say nothing alone."""
+    words = TOKEN.findall(value)
+    tokens = {value, *(words if len(words) < 4 else ())}
+    tokens |= {token.rstrip(EDGES) for token in tokens}
+    return {token for token in tokens if len(token) >= 4 and not (token.isalpha() and token[1:].islower())}
+
+
+def _strings(value: Json, verbatim: Collection[str], is_verbatim: bool = False) -> Iterator[tuple[str, bool]]:
+    if isinstance(value, str):
+        yield value, is_verbatim
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item, (), is_verbatim)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key, is_verbatim
+            yield from _strings(item, (), is_verbatim or key in verbatim)
+
+
+def _mask(text: str, findings: Sequence[Finding]) -> bytearray:
+    """One byte per code point of the text, 1 where a finding lies."""
+    mask = bytearray(len(text))
+    for item in findings:
+        mask[item.start : item.end] = b"\1" * (item.end - item.start)
+    return mask

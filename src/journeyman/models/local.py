@@ -1,0 +1,102 @@
+"""A base or a student on the local engine, as a Model: messages -> the template's token ids -> the engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import ModelError
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.protocol import Reply, Request
+from journeyman.models.template import Template
+
+TOP_LOGPROBS = 5
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """``schema`` and ``max_tokens`` hold where a request states none of its own. Many models share one engine."""
+
+    engine: LlamaCpp
+    template: Template
+    name: str
+    adapter: str | None = None
+    schema: Mapping[str, Json] | None = None
+    max_tokens: int | None = None
+
+    async def complete(self, request: Request) -> Reply:
+        """Raises: ModelError JM-421 to JM-424 of the engine, JM-425 for tools."""
+        started = time.perf_counter()
+        decoding = request.decoding
+        generation = await self.engine.generate(
+            self._prompt(request),
+            adapter=self.adapter,
+            grammar_schema=self.schema if decoding.schema is None else decoding.schema,
+            max_tokens=self.max_tokens if decoding.max_tokens is None else decoding.max_tokens,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            seed=decoding.seed,
+            stop=decoding.stop,
+            logprobs=TOP_LOGPROBS if decoding.logprobs else 0,
+        )
+        return Reply(
+            text=generation.text,
+            finish_reason=generation.finish_reason,
+            input_tokens=generation.input_tokens,
+            output_tokens=generation.output_tokens,
+            latency_ms=(time.perf_counter() - started) * 1000,
+            model=self.name,
+            logprobs=generation.logprobs,
+        )
+
+    async def stream(self, request: Request) -> AsyncGenerator[str, None]:
+        async with aclosing(self.stream_reply(request)) as items:
+            async for item in items:
+                if isinstance(item, str):
+                    yield item
+
+    async def stream_reply(self, request: Request) -> AsyncGenerator[str | Reply, None]:
+        """Pieces of text, then the whole Reply. Leaving early stops the generation."""
+        started, texts = time.perf_counter(), list[str]()
+        decoding = request.decoding
+        pieces = self.engine.stream(
+            self._prompt(request),
+            adapter=self.adapter,
+            grammar_schema=self.schema if decoding.schema is None else decoding.schema,
+            max_tokens=self.max_tokens if decoding.max_tokens is None else decoding.max_tokens,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            seed=decoding.seed,
+            stop=decoding.stop,
+        )
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if piece.text:
+                    texts.append(piece.text)
+                    yield piece.text
+                if piece.finish_reason:
+                    yield Reply(
+                        text="".join(texts),
+                        finish_reason=piece.finish_reason,
+                        input_tokens=piece.input_tokens,
+                        output_tokens=piece.output_tokens,
+                        latency_ms=(time.perf_counter() - started) * 1000,
+                        model=self.name,
+                    )
+
+    async def close(self) -> None:
+        """The engine stays: whoever started it closes it."""
+
+    def _prompt(self, request: Request) -> list[int]:
+        if request.tools:
+            raise ModelError(
+                "JM-425",
+                f"{self.name} cannot call tools",
+                expected="a request without tools",
+                got=f"{len(request.tools)} tools",
+                hint="send this request to the teacher",
+            )
+        return self.template.prompt_ids(request.messages)

@@ -1,0 +1,224 @@
+"""Any OpenAI-shaped chat API as a Model: teachers, vLLM, and our own gateway.
+
+Providers differ in what they refuse: when one answers that a parameter is not supported, it is left out (or renamed)
+from then on, noted once in ``adaptations``. The key is never written anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+import aiohttp
+import orjson
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import DataError, ModelError
+from journeyman.core.messages import message_from_openai, message_to_openai
+from journeyman.models.events import read_events
+from journeyman.models.protocol import FinishReason, Reply, Request, TokenLogprob
+from journeyman.models.sessions import Sessions
+
+RENAMED = {"max_tokens": "max_completion_tokens"}
+DROPPED = ("temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs")
+FINISH_REASONS: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+RETRYABLE_STATUS = (408, 409, 425, 429)
+
+
+class OpenAIModel:
+    """``model`` is the provider's name for it, ``name`` ours. ``url`` ends before ``/chat/completions``."""
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+        *,
+        model: str = "",
+        timeout_s: float = 120.0,
+    ) -> None:
+        self._name = name
+        self._model = model or name
+        self._url = url.rstrip("/") + "/chat/completions"
+        self._key = key
+        self._headers = dict(headers or {})
+        self._sessions = Sessions(aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(10.0, timeout_s)))
+        self.adaptations: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:
+        return f"OpenAIModel({self._name!r}, {self._url!r})"
+
+    async def complete(self, request: Request) -> Reply:
+        """Raises: ModelError JM-430 to JM-434, see `_post` and `_read_reply`."""
+        started = time.perf_counter()
+        async with self._post(request, {}) as response:
+            try:
+                raw = orjson.loads(await response.read())
+                return self._read_reply(raw, (time.perf_counter() - started) * 1000)
+            except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, DataError) as error:
+                raise self._unreadable(f"{type(error).__name__}: {error}") from error
+
+    async def stream(self, request: Request) -> AsyncIterator[str]:
+        async with self._post(request, {"stream": True}) as response:
+            async for data in read_events(response.content.iter_any()):
+                if data == "[DONE]":
+                    return
+                try:
+                    raw = orjson.loads(data)
+                    choices = raw.get("choices") or []
+                    text = choices[0]["delta"].get("content") if choices else None
+                except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
+                    raise self._unreadable(data) from error
+                if raw.get("error"):
+                    raise self._unreadable(data)
+                if text:
+                    yield text
+
+    async def close(self) -> None:
+        await self._sessions.close()
+
+    @asynccontextmanager
+    async def _post(self, request: Request, extra: Mapping[str, Json]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One call, repeated when the provider names a parameter that it does not take.
+
+        Raises:
+            ModelError: JM-430 not reachable or too slow (retryable), JM-431 busy or failing (retryable),
+                JM-432 the request was refused, JM-433 the key was refused.
+        """
+        headers = {"Content-Type": "application/json", **self._headers, **request.headers}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        try:
+            while True:
+                body = orjson.dumps(self._body(request) | dict(extra))
+                async with self._sessions.get().post(self._url, data=body, headers=headers) as response:
+                    if response.status == 200:
+                        yield response
+                        return
+                    said = await response.text(errors="replace")
+                    if response.status != 400 or not self._adapt(said):
+                        raise self._refused(response.status, said)
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            raise self._unreachable(error) from error
+
+    def _body(self, request: Request) -> dict[str, Json]:
+        decoding = request.decoding
+        body: dict[str, Json] = {
+            "model": self._model,
+            "messages": [message_to_openai(message) for message in request.messages],
+            "temperature": decoding.temperature,
+        }
+        optional: dict[str, Json] = {
+            "max_tokens": decoding.max_tokens,
+            "top_p": decoding.top_p,
+            "seed": decoding.seed,
+            "stop": list(decoding.stop) or None,
+            "logprobs": decoding.logprobs or None,
+            "top_logprobs": 5 if decoding.logprobs else None,
+            "tools": [dict(tool) for tool in request.tools] or None,
+        }
+        if decoding.schema is not None:
+            # x-guidance is a word to our own engine; strict providers refuse keywords that they do not know.
+            schema = {key: value for key, value in decoding.schema.items() if key != "x-guidance"}
+            form = {"name": decoding.schema_name, "strict": True, "schema": schema}
+            optional["response_format"] = {"type": "json_schema", "json_schema": cast(Json, form)}
+        body |= {key: value for key, value in optional.items() if value is not None}
+        for parameter in self.adaptations & body.keys():
+            value = body.pop(parameter)
+            if parameter in RENAMED:
+                body[RENAMED[parameter]] = value
+        return body
+
+    def _adapt(self, said: str) -> bool:
+        """Note a parameter that the provider names as the problem; True when that is new and can be helped."""
+        try:
+            error = orjson.loads(said)["error"]
+            parameter = error.get("param") or next((key for key in RENAMED if f"'{key}'" in error["message"]), "")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            return False
+        if parameter in self.adaptations or parameter not in (*RENAMED, *DROPPED):
+            return False
+        self.adaptations.add(parameter)
+        return True
+
+    def _read_reply(self, raw: Mapping[str, Json], latency_ms: float) -> Reply:
+        choice = cast(list[dict[str, Json]], raw["choices"])[0]
+        message = message_from_openai({"role": "assistant"} | cast(dict[str, Json], choice["message"]))
+        usage = cast(dict[str, int | None], raw.get("usage") or {})
+        finish = FINISH_REASONS.get(str(choice.get("finish_reason")), "stop")
+        return Reply(
+            text=message.text,
+            finish_reason="tool_calls" if message.tool_calls else finish,
+            tool_calls=message.tool_calls,
+            input_tokens=usage.get("prompt_tokens"),
+            output_tokens=usage.get("completion_tokens"),
+            latency_ms=latency_ms,
+            model=str(raw.get("model") or self._model),
+            logprobs=_read_logprobs(choice),
+        )
+
+    def _refused(self, status: int, said: str) -> ModelError:
+        got = f"{status}: {self._without_key(said)[:400]}"
+        if status in (401, 403):
+            hint = "check the variable that teacher.api_key_env names"
+            return ModelError("JM-433", "the provider refused the key", where=self._url, got=got, hint=hint)
+        if status in RETRYABLE_STATUS or status >= 500:
+            hint = "wait a little and call again"
+            return ModelError(
+                "JM-431", "the provider is busy or failing", where=self._url, got=got, hint=hint, retryable=True
+            )
+        hint = f"check the model's name ({self._model}) and the address"
+        return ModelError("JM-432", "the provider refused this request", where=self._url, got=got, hint=hint)
+
+    def _unreachable(self, error: BaseException) -> ModelError:
+        said = self._without_key(str(error))
+        return ModelError(
+            "JM-430",
+            "the provider cannot be reached, or did not answer in time",
+            where=self._url,
+            got=f"{type(error).__name__}{': ' + said if said else ''}",
+            hint="check the address and the network, then call again",
+            retryable=True,
+        )
+
+    def _unreadable(self, said: str) -> ModelError:
+        return ModelError(
+            "JM-434",
+            "the provider's reply is not a chat completion",
+            where=self._url,
+            got=self._without_key(said)[:400],
+            hint="check that the address is an OpenAI-shaped API",
+        )
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "[key]") if self._key else text
+
+
+def _read_logprobs(choice: Mapping[str, Json]) -> tuple[TokenLogprob, ...]:
+    holder = choice.get("logprobs")
+    items = holder.get("content") if isinstance(holder, Mapping) else None
+    return tuple(
+        TokenLogprob(
+            token=cast(str, item["token"]),
+            logprob=cast(float, item["logprob"]),
+            top=tuple((str(other["token"]), float(cast(float, other["logprob"]))) for other in _top(item)),
+        )
+        for item in cast(list[dict[str, Json]], items or [])
+    )
+
+
+def _top(item: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
+    return cast(list[dict[str, Json]], item.get("top_logprobs") or [])

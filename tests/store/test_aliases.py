@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from journeyman.core.errors import StoreError
+from journeyman.store.aliases import AliasEntry, stack_releases
+from journeyman.store.database import Store
+
+
+def test_the_live_release_and_its_history(store: Store) -> None:
+    assert store.alias("tickets") is None
+    assert store.alias_history("tickets") == []
+    store.set_alias("tickets", "r1", "passed", "t1")
+    store.set_alias("tickets", "r2", 'forced: "demo"', "t2")
+    assert store.alias("tickets") == "r2"
+    assert store.alias("letters") is None
+    assert store.alias_history("tickets") == [
+        AliasEntry("r2", "set", 'forced: "demo"', "t2"),
+        AliasEntry("r1", "set", "passed", "t1"),
+    ]
+
+
+def test_rolling_back_goes_further_back_each_time(store: Store) -> None:
+    for number in (1, 2, 2, 3):
+        store.set_alias("tickets", f"r{number}", "passed", f"t{number}")
+    assert store.roll_back("tickets", "too slow", "t4") == AliasEntry("r2", "rollback", "too slow", "t4")
+    assert store.roll_back("tickets", "worse", "t5").release == "r1"
+    assert store.alias("tickets") == "r1"
+    with pytest.raises(StoreError) as caught:
+        store.roll_back("tickets", "still worse", "t6")
+    assert caught.value.code == "JM-814"
+    assert caught.value.got == "only r1"
+    assert "journeyman release tickets" in caught.value.hint
+    assert [entry.release for entry in store.alias_history("tickets")] == ["r1", "r2", "r3", "r2", "r2", "r1"]
+
+
+def test_a_release_after_a_rollback_leads_back_to_what_was_live(store: Store) -> None:
+    store.set_alias("tickets", "good", "passed", "t1")
+    store.set_alias("tickets", "bad", "passed", "t2")
+    store.roll_back("tickets", "wrong answers", "t3")
+    store.set_alias("tickets", "new", "passed", "t4")
+    assert store.roll_back("tickets", "wrong too", "t5").release == "good"
+
+
+def test_nothing_to_roll_back(store: Store) -> None:
+    with pytest.raises(StoreError, match="JM-814 task tickets: there is no earlier release") as caught:
+        store.roll_back("tickets", "why", "t")
+    assert caught.value.got == "no release"
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=30))
+def test_the_stack_never_repeats_a_neighbour_and_its_top_is_live(moves: list[str | None]) -> None:
+    entries: list[AliasEntry] = []
+    for move in moves:
+        stack = stack_releases(entries)
+        if move is not None:
+            entries.append(AliasEntry(move, "set", "", ""))
+        elif len(stack) > 1:
+            entries.append(AliasEntry(stack[-2], "rollback", "", ""))
+    stack = stack_releases(entries)
+    assert all(left != right for left, right in pairwise(stack))
+    assert (stack[-1] if stack else None) == (entries[-1].release if entries else None)
