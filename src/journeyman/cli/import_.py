@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, working
 from journeyman.cli.terminal import print_json, print_lines
+
+if TYPE_CHECKING:
+    from journeyman.data.imports import FileReport
 
 
 def import_(
@@ -33,11 +37,17 @@ def import_(
     with working(project, is_json) as workspace:
         report = import_sources(workspace, task, files, split=split, terms=terms, provenance=source)
     if is_json:
-        print_json(report.to_json())
+        print_json(
+            {
+                "task": task,
+                "files": [_to_json(item) for item in report.files],
+                "quarantine": report.quarantine and str(report.quarantine),
+            }
+        )
         return
     for item in report.files:
         print_lines(
-            f"{item.name}: {item.read} read = {item.added} added + {item.repeated} already there + "
+            f"{item.file}: {item.read} read = {item.added} added + {item.repeated} already there + "
             f"{item.quarantined} set aside"
         )
     for reason, count in report.reasons.items():
@@ -45,3 +55,7 @@ def import_(
     if report.quarantine is not None:
         print_lines(f"set aside in {report.quarantine}")
     print_lines(f"next: journeyman prepare {task}")
+
+
+def _to_json(item: FileReport) -> dict[str, object]:
+    return asdict(item) | {"read": item.read, "quarantined": item.quarantined}

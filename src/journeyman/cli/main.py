@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import traceback
 
-import click
 import typer
+from typer.exceptions import Abort, Exit, TyperException
 
 from journeyman.cli.commands import COMMANDS
 from journeyman.cli.terminal import print_error
@@ -38,12 +38,12 @@ def run(arguments: list[str]) -> int:
     try:
         result = app(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except click.exceptions.Exit as stop:
+    except Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        sys.stderr.write(f"JM-100 {error}\n  next: journeyman --help\n")
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (Abort, KeyboardInterrupt):
         sys.stderr.write("stopped; the same command continues\n")
         return 2
     except UserError as error:

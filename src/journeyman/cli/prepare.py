@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import cast
+
 from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
 from journeyman.cli.terminal import print_json, print_lines
+from journeyman.core.example import SPLITS
 
 
 def prepare(task: TaskName, project: ProjectFolder = None, is_json: AsJson = False) -> None:
@@ -16,6 +20,10 @@ def prepare(task: TaskName, project: ProjectFolder = None, is_json: AsJson = Fal
     with working(project, is_json) as workspace:
         prepared = prepare_task(workspace, task)
     if is_json:
-        print_json(prepared.to_json())
+        print_json({"task": task, "dataset": prepared.hash, "funnel": prepared.funnel, "notices": prepared.notices})
         return
-    print_lines(*prepared.describe(), f"next: journeyman tune {task}")
+    sizes = ", ".join(f"{name} {prepared.count(name)}" for name in SPLITS)
+    aside = cast(Mapping[str, int], prepared.funnel["set_aside"])
+    print_lines(f"dataset {prepared.hash[:12]}: {sizes}")
+    print_lines(*[f"  {count} set aside: {reason}" for reason, count in aside.items() if count])
+    print_lines(*[f"  {notice}" for notice in prepared.notices], f"next: journeyman tune {task}")

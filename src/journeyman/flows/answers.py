@@ -15,7 +15,6 @@ from journeyman.flows.workspace import Workspace
 from journeyman.gateway.answer import Answer, Answerer, Call
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
-from journeyman.guards.redact import Redactor
 from journeyman.models.protocol import Decoding
 from journeyman.models.remote import OpenAIModel
 from journeyman.task.prompt import teacher_messages
@@ -42,7 +41,7 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     """
     recorder = Recorder(workspace.store)
     stack.callback(recorder.close)
-    answerer = Answerer(recorder, Redactor)
+    answerer = Answerer(recorder)
     students = loadable(workspace, task.name)
     if students:
         served = await load_students(stack, students)

@@ -14,7 +14,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
-from journeyman.data.prepare import read_split
+from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.document import (
     CandidatePart,
     DatasetPart,
@@ -62,7 +62,7 @@ def assess(
         GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate.
     """
     task = workspace.task(task_name)
-    dataset, manifest = _latest(workspace, task_name)
+    dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
     sealed = [Row.from_example(row) for row in read_split(workspace.store, manifest, "test", purpose="assess")]
     dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
@@ -114,7 +114,7 @@ def find_assessed(workspace: Workspace, task_name: str) -> tuple[RunFolder, Stud
         GateError: JM-620 it was not assessed under the task's present gate.
     """
     task = workspace.task(task_name)
-    dataset, _manifest = _latest(workspace, task_name)
+    dataset, _manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
     for path in sorted(workspace.project.runs.glob(f"{task_name}-assess-*"), key=lambda item: item.stat().st_mtime):
         subject = RunFolder(path).read("subject.json")
@@ -258,14 +258,6 @@ def _metrics(pairs: Sequence[Pair]) -> dict[str, Figure]:
 def _mean(values: Sequence[int | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _latest(workspace: Workspace, task_name: str) -> tuple[str, Mapping[str, Json]]:
-    dataset = workspace.store.latest_dataset(task_name)
-    manifest = workspace.store.dataset(dataset, task=task_name) if dataset else None
-    if dataset is None or manifest is None:
-        raise GateError("JM-630", f"{task_name} has no dataset", hint=f"journeyman prepare {task_name}")
-    return dataset, manifest
 
 
 def _is_same_gate(task: Task, evaluation: Mapping[str, Json]) -> bool:

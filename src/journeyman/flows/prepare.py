@@ -47,6 +47,6 @@ def prepare_task(workspace: Workspace, task_name: str) -> Prepared:
         workspace.task(task_name),
         workspace.store,
         read_shares(workspace.project),
-        now=workspace.now(),
+        now=datetime.now(UTC),
         progress=workspace.progress,
     )

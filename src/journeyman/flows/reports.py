@@ -61,19 +61,23 @@ def read_curve(run: RunFolder) -> tuple[CurvePoint, ...]:
 
 
 def read_funnel(manifest: Mapping[str, Json]) -> tuple[FunnelStage, ...]:
-    """The dataset's own account of what became of every row."""
-    stages = cast(list[dict[str, Json]], manifest.get("funnel") or [])
-    return tuple(
-        FunnelStage(
-            name=str(stage["name"]),
-            rows=cast(int, stage["rows"]),
-            losses=tuple(
-                Loss(rows=count, reason=reason)
-                for reason, count in cast(dict[str, int], stage.get("losses") or {}).items()
-            ),
-        )
-        for stage in stages
-    )
+    """The dataset's own account of what became of every trace."""
+    funnel = cast(dict[str, Json], manifest.get("funnel") or {})
+    if not funnel:
+        return ()
+    aside = cast(dict[str, int], funnel["set_aside"])
+    repeats = cast(int, funnel["repeats"])
+    losses = [Loss(count, reason) for reason, count in aside.items() if count]
+    if repeats:
+        losses.append(Loss(repeats, "repeats of a row, kept as its count"))
+    stages = [
+        FunnelStage("imported or recorded", cast(int, funnel["traces"]), tuple(losses)),
+        FunnelStage("distinct rows", cast(int, funnel["rows"])),
+    ]
+    parts = cast(dict[str, int], funnel["splits"]) | {
+        name: cast(int, funnel[name]) for name in ("unlabelled", "retired") if funnel[name]
+    }
+    return (*stages, *(FunnelStage(name, rows) for name, rows in parts.items()))
 
 
 def find_failures(dev: Sequence[tuple[Row, Prediction]]) -> tuple[Failure, ...]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError
 from journeyman.core.example import Example
-from journeyman.data.prepare import read_split
+from journeyman.data.dataset import read_manifest, read_split, read_unlabelled
 from journeyman.flows.making import answer_budget, make_rows, write_student
 from journeyman.flows.parity import check_parity, choose_prompts, require_parity
 from journeyman.flows.runs import MACHINE, MATERIAL, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
@@ -63,7 +62,7 @@ def tune(
     The same arguments on the same dataset continue or repeat the same run.
 
     Raises:
-        DataError: JM-351 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
+        DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
     """
     material = load_material(workspace, task_name, base, dataset)
     run = find_run(workspace.project.runs, task_name, "tune", _key(material, given or {}, number, threads))
@@ -83,19 +82,14 @@ def tune(
 
 def load_material(workspace: Workspace, task_name: str, base: str = "", dataset: str = "") -> Material:
     task = workspace.task(task_name)
-    chosen = dataset or workspace.store.latest_dataset(task_name)
-    manifest = workspace.store.dataset(chosen, task=task_name) if chosen else None
-    if chosen is None or manifest is None:
-        raise DataError(
-            "JM-351",
-            f"the task {task_name} has no dataset" + (f" {dataset}" if dataset else ""),
-            hint=f"journeyman import FILE --task {task_name}, then journeyman prepare {task_name}",
-        )
-    splits = {
-        name: read_split(workspace.store, manifest, name) for name in ("train", "dev", "calibration", "unlabelled")
+    chosen, manifest = read_manifest(workspace.store, task_name, dataset)
+    splits: dict[str, Sequence[Example]] = {
+        "train": read_split(workspace.store, manifest, "train", purpose="tune"),
+        "dev": read_split(workspace.store, manifest, "dev", purpose="tune"),
+        "calibration": read_split(workspace.store, manifest, "calibration"),
+        "unlabelled": read_unlabelled(workspace.store, manifest),
     }
-    resolved = resolve(base or workspace.project.text("base", "model"))
-    return Material(task, str(manifest.get("hash", chosen)), resolved, splits)
+    return Material(task, chosen, resolve(base or workspace.project.text("base", "model")), splits)
 
 
 def _key(material: Material, given: Mapping[str, Json], number: str, threads: int | None) -> dict[str, Json]:

@@ -49,9 +49,7 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens are left out."""
         control = set(self.special.values())
-        return cast(
-            str, self.engine.decode([token for token in ids if token not in control], skip_special_tokens=False)
-        )
+        return self.engine.decode([token for token in ids if token not in control], skip_special_tokens=False)
 
 
 @lru_cache(maxsize=4)
