@@ -13,7 +13,7 @@ from journeyman.core.errors import GateError, StoreError
 from journeyman.core.files import disk_errors, write_atomic
 from journeyman.flows.assess import EVALUATION, find_assessed
 from journeyman.flows.cards import write_card
-from journeyman.flows.runs import MATERIAL, RunFolder
+from journeyman.flows.runs import MATERIAL, PARITY, RunFolder
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.manifest import MANIFEST, load_manifest
@@ -44,7 +44,8 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
     """Make the task's assessed student its live release.
 
     Raises:
-        GateError: JM-620 nothing assessed, JM-621 the gate did not pass and no reason was given, JM-622 terms restrict it.
+        GateError: JM-620 nothing assessed, JM-621 the gate did not pass and no reason was given, JM-622 terms restrict it,
+            JM-626 the export failed the parity gate.
     """
     run, student, evaluation = find_assessed(workspace, task_name)
     verdict = _verdict(evaluation)
@@ -58,6 +59,7 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
             got=f"verdict {verdict}" + (f", label {gate['needed']} more rows" if gate and gate.get("needed") else ""),
             hint=f'improve the student, label more rows, or say why: journeyman release {task_name} --force "REASON"',
         )
+    _refuse_unequal(run, force)
     _refuse_restricted(workspace, task_name, run, force)
     target = publish(workspace, task_name, student)
     _attach(workspace, target, run, evaluation, force)
@@ -146,6 +148,18 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[
 def _verdict(evaluation: dict[str, Json]) -> str:
     gate = cast(dict[str, Json] | None, evaluation.get("gate"))
     return str(gate["verdict"]) if gate else "none"
+
+
+def _refuse_unequal(run: RunFolder, force: str) -> None:
+    parity = run.read(PARITY) or {}
+    if not parity.get("is_passed") and not force:
+        raise GateError(
+            "JM-626",
+            "the export of this student failed the parity gate",
+            where=str(run.path / PARITY),
+            got="; ".join(cast(list[str], parity.get("problems") or ["no parity result"])),
+            hint="tune longer: a student that is surer of its answers differs less",
+        )
 
 
 def _refuse_restricted(workspace: Workspace, task_name: str, run: RunFolder, force: str) -> None:
