@@ -155,15 +155,19 @@ async def _ask_all(
         async def ask(model: str, rows: Sequence[Row], name: str, is_base: bool = False) -> Predictions | None:
             if not rows:
                 return None
-            return await evaluate(
-                served.model(model),
-                task,
-                rows,
-                requests_in_flight=requests_in_flight,
-                cache_path=run.path / f"{name}.jsonl",
-                progress=workspace.progress,
-                prompt="teacher" if is_base else "student",
-            )
+            client = served.model(model)
+            try:
+                return await evaluate(
+                    client,
+                    task,
+                    rows,
+                    requests_in_flight=requests_in_flight,
+                    cache_path=run.path / f"{name}.jsonl",
+                    progress=workspace.progress,
+                    prompt="teacher" if is_base else "student",
+                )
+            finally:
+                await client.close()
 
         answered = await ask(served.student_name, sealed, "student-test")
         assert answered is not None

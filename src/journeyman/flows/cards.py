@@ -28,13 +28,13 @@ Task: {instruction}
 {forced}
 ## Use it without Journeyman
 
-The prompt has no instruction: it is in the weights. `template.jinja` is the exact template that was trained: the input's
-text, then `<|im_end|>`; the answer follows and ends with the model's end-of-turn token.
+The prompt has no instruction: it is in the weights. `template.jinja` is the exact template that was trained: one user
+turn in ChatML without a system message; the answer ends with the model's end-of-turn token.
 
 llama.cpp:
 
     llama-completion -m {base_file} --lora adapter.gguf -no-cnv --temp 0 -n {max_tokens} {schema_flag}\\
-      -p '{example}<|im_end|>'
+      -p $'<|im_start|>user\n{example}<|im_end|>\n<|im_start|>assistant\n'
 
 Ollama (put the base GGUF beside the Modelfile):
 
@@ -46,7 +46,10 @@ transformers with PEFT: load the base, then `PeftModel.from_pretrained(base, "pe
 MODELFILE = '''\
 FROM ./{base_file}
 ADAPTER ./adapter.gguf
-TEMPLATE """{{{{ .Prompt }}}}<|im_end|>"""
+TEMPLATE """<|im_start|>user
+{{{{ .Prompt }}}}<|im_end|>
+<|im_start|>assistant
+"""
 PARAMETER temperature 0
 PARAMETER num_predict {max_tokens}
 PARAMETER stop "<|im_end|>"

@@ -11,7 +11,7 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, StoreError
 from journeyman.core.files import disk_errors, write_atomic
-from journeyman.flows.assess import EVALUATION, find_assessed
+from journeyman.flows.assess import find_assessed
 from journeyman.flows.cards import write_card
 from journeyman.flows.runs import MATERIAL, PARITY, RunFolder
 from journeyman.flows.student import Student
@@ -54,7 +54,6 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
         raise GateError(
             "JM-621",
             f"the gate of {task_name} did not pass, so this student is not released",
-            where=str(run.path / EVALUATION),
             expected="verdict pass",
             got=f"verdict {verdict}" + (f", label {gate['needed']} more rows" if gate and gate.get("needed") else ""),
             hint=f'improve the student, label more rows, or say why: journeyman release {task_name} --force "REASON"',
