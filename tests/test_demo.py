@@ -90,7 +90,7 @@ def test_errors_of_use_are_one_clear_message_and_exit_2(tmp_path: Path) -> None:
     assert journeyman(tmp_path, "init", ".").returncode == 0
     assert journeyman(tmp_path, "new", "tickets").returncode == 0
     for arguments, code in (
-        (("tune", "nobody"), "JM-2"),
+        (("tune", "nobody"), "JM-260"),
         (("tune", "tickets"), "JM-352"),
         (("import", "missing.jsonl", "--task", "tickets"), "JM-301"),
         (("serve",), "JM-625"),

@@ -57,7 +57,7 @@ def read_fields(task: Task, text: str) -> dict[str, Json]:
         return cast(dict[str, Json], json.loads(text))
     except json.JSONDecodeError as error:
         raise TaskError(
-            "JM-245",
+            "JM-263",
             f"{task.name} has several input fields, and this is not a JSON object of them",
             expected=json.dumps(dict.fromkeys(task.input, "...")),
             got=f"{text:.80}",

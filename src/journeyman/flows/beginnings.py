@@ -57,11 +57,11 @@ def create_task(folder: Path, name: str) -> Path:
     """Write ``tasks/NAME.yaml`` with an example to edit.
 
     Raises:
-        TaskError: JM-202 a bad name, JM-203 the file exists.
+        TaskError: JM-261 a bad name, JM-262 the file exists.
     """
     if not NAME.fullmatch(name):
         raise TaskError(
-            "JM-202",
+            "JM-261",
             "this is not a task name",
             expected="a lower-case letter, then letters, digits, - or _, at most 63 characters",
             got=name,
@@ -69,7 +69,7 @@ def create_task(folder: Path, name: str) -> Path:
         )
     path = folder / f"{name}.yaml"
     if path.exists():
-        raise TaskError("JM-203", f"the task {name} exists", where=str(path), hint="edit that file")
+        raise TaskError("JM-262", f"the task {name} exists", where=str(path), hint="edit that file")
     write_atomic(path, TASK.format(name=name))
     load_task(path)
     return path

@@ -33,13 +33,13 @@ class Workspace:
         """Load ``tasks/NAME.yaml``.
 
         Raises:
-            TaskError: JM-201 no such task, or what the file's check says.
+            TaskError: JM-260 no such task, or what the file's check says.
         """
         path = self.project.tasks / f"{name}.yaml"
         if not path.is_file():
             known = ", ".join(sorted(file.stem for file in self.project.tasks.glob("*.yaml"))) or "none yet"
             raise TaskError(
-                "JM-201",
+                "JM-260",
                 f"there is no task {name}",
                 where=str(path),
                 expected=f"one of: {known}",

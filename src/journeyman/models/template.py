@@ -98,12 +98,12 @@ def load_base_template(path: Path) -> Template:
     """The chat template that a GGUF carries, for the untuned base.
 
     Raises:
-        ModelError: JM-405 unreadable, JM-407 the file has no template.
+        ModelError: JM-405 unreadable, JM-415 the file has no template.
     """
     source = read_fields(path).get("tokenizer.chat_template")
     if not isinstance(source, str):
         raise ModelError(
-            "JM-407", "this model carries no chat template", where=str(path), hint="use an instruction-tuned base"
+            "JM-415", "this model carries no chat template", where=str(path), hint="use an instruction-tuned base"
         )
     return Template(source, load_tokenizer(path))
 
