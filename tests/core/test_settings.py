@@ -140,7 +140,7 @@ TOML_VALUES = st.sampled_from(["1", "0.5", "'a'", "true", "[1]", "{a=1}", "nan",
 def test_every_setting_takes_a_value_or_gives_one_clear_error(
     tmp_path_factory: pytest.TempPathFactory, name: tuple[str, str], value: str
 ) -> None:
-    folder = tmp_path_factory.getbasetemp()
+    folder = tmp_path_factory.mktemp("setting")
     path = _write(folder, f"[{name[0]}]\n{name[1]} = {value}\n")
     try:
         setting = load_project(folder).get(*name)

@@ -33,6 +33,23 @@ def test_right_padding_without_a_mask_is_exact(tiny_gguf: Path) -> None:
         torch.testing.assert_close(llama.hidden(padded)[:, :9], llama.hidden(row), atol=1e-5, rtol=1e-5)
 
 
+def test_reading_on_from_a_past_is_exact_for_rows_of_unequal_length(tiny_gguf: Path) -> None:
+    llama = load_llama(tiny_gguf)
+    ids = torch.randint(3, 250, (2, 12), generator=torch.Generator().manual_seed(3))
+    lengths = torch.tensor([5, 8])
+    past = llama.empty_past(2, 12)
+    with torch.no_grad():
+        whole = llama.hidden(ids)
+        first = llama.hidden(ids[:, :8], None, past)
+        torch.testing.assert_close(first, whole[:, :8], atol=1e-5, rtol=1e-5)
+        past.lengths.copy_(lengths)
+        for step in range(4):
+            place = lengths + step
+            states = llama.hidden(ids[[0, 1], place][:, None], None, past)[:, 0]
+            torch.testing.assert_close(states, whole[[0, 1], place], atol=1e-5, rtol=1e-5)
+            past.lengths.add_(1)
+
+
 def test_row_permutation_round_trips() -> None:
     weight = torch.randn(32, 5)
     assert torch.equal(unpermute_rows(permute_rows(weight, 4), 4), weight)

@@ -105,20 +105,18 @@ def _judge(
 ) -> Parity:
     torch_exact = served_exact = labelled = equal = 0
     largest = 0.0
-    for (_source, row), answer, difference in zip(prompts, served, differences, strict=True):
-        place, gap = difference.place, difference.gap
-        equal += place is None
-        largest = max(largest, gap)
+    unlike = [index for index, difference in enumerate(differences) if difference.place is not None]
+    asked = [served[index].ids[: served[index].start] for index in unlike]
+    answered = generate_greedy(llama, adapters, asked, template.tokenizer.end, max_tokens)
+    in_torch = dict(zip(unlike, answered, strict=True))
+    for index, ((_source, row), answer, difference) in enumerate(zip(prompts, served, differences, strict=True)):
+        equal += difference.place is None
+        largest = max(largest, difference.gap)
         if row.answer is None:
             continue
         labelled += 1
         ours = template.tokenizer.decode(answer.ids[answer.start :])
-        theirs = ours
-        if place is not None:
-            prompt = answer.ids[: answer.start]
-            theirs = template.tokenizer.decode(
-                generate_greedy(llama, adapters, prompt, template.tokenizer.end, max_tokens)
-            )
+        theirs = template.tokenizer.decode(in_torch[index]) if index in in_torch else ours
         served_exact += read_answer(task, ours)[0] == row.answer
         torch_exact += read_answer(task, theirs)[0] == row.answer
     sources: dict[str, int] = {}

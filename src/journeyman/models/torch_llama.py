@@ -83,6 +83,28 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """Keys and values of positions read before, each [layers, B, kv_heads, S, head_size]; ``lengths`` [B] of them count."""
+
+    keys: Tensor
+    values: Tensor
+    lengths: Tensor
+
+    def positions(self, count: int) -> Tensor:
+        """Where ``count`` new tokens of each row go: [B, count]."""
+        return self.lengths[:, None] + torch.arange(count)
+
+    def put(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Add new [B, kv_heads, T, head_size] ones: all keys, all values, and who sees what, [B, 1, T, S]."""
+        positions = self.positions(keys.shape[2])
+        rows = torch.arange(len(self.lengths))[:, None]
+        self.keys[layer][rows, :, positions] = keys.transpose(1, 2)
+        self.values[layer][rows, :, positions] = values.transpose(1, 2)
+        mask = torch.arange(self.keys.shape[3]) <= positions[:, None, :, None]
+        return self.keys[layer], self.values[layer], mask
+
+
+@dataclass(frozen=True, slots=True)
 class Llama:
     """Frozen weights. ``embedding`` and ``head`` are [V, H] and may be one tensor."""
 
@@ -92,25 +114,46 @@ class Llama:
     final_norm: Tensor
     layers: tuple[Layer, ...]
 
-    def hidden(self, ids: Tensor, project: Project | None = None) -> Tensor:
-        """Last hidden states, normed: [B, T] ids -> [B, T, H]."""
+    def hidden(self, ids: Tensor, project: Project | None = None, past: Past | None = None) -> Tensor:
+        """Last hidden states, normed: [B, T] ids -> [B, T, H]; with ``past`` the ids follow what it holds, and join it."""
         project = project or _frozen
         x = F.embedding(ids, self.embedding)
-        rope = _rope(self.config, ids.shape[1], x.dtype)
+        positions = torch.arange(ids.shape[1]) if past is None else past.positions(ids.shape[1])[:, None]
+        rope = _rope(self.config, positions, x.dtype)
         for index, layer in enumerate(self.layers):
-            x = x + self._attention(index, layer, _norm(x, layer.attention_norm, self.config.epsilon), rope, project)
+            normed = _norm(x, layer.attention_norm, self.config.epsilon)
+            x = x + self._attention(index, layer, normed, rope, project, past)
             x = x + self._feed_forward(index, layer, _norm(x, layer.ffn_norm, self.config.epsilon), project)
         return _norm(x, self.final_norm, self.config.epsilon)
 
-    def _attention(self, index: int, layer: Layer, x: Tensor, rope: tuple[Tensor, Tensor], project: Project) -> Tensor:
+    def empty_past(self, rows: int, positions: int) -> Past:
+        config = self.config
+        shape = (config.layers, rows, config.kv_heads, positions, config.head_size)
+        dtype = self.embedding.dtype
+        return Past(
+            torch.zeros(shape, dtype=dtype), torch.zeros(shape, dtype=dtype), torch.zeros(rows, dtype=torch.long)
+        )
+
+    def _attention(
+        self,
+        index: int,
+        layer: Layer,
+        x: Tensor,
+        rope: tuple[Tensor, Tensor],
+        project: Project,
+        past: Past | None,
+    ) -> Tensor:
         config = self.config
         rows, positions, _ = x.shape
         qkv = project(index, "qkv", x, layer.projections["qkv"])
         qkv = qkv.view(rows, positions, config.heads + 2 * config.kv_heads, config.head_size).transpose(1, 2)
         rotated = _rotate(qkv[:, : config.heads + config.kv_heads], rope)
         q, k = rotated[:, : config.heads], rotated[:, config.heads :]
-        v = qkv[:, config.heads + config.kv_heads :]
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=config.heads != config.kv_heads)
+        v, mask = qkv[:, config.heads + config.kv_heads :], None
+        if past is not None:
+            k, v, mask = past.put(index, k, v)
+        is_grouped = config.heads != config.kv_heads
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=is_grouped)
         out = out.transpose(1, 2).reshape(rows, positions, config.heads * config.head_size)
         return project(index, "o", out, layer.projections["o"])
 
@@ -209,10 +252,10 @@ def _norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     return F.rms_norm(x, (x.shape[-1],), weight, epsilon)
 
 
-def _rope(config: LlamaConfig, positions: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """cos and sin, each [T, head_size]."""
+def _rope(config: LlamaConfig, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """cos and sin, each [*positions.shape, head_size]."""
     half = torch.arange(0, config.head_size, 2, dtype=torch.float32) / config.head_size
-    angles = torch.outer(torch.arange(positions, dtype=torch.float32), config.rope_base**-half)
+    angles = positions[..., None].float() * config.rope_base**-half
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos().to(dtype), angles.sin().to(dtype)
 

@@ -47,16 +47,42 @@ def compare_served(
 
 @torch.no_grad()
 def generate_greedy(
-    llama: Llama, adapters: Adapters | None, prompt: Sequence[int], end: int, max_tokens: int
-) -> list[int]:
-    """Greedy answer, without a cache (for the few rows where a comparison needs it); the end token is left out."""
-    ids, answer = list(prompt), list[int]()
+    llama: Llama,
+    adapters: Adapters | None,
+    prompts: Sequence[Sequence[int]],
+    end: int,
+    max_tokens: int,
+    batch_rows: int = 64,
+) -> list[list[int]]:
+    """Greedy answers, ``batch_rows`` prompts side by side; the end token is left out."""
+    answers: list[list[int]] = []
+    for start in range(0, len(prompts), batch_rows):
+        answers += _generate_batch(llama, adapters, prompts[start : start + batch_rows], end, max_tokens)
+    return answers
+
+
+def _generate_batch(
+    llama: Llama, adapters: Adapters | None, prompts: Sequence[Sequence[int]], end: int, max_tokens: int
+) -> list[list[int]]:
     project = adapters.project if adapters else None
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, : len(prompt)] = torch.tensor(prompt)
+    past = llama.empty_past(len(prompts), ids.shape[1] + max_tokens)
+    states = llama.hidden(ids, project, past)[torch.arange(len(prompts)), lengths - 1]
+    past.lengths.copy_(lengths)
+    answers: list[list[int]] = [[] for _ in prompts]
+    open_rows = set(range(len(prompts)))
     for _ in range(max_tokens):
-        state = llama.hidden(torch.tensor([ids]), project)[0, -1]
-        token = int((llama.head @ state).argmax())
-        if token == end:
+        tokens = (states @ llama.head.T).argmax(1)
+        for row in sorted(open_rows):
+            if tokens[row] == end:
+                open_rows.discard(row)
+            else:
+                answers[row].append(int(tokens[row]))
+        if not open_rows:
             break
-        ids.append(token)
-        answer.append(token)
-    return answer
+        states = llama.hidden(tokens[:, None], project, past)[:, 0]
+        past.lengths.add_(1)
+    return answers
