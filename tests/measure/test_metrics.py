@@ -141,3 +141,18 @@ def test_counts_swap_with_the_sides_and_agree_with_exact_match(one: dict[str, Js
     if exact_match(left, right):
         assert differing_fields(left, right) == ()
     assert sum((count.tp + count.fn for count in there.values()), 0) == len(flatten(one))
+
+
+def test_an_object_of_several_fields_has_a_line_of_its_own() -> None:
+    pairs = [
+        Pair(object_target({"slots": {"a": "x", "b": "y"}}), object_target({"slots": {"a": "x", "c": "z"}})),
+        Pair(object_target({"slots": {"a": "x"}}), object_target({"slots": {"a": "x"}})),
+        Pair(object_target({"one": {"only": 1}, "a.b": {"c": 1, "d": 2}}), None),
+    ]
+    table = {row.field: row for row in score_fields(pairs)}
+    slots = table["slots.*"]
+    assert slots.f1.value == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert (slots.precision.value, slots.recall.value) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert slots.f1.value == pytest.approx(field_f1(pairs, "slots").value)
+    assert table["a\\.b.*"].recall.value == 0
+    assert "one.*" not in table

@@ -15,7 +15,10 @@ Fields (``field_f1`` and the per-field table):
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +28,9 @@ from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Target
 from journeyman.measure.bootstrap import bootstrap_ratio
 from journeyman.measure.intervals import Interval, clopper_pearson
+
+# A dot that separates: an even number of backslashes before it.
+_DOT = re.compile(r"(?<!\\)(?:\\\\)*\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +164,28 @@ def estimate(metric: Metric, pairs: Sequence[Pair], *, draws: int = 2000) -> Est
 
 
 def score_fields(pairs: Sequence[Pair], *, draws: int = 1000) -> tuple[FieldScore, ...]:
-    """The per-field table, fields sorted by name, weighted by count."""
+    """The per-field table, fields sorted by name, weighted by count; an object of several fields has the line ``path.*`` too."""
     counted = [count_fields(pair.expected, pair.got) for pair in pairs]
+    leaves = {name for counts in counted for name in counts}
+    inside = Counter(parent for name in leaves for parent in _parents(name))
+    groups = {parent for parent, size in inside.items() if size > 1}
+    counted = [_with_groups(counts, groups) for counts in counted]
     names = sorted({name for counts in counted for name in counts})
     return tuple(_score_field(name, pairs, counted, draws) for name in names)
+
+
+def _parents(path: str) -> list[str]:
+    """The objects around a leaf, as ``path.*``: ``a.b.c`` lies in ``a.*`` and ``a.b.*``."""
+    return [f"{path[: dot.end() - 1]}.*" for dot in _DOT.finditer(path)]
+
+
+def _with_groups(counts: Mapping[str, FieldCounts], groups: AbstractSet[str]) -> dict[str, FieldCounts]:
+    summed = dict(counts)
+    for name, count in counts.items():
+        for parent in _parents(name):
+            if parent in groups:
+                summed[parent] = summed.get(parent, FieldCounts()) + count
+    return summed
 
 
 def _score_field(

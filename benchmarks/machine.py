@@ -1,0 +1,92 @@
+"""What a benchmark's result says about where it was measured, and the peak memory of a process with its children."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One finished process: wall seconds, largest resident bytes of it and its children together, its output."""
+
+    status: int
+    seconds: float
+    peak_bytes: int
+    output: str
+
+
+def describe_machine() -> dict[str, object]:
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "python": platform.python_version(),
+        "system": platform.system(),
+    }
+
+
+def describe_commit() -> str:
+    """The commit's first twelve digits, with ``+`` when files differ from it."""
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    changes = subprocess.run(
+        ["git", "status", "--porcelain", "src"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return commit.stdout.strip()[:12] + ("+" if changes.stdout.strip() else "")
+
+
+def run_journeyman(folder: Path, *arguments: str) -> Ran:
+    """``journeyman ARGUMENTS`` in ``folder``; its bars go to stderr as they come."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "journeyman", *arguments]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        peak = [0]
+        sampler = threading.Thread(target=_sample, args=(process, peak), daemon=True)
+        sampler.start()
+        assert process.stdout is not None
+        output = process.stdout.read()
+        status = process.wait()
+        sampler.join()
+    return Ran(status, time.monotonic() - started, peak[0], output)
+
+
+def write_result(path: Path, document: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sample(process: subprocess.Popen[str], peak: list[int]) -> None:
+    while process.poll() is None:
+        total = 0
+        try:
+            tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for member in tree:
+            try:
+                total += member.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        peak[0] = max(peak[0], total)
+        time.sleep(0.25)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    found = {line.split(":")[0].strip(): line.split(":", 1)[1].strip() for line in lines if ":" in line}
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in found.get("flags", "").split()]
+    return f"{found.get('model name', platform.machine())} ({', '.join(flags)})"
