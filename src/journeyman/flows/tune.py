@@ -161,13 +161,10 @@ def _announce(
 
 
 def _record(run: RunFolder, tuned: Tuned) -> None:
-    """What tuning took; a run that was killed sums its parts."""
-    before = run.read(RESULT) or {}
-    seconds = cast(float, before.get("seconds", 0.0)) + tuned.seconds
     run.write(
         RESULT,
         {
-            "seconds": round(seconds, 1),
+            "seconds": round(tuned.cursor.seconds, 1),
             "tokens": tuned.cursor.tokens,
             "steps": tuned.cursor.step,
             "dev_loss": tuned.score.loss if tuned.score else None,

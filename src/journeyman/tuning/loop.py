@@ -52,7 +52,8 @@ class DevScore:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a run stands. ``best`` is the best dev score so far, ``stale`` the looks since then."""
+    """Where a run stands. ``best`` is the best dev score so far, ``stale`` the looks since then; ``seconds`` counts what was
+    kept: work that a kill undid is not in it."""
 
     step: int = 0
     epoch: int = 0
@@ -62,6 +63,7 @@ class Cursor:
     best_exact: float = -1.0
     best_loss: float = math.inf
     stale: int = 0
+    seconds: float = 0.0
     is_done: bool = False
 
     def to_json(self) -> dict[str, Json]:
@@ -78,13 +80,11 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The best adapters by dev, and what it took."""
+    """The best adapters by dev, and where the run ended, which says what it took."""
 
     adapters: Adapters
     cursor: Cursor
     score: DevScore | None
-    seconds: float
-    tokens: int
 
 
 def tune_lora(
@@ -111,7 +111,7 @@ def tune_lora(
     log = EventLog(folder / "events.jsonl", cursor.step)
     progress.start("tune", plan.total_tokens, "tokens")
     progress.advance(cursor.tokens)
-    started, saved_at, first_tokens = clock(), clock(), cursor.tokens
+    started, saved_at = clock() - cursor.seconds, clock()
     adapters.merge(llama)
     batches = Batches(rows, plan)
     while not cursor.is_done:
@@ -125,13 +125,14 @@ def tune_lora(
             if cursor.stale == 0:
                 best = {name: tensor.detach().clone() for name, tensor in names.items()}
         if cursor.is_done or clock() - saved_at > CHECKPOINT_S:
+            cursor = replace(cursor, seconds=clock() - started)
             _save(folder, names, optimizer, cursor, best)
             saved_at = clock()
     progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if dev else "")
     _adopt(names, best)
     adapters.merge(llama)
     score = DevScore(cursor.best_loss, cursor.best_exact) if dev else None
-    return Tuned(adapters, cursor, score, clock() - started, cursor.tokens - first_tokens)
+    return Tuned(adapters, cursor, score)
 
 
 @torch.no_grad()

@@ -80,7 +80,7 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
     settings = {
         "rank": _derive_rank(len(rows)),
         "alpha": Setting(None, "derived", "equal to the rank"),
-        "rate": Setting(1e-3, "default", "ten times a full fine-tuning's rate"),
+        "rate": Setting(2e-3, "default", "steps are few, so they are large"),
         "epochs": _derive_epochs(len(rows)),
         "batch_tokens": _derive_batch(tokens, len(rows)),
         "warmup_share": Setting(0.05, "default"),
@@ -104,7 +104,7 @@ def _derive_rank(rows: int) -> Setting:
 
 def _derive_epochs(rows: int) -> Setting:
     """Small sets are seen more often; from a few thousand rows on, fewer passes reach the same dev score."""
-    epochs = 5 if rows < 4000 else 3 if rows < 20_000 else 2
+    epochs = 5 if rows < 1000 else 3.5 if rows < 4000 else 3 if rows < 20_000 else 2
     return Setting(epochs, "derived", f"{rows} rows")
 
 
