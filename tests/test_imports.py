@@ -90,3 +90,11 @@ def test_the_command_is_installed() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Usage: journeyman" in done.stdout
+
+
+@pytest.mark.parametrize("before", ["", "import journeyman.task.file\n", "import journeyman.cli.main\n"])
+def test_the_decorator_is_no_module_whatever_was_imported_before(before: str) -> None:
+    statements = (
+        before + "import journeyman as jm\nfrom journeyman import task\nassert callable(jm.task) and task is jm.task\n"
+    )
+    assert "pydantic" in _watched(statements)["modules"]

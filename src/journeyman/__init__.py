@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,10 +13,22 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "task"]
 
 
-def __getattr__(name: str) -> object:
-    """``jm.task`` is loaded at its first use, so that ``import journeyman`` stays free of everything heavy."""
-    if name == "task":
+class _Package(ModuleType):
+    """``jm.task`` is the decorator, loaded at its first use, so that ``import journeyman`` stays free of everything heavy.
+
+    The package ``journeyman.task`` has the same name: once it is imported, Python would put it in the decorator's place.
+    ``from journeyman.task.file import ...`` works as ever, since Python finds modules by their full names.
+    """
+
+    @property
+    def task(self) -> object:
         from journeyman.flows.typed import task
 
         return task
-    raise AttributeError(f"module 'journeyman' has no attribute {name!r}")
+
+    @task.setter
+    def task(self, module: ModuleType) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package

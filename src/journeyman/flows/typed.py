@@ -20,9 +20,10 @@ from pydantic import BaseModel, TypeAdapter
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
+from journeyman.core.files import write_atomic
 from journeyman.flows.answers import Desk, open_desk
 from journeyman.flows.workspace import open_workspace
-from journeyman.task.file import task_from_mapping
+from journeyman.task.file import load_task, task_from_mapping, write_task
 from journeyman.task.task import Task
 
 P = ParamSpec("P")
@@ -40,17 +41,20 @@ def task(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Turn a typed function into a task: docstring = instruction, arguments = input fields, return type = output.
 
-    The function's own body never runs. The task's file ``tasks/NAME.yaml``, where there is one, must agree with it.
+    The function's own body never runs. The first call writes ``tasks/NAME.yaml``, so that the commands know the task; a file
+    that is there already must agree with the function, and its gate counts.
 
     Raises:
-        TaskError: JM-250 no docstring, JM-251 an argument or result that cannot be typed.
+        TaskError: JM-250 no docstring, JM-251 an argument or result that cannot be typed; at the first call JM-252 the task
+            file says something else.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        made = make_task(function, teacher, name, gate, max_output_tokens)
+        mapping = describe_task(function, teacher, name, gate, max_output_tokens)
+        made = task_from_mapping(mapping, _where(function))
         adapter: TypeAdapter[Any] = TypeAdapter(get_type_hints(function)["return"])
         signature = inspect.signature(function)
-        desk = _Desk(made, Path(project) if project else None)
+        desk = _Desk(made, mapping, Path(project) if project else None)
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
@@ -78,29 +82,72 @@ def task(
     return decorate
 
 
-def make_task(
-    function: Callable[..., object], teacher: str, name: str, gate: Mapping[str, Json] | None, limit: int | None
-) -> Task:
-    """The Task that a function's signature describes."""
-    instruction = inspect.getdoc(function)
-    where = f"{function.__module__}.{function.__qualname__}"
+def describe_task(
+    function: Callable[..., object],
+    teacher: str = "",
+    name: str = "",
+    gate: Mapping[str, Json] | None = None,
+    max_output_tokens: int | None = None,
+) -> dict[str, Json]:
+    """The content of the task file that a function's signature describes."""
+    instruction, where = inspect.getdoc(function), _where(function)
     if not instruction:
         raise TaskError(
             "JM-250", "this task has no instruction", where=where, hint="write a docstring that says what to do"
         )
-    mapping: dict[str, object] = {
+    mapping: dict[str, Json] = {
         "edition": 1,
         "name": name or function.__name__,
         "instruction": instruction,
         "input": _inputs(function, where),
         "output": _output(function, where),
-        "teacher": teacher,
     }
+    if teacher:
+        mapping["teacher"] = teacher
     if gate is not None:
         mapping["gate"] = dict(gate)
-    if limit is not None:
-        mapping["max_output_tokens"] = limit
-    return task_from_mapping(mapping, where)
+    if max_output_tokens is not None:
+        mapping["max_output_tokens"] = max_output_tokens
+    return mapping
+
+
+def settle_file(folder: Path, made: Task, mapping: Mapping[str, Json]) -> Task:
+    """Write ``NAME.yaml`` into ``folder`` where there is none; the task as the file says it.
+
+    Raises:
+        TaskError: JM-252 the file has another instruction, other inputs or other output fields.
+    """
+    path = folder / f"{made.name}.yaml"
+    if not path.exists():
+        write_atomic(path, write_task(mapping))
+    filed = load_task(path)
+    for what, wanted, got in (
+        ("instruction", made.instruction, filed.instruction),
+        ("inputs", ", ".join(made.input), ", ".join(filed.input)),
+        ("output", _field_names(made), _field_names(filed)),
+    ):
+        if wanted != got:
+            raise TaskError(
+                "JM-252",
+                f"the task file has another {what} than the typed function",
+                where=str(path),
+                expected=wanted,
+                got=got,
+                hint="change one of them, or delete the file to have it written again",
+            )
+    return filed
+
+
+def _field_names(task: Task) -> str:
+    """What can be compared between two ways to write the same schema."""
+    if task.schema is None:
+        return "text"
+    fields = task.schema.get("properties")
+    return ", ".join(sorted(fields)) if isinstance(fields, dict) else "JSON"
+
+
+def _where(function: Callable[..., object]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
 
 
 def _inputs(function: Callable[..., object], where: str) -> dict[str, Json]:
@@ -142,8 +189,8 @@ def _closed(schema: dict[str, Any]) -> dict[str, Json]:
 class _Desk:
     """Opens project and model at the first call, on the background loop, and keeps them."""
 
-    def __init__(self, made: Task, project: Path | None) -> None:
-        self.made, self.project = made, project
+    def __init__(self, made: Task, mapping: Mapping[str, Json], project: Path | None) -> None:
+        self.made, self.mapping, self.project = made, mapping, project
         self.desk: Desk | None = None
         self.opening: asyncio.Lock | None = None
         self.stack = AsyncExitStack()
@@ -153,7 +200,8 @@ class _Desk:
         async with self.opening:
             if self.desk is None:
                 workspace = self.stack.enter_context(open_workspace(self.project))
-                self.desk = await open_desk(self.stack, workspace, self.made)
+                filed = settle_file(workspace.project.tasks, self.made, self.mapping)
+                self.desk = await open_desk(self.stack, workspace, filed)
                 _CLOSING.append(self.stack)
         answer = await self.desk.ask(_plain(fields), "task")
         return answer.text

@@ -178,7 +178,12 @@ class LlamaCpp:
     async def close(self) -> None:
         self._is_closed = True
         await self._sessions.close()
-        await asyncio.to_thread(self._worker.stop)
+        try:
+            stopping = asyncio.get_running_loop().run_in_executor(None, self._worker.stop)
+        except RuntimeError:  # the interpreter is going down and starts no thread any more
+            self._worker.stop()
+        else:
+            await stopping
 
     def _body(
         self,

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from journeyman.core.canonical import Json
@@ -118,6 +119,11 @@ def load_tasks(folder: Path) -> dict[str, Task]:
 def task_from_mapping(mapping: Mapping[str, object], where: str) -> Task:
     """Make a task from the same keys without a file; ``where`` stands in errors. Raises as ``load_task``."""
     return _make_task(Document(cast(Json, dict(mapping)), {}, where))
+
+
+def write_task(mapping: Mapping[str, Json]) -> str:
+    """The text of a task file with this content, keys in the order given."""
+    return yaml.safe_dump(dict(mapping), sort_keys=False, allow_unicode=True, width=110)
 
 
 def task_file_schema() -> dict[str, Any]:
