@@ -13,6 +13,7 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,7 @@ def measure(chosen: PublicSet, data: Path, folder: Path, tune: list[str]) -> Doc
         "tune": ["tune", chosen.name, *tune, "--json"],
         "assess": ["assess", chosen.name, "--json"],
     }
-    ran: dict[str, Ran] = {}
-    for stage, arguments in stages.items():
-        sys.stderr.write(f"== {chosen.name}: {' '.join(arguments)}\n")
-        ran[stage] = run_journeyman(folder, *arguments)
-        if ran[stage].status not in (0, 1):
-            raise SystemExit(f"{stage} ended with status {ran[stage].status}")
+    ran = run_stages(folder, stages)
     tuned, assessed = json.loads(ran["tune"].output), json.loads(ran["assess"].output)
     run = Path(tuned["run"])
     quality = read_quality(chosen, assessed)
@@ -77,6 +73,22 @@ def measure(chosen: PublicSet, data: Path, folder: Path, tune: list[str]) -> Doc
         "parity": tuned["parity"],
         "assessed": assessed,
     }
+
+
+def run_stages(folder: Path, stages: dict[str, list[str]]) -> dict[str, Ran]:
+    """Run each stage once; ``stages.json`` keeps what is done, so that a kept folder continues."""
+    path = folder / "stages.json"
+    done: dict[str, Document] = json.loads(path.read_text()) if path.is_file() else {}
+    for stage, arguments in stages.items():
+        if stage in done:
+            continue
+        sys.stderr.write(f"== {' '.join(arguments)}\n")
+        ran = run_journeyman(folder, *arguments)
+        if ran.status not in (0, 1):
+            raise SystemExit(f"{stage} ended with status {ran.status}")
+        done[stage] = asdict(ran)
+        path.write_text(json.dumps(done, indent=2))
+    return {stage: Ran(**done[stage]) for stage in stages}
 
 
 def read_quality(chosen: PublicSet, assessed: Document) -> Document:
