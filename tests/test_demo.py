@@ -34,7 +34,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.mark.timeout(1000)
 @pytest.mark.model
-@pytest.mark.bench
 def test_the_loop_ends_in_an_answer_through_the_official_client(demo: tuple[Path, str]) -> None:
     folder, output = demo
     answer = json.loads(re.search(r"^answer:   (.*)$", output, re.M)[1])
@@ -50,7 +49,6 @@ def test_the_loop_ends_in_an_answer_through_the_official_client(demo: tuple[Path
 
 @pytest.mark.timeout(1000)
 @pytest.mark.model
-@pytest.mark.bench
 def test_the_readmes_commands_work_in_the_demos_folder(demo: tuple[Path, str]) -> None:
     folder, _ = demo
     block = re.search(r"<!-- tested -->\n```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
@@ -66,7 +64,6 @@ def test_the_readmes_commands_work_in_the_demos_folder(demo: tuple[Path, str]) -
 
 @pytest.mark.timeout(1000)
 @pytest.mark.model
-@pytest.mark.bench
 def test_running_again_asks_nothing_and_takes_no_new_look(demo: tuple[Path, str]) -> None:
     folder, _ = demo
     before = json.loads(journeyman(folder, "status", "--json").stdout)["tasks"][0]

@@ -11,8 +11,9 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyman.core.errors import ModelError
+from journeyman.core.errors import ModelError, StoreError
 from journeyman.core.messages import make_message
+from journeyman.gateway.dialects.openai import write_error
 from journeyman.models.events import read_events
 from journeyman.models.protocol import Decoding, Request
 from journeyman.models.remote import OpenAIModel
@@ -116,6 +117,16 @@ def test_a_parameter_that_the_provider_refuses_is_left_out_from_then_on() -> Non
         assert "temperature" not in sent
         assert "max_tokens" not in sent
         assert sent["max_completion_tokens"] == 5
+
+
+def test_a_gateway_whose_disk_is_full_says_so_as_itself() -> None:
+    error = StoreError("JM-801", "the disk is full", where="/data/journeyman.db", hint="free some space")
+    body = json.dumps(write_error(error, 503))
+    with pytest.raises(StoreError) as caught:
+        _complete([(503, body)])
+    assert (caught.value.code, caught.value.hint, caught.value.retryable) == ("JM-801", "free some space", False)
+    assert "/data/journeyman.db: the disk is full" in str(caught.value)
+    assert str(caught.value).count("JM-801") == 1
 
 
 @pytest.mark.parametrize(

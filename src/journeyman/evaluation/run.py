@@ -91,6 +91,7 @@ async def evaluate(
     cache_path: Path,
     progress: Progress | None = None,
     prompt: Prompt = "student",
+    max_tokens: int | None = None,
     headers: Mapping[str, str] = ASSESS_HEADERS,
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
 ) -> Predictions:
@@ -98,7 +99,8 @@ async def evaluate(
 
     Each answer is a line of ``cache_path`` before the next row is taken, keyed by everything that was asked, so that a
     killed evaluation asks only what is missing. A retryable error is tried again after each of ``retry_delays_s``; then,
-    like any other error of the model, it makes the row a wrong one that keeps the error's text. Errors are not answers
+    like any other error of the model, it makes the row a wrong one that keeps the error's text. ``max_tokens`` bounds an
+    answer where the task does not: an untuned model may never end one. Errors are not answers
     and are not cached: the same command asks those rows again.
 
     Raises:
@@ -110,7 +112,8 @@ async def evaluate(
             "JM-601", "there is nothing to evaluate: the split has no rows", hint="run `journeyman prepare TASK`"
         )
     bar = progress or Silent()
-    requests = [_make_request(task, row, prompt, headers) for row in rows]
+    limit = task.max_output_tokens or max_tokens
+    requests = [_make_request(task, row, prompt, limit, headers) for row in rows]
     keys = [_request_key(model.name, request) for request in requests]
     known = _load(cache_path)
     answers = {index: known[key] for index, key in enumerate(keys) if key in known}
@@ -213,10 +216,10 @@ def _read(task: Task, row: Row, answer: _Answer) -> Prediction:
     )
 
 
-def _make_request(task: Task, row: Row, prompt: Prompt, headers: Mapping[str, str]) -> Request:
+def _make_request(task: Task, row: Row, prompt: Prompt, max_tokens: int | None, headers: Mapping[str, str]) -> Request:
     make = student_messages if prompt == "student" else teacher_messages
     messages: tuple[Message, ...] = tuple(make(task, row.input))
-    decoding = Decoding(schema=task.schema, schema_name=task.name, max_tokens=task.max_output_tokens)
+    decoding = Decoding(schema=task.schema, schema_name=task.name, max_tokens=max_tokens)
     return Request(messages=messages, decoding=decoding, headers=dict(headers))
 
 

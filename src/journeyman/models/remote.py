@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError, ModelError
+from journeyman.core.errors import DataError, JourneymanError, ModelError, StoreError
 from journeyman.core.messages import message_from_openai, message_to_openai
 from journeyman.models.events import read_events
 from journeyman.models.protocol import FinishReason, Reply, Request, TokenLogprob
@@ -30,6 +30,7 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+DISK_ERRORS = ("JM-801", "JM-802")
 RETRYABLE_STATUS = (408, 409, 425, 429)
 
 
@@ -97,6 +98,7 @@ class OpenAIModel:
         Raises:
             ModelError: JM-430 not reachable or too slow (retryable), JM-431 busy or failing (retryable),
                 JM-432 the request was refused, JM-433 the key was refused.
+            StoreError: JM-801, JM-802: the provider is a Journeyman gateway whose disk takes no more traces.
         """
         headers = {"Content-Type": "application/json", **self._headers, **request.headers}
         if self._key:
@@ -170,7 +172,9 @@ class OpenAIModel:
             logprobs=_read_logprobs(choice),
         )
 
-    def _refused(self, status: int, said: str) -> ModelError:
+    def _refused(self, status: int, said: str) -> JourneymanError:
+        if (full := self._disk_error(said)) is not None:
+            return full
         got = f"{status}: {self._without_key(said)[:400]}"
         if status in (401, 403):
             hint = "check the variable that teacher.api_key_env names"
@@ -182,6 +186,17 @@ class OpenAIModel:
             )
         hint = f"check the model's name ({self._model}) and the address"
         return ModelError("JM-432", "the provider refused this request", where=self._url, got=got, hint=hint)
+
+    def _disk_error(self, said: str) -> StoreError | None:
+        """A gateway's own disk failed: nothing that was asked can succeed, whatever the model."""
+        try:
+            error = orjson.loads(said)["error"]
+            code, hint, what = error["code"], error["hint"], str(error["message"]).partition("\n")[0]
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return None
+        if code not in DISK_ERRORS:
+            return None
+        return StoreError(code, what.removeprefix(f"{code} "), where=self._url, hint=str(hint))
 
     def _unreachable(self, error: BaseException) -> ModelError:
         said = self._without_key(str(error))
