@@ -180,7 +180,7 @@ class Answerer:
             time=now,
             started=started,
             input=redacted,
-            request=Request(messages, _decoding(call, schema)),
+            request=Request(messages, _decoding(call, schema, redacted)),
             schema=schema,
             redactor=redactor,
             is_redacted=redacted != fields,
@@ -201,10 +201,10 @@ def _read_fields(call: Call) -> dict[str, Json]:
     return dict(call.input)
 
 
-def _decoding(call: Call, schema: Mapping[str, Json] | None) -> Decoding:
+def _decoding(call: Call, schema: Mapping[str, Json] | None, fields: Mapping[str, Json]) -> Decoding:
     own, wishes = call.served.decoding, call.wishes
     return Decoding(
-        schema=constraint_schema(schema) if schema is not None else None,
+        schema=constraint_schema(schema, fields) if schema is not None else None,
         max_tokens=own.max_tokens if wishes.max_tokens is None else wishes.max_tokens,
         temperature=own.temperature if wishes.temperature is None else wishes.temperature,
         top_p=own.top_p if wishes.top_p is None else wishes.top_p,

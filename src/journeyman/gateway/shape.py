@@ -12,7 +12,19 @@ from typing import cast
 from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.task.nodes import resolve
 
-ANNOTATIONS = ("title", "description", "$schema", "$id", "$comment", "default", "examples", "deprecated", "x-guidance")
+ANNOTATIONS = (
+    "title",
+    "description",
+    "$schema",
+    "$id",
+    "$comment",
+    "default",
+    "examples",
+    "deprecated",
+    "x-guidance",
+    "x-order",
+    "x-copy",
+)
 NAMED = ("properties", "patternProperties")
 TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),

@@ -20,6 +20,7 @@ import aiohttp
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
+from journeyman.core.grammar import write_grammar
 from journeyman.models.catalog import remembered_hash
 from journeyman.models.events import read_events
 from journeyman.models.llamacpp_process import ThreadProbe, Worker, make_config, probe_threads, start_worker
@@ -28,7 +29,6 @@ from journeyman.models.protocol import TokenLogprob
 from journeyman.models.sessions import Sessions
 from journeyman.models.slots import Slots
 
-COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 Stop = Literal["stop", "length"]
 
 
@@ -277,8 +277,8 @@ class LlamaCpp:
 
 
 def make_grammar(schema: Mapping[str, Json]) -> str:
-    """The llguidance grammar of a JSON Schema: compact separators, keys in declared order."""
-    return "%llguidance {}\nstart: %json " + json.dumps(dict(schema) | {"x-guidance": COMPACT}, ensure_ascii=False)
+    """The grammar of a JSON Schema as llama.cpp takes it."""
+    return "%llguidance {}\n" + write_grammar(schema)
 
 
 def _check_hash(name: str, path: Path) -> None:

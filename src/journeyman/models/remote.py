@@ -16,6 +16,7 @@ import orjson
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, StoreError
+from journeyman.core.grammar import strip_words
 from journeyman.core.messages import message_from_openai, message_to_openai
 from journeyman.models.events import read_events
 from journeyman.models.protocol import FinishReason, Reply, Request, TokenLogprob
@@ -133,8 +134,8 @@ class OpenAIModel:
             "tools": [dict(tool) for tool in request.tools] or None,
         }
         if decoding.schema is not None:
-            # x-guidance is a word to our own engine; strict providers refuse keywords that they do not know.
-            schema = {key: value for key, value in decoding.schema.items() if key != "x-guidance"}
+            # Strict providers refuse keywords that they do not know.
+            schema = strip_words(dict(decoding.schema))
             form = {"name": decoding.schema_name, "strict": True, "schema": schema}
             optional["response_format"] = {"type": "json_schema", "json_schema": cast(Json, form)}
         body |= {key: value for key, value in optional.items() if value is not None}

@@ -50,7 +50,8 @@ def arrange(value: Json, schema: Node) -> Json:
     """The value with object keys in the order that the schema declares them, at every depth.
 
     Keywords count in written order (``properties``, ``$ref``, ``allOf``, the first fitting branch of ``anyOf``), then
-    ``required`` names without a property, then other keys as they come: the order that llguidance writes.
+    ``required`` names without a property, then other keys as they come: the order that llguidance writes. Keys of an
+    object with ``x-order: any`` stay as they come.
     """
     return _arrange(value, [schema], schema)
 
@@ -64,8 +65,9 @@ def _arrange(value: Json, nodes: list[Node], root: Node) -> Json:
     constant = next((item for node in flat for item in _constants(node) if dump(item) == dump(value)), None)
     if isinstance(constant, dict):
         return constant
-    order = dict.fromkeys([name for node in flat for name in _names(node, "properties")])
-    order |= dict.fromkeys([name for node in flat for name in _names(node, "required")])
+    fixed = [node for node in flat if node.get("x-order") != "any"]
+    order = dict.fromkeys([name for node in fixed for name in _names(node, "properties")])
+    order |= dict.fromkeys([name for node in fixed for name in _names(node, "required")])
     keys = [*(name for name in order if name in value), *(name for name in value if name not in order)]
     return {name: _arrange(value[name], _field_nodes(flat, name), root) for name in keys}
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
+from journeyman.core.grammar import copied_fields
 from journeyman.task.document import Document, Place, load_document
 from journeyman.task.nodes import Where
 from journeyman.task.prompt import is_text, parse_template
@@ -151,6 +152,7 @@ def _make_task(document: Document) -> Task:
         parse_template(file.prompt.strip("\n"), tuple(fields), document.where(("prompt",)))
     _check_gate(file, schema, document)
     _check_verbatim(file, schema, document)
+    _check_copies(fields, schema, document)
     return Task(
         name=file.name,
         instruction=file.instruction.strip("\n"),
@@ -275,6 +277,22 @@ def _check_verbatim(file: TaskFile, schema: Mapping[str, Json] | None, document:
         raise _contradiction(
             "without redaction every field is verbatim", ("verbatim",), "redact: true, or no verbatim", "both", document
         )
+
+
+def _check_copies(
+    fields: Mapping[str, Mapping[str, Json]], schema: Mapping[str, Json] | None, document: Document
+) -> None:
+    texts = [name for name, field in fields.items() if is_text(field)]
+    for name in sorted(copied_fields(schema) if schema else ()):
+        if name not in texts:
+            near = get_close_matches(name, texts, 1)
+            raise TaskError(
+                "JM-216",
+                f"x-copy names {name!r}, which is no text field of the input",
+                where=document.where(("output",)),
+                expected=", ".join(texts) or "an input field of type string",
+                hint=f"did you mean {near[0]}?" if near else "name an input field of type string",
+            )
 
 
 def _contradiction(what: str, path: Place, expected: str, got: str, document: Document) -> TaskError:

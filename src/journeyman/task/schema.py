@@ -20,6 +20,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
+from journeyman.core.grammar import COMPACT, bind_copies, find_unreachable, has_words, write_grammar
 from journeyman.task.bounds import has_finite_value, max_answer_tokens
 from journeyman.task.nodes import EXACT, Node, Where, escape, place, resolve, subschemas, write_json
 from journeyman.task.shorthand import KEYWORDS, close, expand
@@ -38,8 +39,6 @@ __all__ = [
     "read_json",
     "verifier",
 ]
-
-COMPACT: Json = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 
 VERIFIED_ONLY: Mapping[str, frozenset[str] | None] = {
     # Keyword -> the values that are verified but not constrained (None: all). Everything else that llguidance cannot
@@ -80,6 +79,7 @@ def admit(schema: Node, where: Where) -> tuple[str, ...]:
             _check_references(node, schema, path, where)
             _check_keywords(node, path, where)
             notices += _notices(node, path)
+    _check_words(schema, where)
     _check_shape(schema, where)
     if not has_finite_value(schema):
         raise TaskError(
@@ -93,21 +93,27 @@ def admit(schema: Node, where: Where) -> tuple[str, ...]:
     return tuple(notices)
 
 
-def constraint_schema(schema: Node) -> dict[str, Json]:
-    """The schema for the decoder: verified-only keywords removed, numbers in one form, compact JSON asked for."""
-    stripped = cast(dict[str, Json], _strip(dict(schema)))
+def constraint_schema(schema: Node, fields: Mapping[str, Json] | None = None) -> dict[str, Json]:
+    """The schema for the decoder: verified-only keywords removed, numbers in one form, compact JSON asked for.
+
+    With the input ``fields`` of a call, each ``x-copy`` string may only be a span of its field.
+    """
+    stripped = cast(dict[str, Json], bind_copies(_strip(dict(schema)), fields or {}))
     stripped["x-guidance"] = COMPACT
     return stripped
 
 
-def grammar(schema: Node) -> str:
-    """The llguidance grammar of ``constraint_schema``: no whitespace, keys in declared order."""
-    return LLMatcher.grammar_from_json_schema(json.dumps(constraint_schema(schema), ensure_ascii=False))
+def grammar(schema: Node, fields: Mapping[str, Json] | None = None) -> str:
+    """The llguidance grammar of ``constraint_schema``: no whitespace, keys in declared order where none is asked for."""
+    constraint = constraint_schema(schema, fields)
+    if has_words(constraint):
+        return LLMatcher.grammar_from_lark(write_grammar(constraint))
+    return LLMatcher.grammar_from_json_schema(json.dumps(constraint, ensure_ascii=False))
 
 
-def accepts(schema: Node, text: str) -> bool:
+def accepts(schema: Node, text: str, fields: Mapping[str, Json] | None = None) -> bool:
     """Whether the constrained decoder could write exactly this text."""
-    matcher = LLMatcher(_byte_tokenizer(), grammar(schema), log_level=0)
+    matcher = LLMatcher(_byte_tokenizer(), grammar(schema, fields), log_level=0)
     data = list(text.encode("utf-8", "surrogatepass"))
     return bool(matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting())
 
@@ -145,6 +151,19 @@ def _check_keywords(node: Node, path: str, where: Where) -> None:
     for value in _constants(node):
         if isinstance(value, int | float) and not _can_be_written(value):
             raise _refused(f"the number {value!r:.40}", path, where, "use fewer digits, or write it as text")
+
+
+def _check_words(schema: Node, where: Where) -> None:
+    """``x-order`` and ``x-copy`` where they can be enforced, or not at all."""
+    path = find_unreachable(schema)
+    if path is not None:
+        raise _refused(
+            "x-order or x-copy",
+            path,
+            where,
+            "x-order: any stands in a closed object of at most 64 properties, x-copy in a plain string, both inside closed "
+            "objects whose keys are all required, or in a list of such",
+        )
 
 
 def _can_be_written(value: float) -> bool:

@@ -1,0 +1,223 @@
+"""A JSON Schema as the grammar that llguidance decodes by, with two words that JSON Schema does not have.
+
+``x-order: any`` on a closed object: its keys come in any order, none twice (JSON Schema alone would fix the declared order here).
+``x-copy: FIELD`` on a string: a span of that input field, letter by letter; ``bind_copies`` puts the field's text in its place.
+
+Everything else is written by llguidance itself (``%json``). Both words hold on a path of closed objects whose keys are all required, of
+``x-order`` objects, and of plain lists; ``find_unreachable`` names a place outside of it. Order without repetition is a parametric
+grammar: one bit per key that was written (llguidance, docs/parametric.md).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from journeyman.core.canonical import Json
+
+Node = Mapping[str, Json]
+COMPACT: Json = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+ORDER, COPY, TEXT = "x-order", "x-copy", "x-copy-text"
+MOST_KEYS = 64  # the bits of llguidance's parameter
+# Keywords that hold subschemas by name, and those that hold plain values.
+MAPS = ("properties", "patternProperties", "$defs", "definitions")
+VALUES = ("enum", "const", "default", "examples")
+NOT_HERE = ("anyOf", "oneOf", "allOf", "enum", "const", "patternProperties", "minProperties", "maxProperties")
+NOT_IN_LISTS = ("prefixItems", "minItems", "maxItems", "uniqueItems")
+
+
+def write_grammar(schema: Node) -> str:
+    """The grammar in llguidance's Lark dialect: compact JSON, keys in declared order but for ``x-order: any``.
+
+    Raises:
+        ValueError: one of the words stands where it cannot be enforced; see `find_unreachable`.
+    """
+    if (path := find_unreachable(schema)) is not None:
+        raise ValueError(f"x-order or x-copy at {path} cannot be enforced")
+    writer = _Writer(schema)
+    writer.rules["start"] = writer.write(schema)
+    return "\n".join(f"{name}: {body}" for name, body in reversed(writer.rules.items()))
+
+
+def bind_copies(schema: Json, fields: Mapping[str, Json]) -> Json:
+    """The schema for one call: each ``x-copy`` gets the text of its input field."""
+
+    def bind(node: dict[str, Json]) -> dict[str, Json]:
+        text = fields.get(str(node[COPY])) if COPY in node else None
+        return {**node, TEXT: text} if isinstance(text, str) else node
+
+    return _rebuild(schema, bind)
+
+
+def strip_words(schema: Json) -> Json:
+    """The schema as other engines take it, without words of our own."""
+    return _rebuild(
+        schema, lambda node: {key: item for key, item in node.items() if key not in (ORDER, COPY, TEXT, "x-guidance")}
+    )
+
+
+def find_unreachable(schema: Node) -> str | None:
+    """The path of a word that `write_grammar` cannot enforce, or that is no word; None when all is well."""
+    words = {path for path, node in _nodes(schema) if ORDER in node or COPY in node}
+    return min(words - set(_reachable(schema, schema, "#")), default=None)
+
+
+def has_words(node: Node) -> bool:
+    """Whether ``x-order`` or ``x-copy`` stands anywhere in it."""
+    return any(ORDER in item or COPY in item for _path, item in _nodes(node))
+
+
+def copied_fields(schema: Node) -> set[str]:
+    """Names of the input fields that ``x-copy`` refers to."""
+    return {str(node[COPY]) for _path, node in _nodes(schema) if COPY in node}
+
+
+def _rebuild(node: Json, change: Callable[[dict[str, Json]], dict[str, Json]]) -> Json:
+    """A copy in which each subschema went through ``change``, innermost first."""
+    if isinstance(node, list):
+        return [_rebuild(item, change) for item in node]
+    if not isinstance(node, dict):
+        return node
+    rebuilt: dict[str, Json] = {}
+    for key, item in node.items():
+        if key in MAPS and isinstance(item, dict):
+            rebuilt[key] = {name: _rebuild(part, change) for name, part in item.items()}
+        else:
+            rebuilt[key] = item if key in VALUES else _rebuild(item, change)
+    return change(rebuilt)
+
+
+def _nodes(node: Json | Node, path: str = "#") -> Iterator[tuple[str, Node]]:
+    """Every subschema with its path, not the maps between them."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from _nodes(item, f"{path}/{index}")
+    elif isinstance(node, Mapping):
+        yield path, node
+        for key, item in node.items():
+            if key in MAPS and isinstance(item, Mapping):
+                for name, part in item.items():
+                    yield from _nodes(part, f"{path}/{key}/{name}")
+            elif key not in VALUES:
+                yield from _nodes(item, f"{path}/{key}")
+
+
+def _reachable(root: Node, node: Node, path: str) -> Iterator[str]:
+    if COPY in node:
+        if node.get("type") == "string" and not {"enum", "const", "pattern", "format", "maxLength"} & set(node):
+            yield path
+    elif _is_object(node):
+        yield path
+        for name, item in _properties(node).items():
+            yield from _reachable(root, item, f"{path}/properties/{name}")
+    elif _is_list(node):
+        items = node["items"]
+        assert isinstance(items, Mapping)
+        yield from _reachable(root, items, f"{path}/items")
+
+
+def _is_object(node: Node) -> bool:
+    """Closed, plain, and its keys either all required or in any order."""
+    names = set(_properties(node))
+    if not names or node.get("additionalProperties") is not False or any(key in node for key in NOT_HERE):
+        return False
+    required = node.get("required", [])
+    wanted = set(map(str, required)) if isinstance(required, list) else set()
+    if not wanted <= names:
+        return False
+    return node[ORDER] == "any" and len(names) <= MOST_KEYS if ORDER in node else wanted == names
+
+
+def _is_list(node: Node) -> bool:
+    return isinstance(node.get("items"), Mapping) and not any(key in node for key in (*NOT_IN_LISTS, *NOT_HERE))
+
+
+def _properties(node: Node) -> dict[str, Node]:
+    properties = node.get("properties")
+    if not isinstance(properties, Mapping):
+        return {}
+    return {name: item for name, item in properties.items() if isinstance(item, Mapping)}
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Rules by name, innermost first."""
+
+    root: Node
+    rules: dict[str, str] = field(default_factory=dict)
+
+    def write(self, node: Node) -> str:
+        """The body of a rule for ``node``."""
+        if not has_words(node):
+            shared = {key: self.root[key] for key in ("$schema", "$defs", "definitions") if key in self.root}
+            return "%json " + json.dumps({**shared, **node, "x-guidance": COMPACT}, ensure_ascii=False)
+        if COPY in node:
+            return self._write_copy(node)
+        if ORDER in node:
+            return self._write_any_order(node)
+        if _is_list(node):
+            items = node["items"]
+            assert isinstance(items, Mapping)
+            item = self._add(self.write(items))
+            return f'"[" ({item} ("," {item})*)? "]"'
+        members = [f"{_literal(name)} {self._add(self.write(item))}" for name, item in _properties(node).items()]
+        return '"{" ' + ' "," '.join(members) + ' "}"'
+
+    def _add(self, body: str, prefix: str = "r") -> str:
+        """A rule of its own for ``body``; equal bodies share one. Names of terminals are in capitals."""
+        known = next((name for name, text in self.rules.items() if text == body), "")
+        if not known:
+            known = f"{prefix}{len(self.rules)}"
+            self.rules[known] = body
+        return known
+
+    def _write_any_order(self, node: Node) -> str:
+        """``{`` a first member, further ones after commas ``}``; bit k of the parameter says that key k was written."""
+        required = node.get("required", [])
+        wanted = set(map(str, required)) if isinstance(required, list) else set()
+        names = list(_properties(node))
+        bits = [index for index, name in enumerate(names) if name in wanted]
+        end = _all_of([f"is_ones([{bit}:{bit + 1}])" for bit in bits])
+        values = {name: self._add(self.write(item)) for name, item in _properties(node).items()}
+        more = f"more{len(self.rules)}"
+        first = f"first{len(self.rules)}"
+
+        def members(comma: str) -> Iterator[str]:
+            for bit, name in enumerate(names):
+                key = _literal(name, comma)
+                yield f"{key} {values[name]} {more}::set_bit({bit}) %if bit_clear({bit})"
+
+        self.rules[f"{more}::_"] = "\n  | ".join([f'""{end}', *members(",")])
+        self.rules[f"{first}::_"] = "\n  | ".join([f'""{end}', *members("")])
+        return f'"{{" {first}::0x0 "}}"'
+
+    def _write_copy(self, node: Node) -> str:
+        """A JSON string of one span of the text; the pieces are letters as JSON escapes them, so none is cut."""
+        text = node.get(TEXT)
+        if not isinstance(text, str):
+            plain = {key: item for key, item in node.items() if key != COPY}
+            return self.write(plain)
+        pieces = json.dumps({"substring_chunks": [_escape(letter) for letter in text]}, ensure_ascii=False)
+        name = self._add(f"%regex {pieces}", "SPAN")
+        if node.get("minLength"):
+            name = self._add(f"{name} & /(.|\\n)+/", "SOME")
+        return f'"\\"" {name} "\\""'
+
+
+def _all_of(conditions: Sequence[str]) -> str:
+    if not conditions:
+        return ""
+    whole = conditions[0]
+    for condition in conditions[1:]:
+        whole = f"and({whole}, {condition})"
+    return f" %if {whole}"
+
+
+def _literal(name: str, before: str = "") -> str:
+    """A key with its colon, as JSON, as a Lark string."""
+    return json.dumps(f"{before}{json.dumps(name, ensure_ascii=False)}:", ensure_ascii=False)
+
+
+def _escape(letter: str) -> str:
+    return "\\u007f" if letter == "\x7f" else json.dumps(letter, ensure_ascii=False)[1:-1]
