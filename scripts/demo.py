@@ -39,7 +39,7 @@ def main() -> int:
     )
     step("import the recorded calls", folder, "import", "calls.jsonl", "--task", "ingredients")
     step("prepare", folder, "prepare", "ingredients")
-    epochs = "0.2" if is_small else "1"
+    epochs = "0.2" if is_small else "0.7"
     limits = ["--base-rows", "2" if is_small else "40", "--epochs", epochs]
     status = step("tune, assess, release", folder, "run", "ingredients", *limits, "--force", "demo", allowed=(0, 1))
     if status:
