@@ -12,6 +12,7 @@ from journeyman.core.errors import GateError, StoreError
 from journeyman.evaluation.document import Document
 from journeyman.flows.pipeline import run_all
 from journeyman.flows.releases import export, find_release, release, roll_back
+from journeyman.flows.reports import report
 from journeyman.flows.workspace import open_workspace
 from journeyman.models.manifest import load_manifest
 from tests.flows.conftest import Loop
@@ -65,6 +66,18 @@ def test_the_same_run_again_finds_its_work_and_takes_no_look(loop: Loop, copy: P
         assert loop.result.released is not None
         assert again.released.hash == loop.result.released.hash
         assert len(workspace.store.alias_history("paint")) == 1
+
+
+def test_a_report_is_written_from_what_is_stored(copy: Path, tmp_path: Path) -> None:
+    """Nothing is asked: the model may be gone."""
+    with open_workspace(copy) as workspace:
+        (copy / "journeyman.toml").write_text('[base]\nmodel = "/gone/away.gguf"\n')
+        before = workspace.store.count_traces("paint")
+        path = report(workspace, "paint", tmp_path / "report.html")
+        assert workspace.store.count_traces("paint") == before
+    text = path.read_text()
+    assert path.stat().st_size > 50_000
+    assert "Failures" in text or "failures" in text
 
 
 def test_a_release_without_a_pass_needs_a_reason(copy: Path) -> None:

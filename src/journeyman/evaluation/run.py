@@ -139,6 +139,15 @@ async def evaluate(
     return Predictions(model.name, items, reused)
 
 
+def load_predictions(
+    model: str, task: Task, rows: Sequence[Row], cache_path: Path, prompt: Prompt = "student"
+) -> list[tuple[Row, Prediction]]:
+    """The rows that an earlier `evaluate` of this model has answers for, with them; nothing is asked."""
+    known = _load(cache_path)
+    keys = [_request_key(model, _make_request(task, row, prompt, task.max_output_tokens, {})) for row in rows]
+    return [(row, _read(task, row, known[key])) for row, key in zip(rows, keys, strict=True) if key in known]
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """A reply as it lies in the cache, or an error, which does not."""

@@ -27,16 +27,16 @@ from journeyman.evaluation.document import (
     TokensPart,
 )
 from journeyman.evaluation.gate import decide, score_rows
-from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate
+from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.flows.runs import BASE_ROWS, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
-from journeyman.flows.serving import serve_student
+from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
 from journeyman.task.task import Task
 
-EVALUATION, REPORT = "evaluation.json", "report.html"
+EVALUATION, REPORT, DEV_ANSWERS = "evaluation.json", "report.html", "student-dev.jsonl"
 BASE_SEED = 20_26
 
 
@@ -72,7 +72,7 @@ def assess(
         workspace.project.runs,
         task_name,
         "assess",
-        {"student": student.hash, "dataset": dataset, "gate": task.gate.to_json(), "base_rows": base_rows},
+        {"student": student.hash, "dataset": dataset, "gate": task.gate.to_json()},
     )
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, sealed, dev, base_rows, requests_in_flight))
@@ -107,20 +107,23 @@ def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[
     return run, student
 
 
-def find_assessed(workspace: Workspace, task_name: str) -> tuple[RunFolder, Student, dict[str, Json]]:
-    """The run, student and evaluation of the best student of the latest dataset.
+def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
+    """The stored evaluation of the best student of the latest dataset, with its answers on dev; nothing is asked.
 
     Raises:
         GateError: JM-620 it was not assessed under the task's present gate.
     """
     task = workspace.task(task_name)
-    dataset, _manifest = read_manifest(workspace.store, task_name)
+    dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
     for path in sorted(workspace.project.runs.glob(f"{task_name}-assess-*"), key=lambda item: item.stat().st_mtime):
         subject = RunFolder(path).read("subject.json")
         evaluation = RunFolder(path).read(EVALUATION)
         if subject and evaluation and subject["student"] == student.hash and _is_same_gate(task, evaluation):
-            return tune_run, student, evaluation
+            dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
+            name = student_name(task, student)
+            answered = load_predictions(name, task, dev, RunFolder(path).path / DEV_ANSWERS)
+            return Assessed(RunFolder(path), tune_run, student, Document.model_validate(evaluation), tuple(answered))
     raise GateError(
         "JM-620",
         f"the student {student.hash[:12]} of {task_name} was not assessed",
@@ -162,7 +165,7 @@ async def _ask_all(
                     task,
                     rows,
                     requests_in_flight=requests_in_flight,
-                    cache_path=run.path / f"{name}.jsonl",
+                    cache_path=run.path / name,
                     progress=workspace.progress,
                     prompt="teacher" if is_base else "student",
                     max_tokens=student.max_tokens if is_base else None,
@@ -170,10 +173,10 @@ async def _ask_all(
             finally:
                 await client.close()
 
-        answered = await ask(served.student_name, sealed, "student-test")
+        answered = await ask(served.student_name, sealed, "student-test.jsonl")
         assert answered is not None
-        on_dev = await ask(served.student_name, dev, "student-dev")
-        base = await ask(served.base_name, chosen, "base-test", is_base=True)
+        on_dev = await ask(served.student_name, dev, DEV_ANSWERS)
+        base = await ask(served.base_name, chosen, "base-test.jsonl", is_base=True)
     return _Asked(answered, on_dev, base, chosen, tuple(dev))
 
 

@@ -47,8 +47,9 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
         GateError: JM-620 nothing assessed, JM-621 the gate did not pass and no reason was given, JM-622 terms restrict it,
             JM-626 the export failed the parity gate.
     """
-    run, student, evaluation = find_assessed(workspace, task_name)
-    verdict = _verdict(evaluation)
+    assessed = find_assessed(workspace, task_name)
+    run, student, verdict = assessed.tune_run, assessed.student, assessed.verdict
+    evaluation = assessed.document.to_json()
     if verdict != "pass" and not force:
         gate = cast(dict[str, Json] | None, evaluation.get("gate"))
         raise GateError(
@@ -142,11 +143,6 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[
             if (folder / name).is_file():
                 written.append(Path(shutil.copy2(folder / name, out / Path(name).name)))
     return written
-
-
-def _verdict(evaluation: dict[str, Json]) -> str:
-    gate = cast(dict[str, Json] | None, evaluation.get("gate"))
-    return str(gate["verdict"]) if gate else "none"
 
 
 def _refuse_unequal(run: RunFolder, force: str) -> None:

@@ -11,7 +11,7 @@ from journeyman.evaluation.document import Document
 from journeyman.evaluation.plots import CurvePoint
 from journeyman.evaluation.report import Failure, FunnelStage, Look, Loss, ReportData, SettingLine, write_report
 from journeyman.evaluation.run import Prediction, Row
-from journeyman.flows.assess import REPORT, Assessed, assess
+from journeyman.flows.assess import REPORT, Assessed, find_assessed
 from journeyman.flows.runs import MACHINE, PARITY, PLAN, RunFolder
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import exact_match
@@ -20,12 +20,12 @@ MOST_FAILURES = 100
 
 
 def report(workspace: Workspace, task_name: str, out: Path | None = None) -> Path:
-    """Write the report of the best student of the latest dataset; nothing is asked again that was answered.
+    """Write the report of the best student of the latest dataset; nothing is asked.
 
     Raises:
-        GateError: as `assess`.
+        GateError: JM-620 it was not assessed.
     """
-    return write_assessed(workspace, assess(workspace, task_name), out)
+    return write_assessed(workspace, find_assessed(workspace, task_name), out)
 
 
 def write_assessed(workspace: Workspace, assessed: Assessed, out: Path | None = None) -> Path:

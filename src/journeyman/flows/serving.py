@@ -53,7 +53,11 @@ async def serve_student(workspace: Workspace, task: Task, student: Student) -> A
         stack.callback(recorder.close)
         app = make_app(Registry(served, lambda _task: None), recorder)
         url = await stack.enter_async_context(serve_in_background(app))
-        yield Serving(url, f"{task.name}@{student.hash}", served[-1].name)
+        yield Serving(url, student_name(task, student), served[-1].name)
+
+
+def student_name(task: Task, student: Student) -> str:
+    return f"{task.name}@{student.hash}"
 
 
 async def load_students(
