@@ -128,7 +128,7 @@ def test_an_unknown_key(tmp_path: Path, text: str, line: int | None, key: str, h
 def test_a_wrong_type(tmp_path: Path, text: str, key: str, expected: str, got: str) -> None:
     path = _write(tmp_path, text)
     assert str(_error(tmp_path)) == (
-        f"JM-104 {path}:2: the setting {key} has the wrong type\n  expected: {expected}\n  got: {got}\n"
+        f"JM-104 {path}:2: the setting {key} has a value that it cannot have\n  expected: {expected}\n  got: {got}\n"
         "  next: correct the value, or remove the line to get the default"
     )
 
@@ -172,3 +172,10 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
     assert cache_folder() == tmp_path / "xdg" / "journeyman"
     monkeypatch.setenv("JOURNEYMAN_CACHE", str(tmp_path / "own"))
     assert cache_folder() == tmp_path / "own"
+
+
+def test_a_setting_of_two_words_takes_no_third(tmp_path: Path) -> None:
+    _write(tmp_path, '[store]\ndurability = "often"\n')
+    with pytest.raises(SettingsError, match="JM-104") as caught:
+        load_project(tmp_path)
+    assert (caught.value.expected, caught.value.got) == ("wal | full", "'often'")

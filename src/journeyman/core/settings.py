@@ -35,6 +35,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("serve", "host"): ("127.0.0.1", "address that the server listens on"),
     ("serve", "port"): (8765, "port that the server listens on"),
 }
+CHOICES: dict[tuple[str, str], tuple[str, ...]] = {("store", "durability"): ("wal", "full")}
 SECTIONS = frozenset(section for section, _ in TABLE)
 LINE = re.compile(r"\s*(?:\[\s*(?P<header>[\w.-]+)\s*\]|(?P<key>[\w.-]+)\s*=)")
 
@@ -155,6 +156,9 @@ def _checked(path: Path, section: str, key: str, value: Json) -> Json:
     if isinstance(default, str):
         if not isinstance(value, str):
             raise _type_error(path, name, "text", value)
+        choices = CHOICES.get((section, key), (value,))
+        if value not in choices:
+            raise _type_error(path, name, " | ".join(choices), value)
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _type_error(path, name, "a number", value)
     elif isinstance(default, int) and not isinstance(value, int):
@@ -165,7 +169,7 @@ def _checked(path: Path, section: str, key: str, value: Json) -> Json:
 def _type_error(path: Path, key: str, expected: str, got: object) -> SettingsError:
     return SettingsError(
         "JM-104",
-        f"the setting {key} has the wrong type",
+        f"the setting {key} has a value that it cannot have",
         where=_place(path, key),
         expected=expected,
         got=repr(got),

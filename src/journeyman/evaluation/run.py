@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ async def evaluate(
     known = _load(cache_path)
     answers = {index: known[key] for index, key in enumerate(keys) if key in known}
     reused = len(answers)
-    bar.start(f"asking {model.name}", total=len(rows), unit="rows")
+    bar.start(f"asking {_short(model.name)}", total=len(rows), unit="rows")
     bar.advance(reused)
     waiting = iter([index for index in range(len(rows)) if index not in answers])
 
@@ -177,6 +178,11 @@ class _Answer:
             output_tokens=cast(int | None, raw["output_tokens"]),
             finish_reason=str(raw["finish_reason"]),
         )
+
+
+def _short(name: str) -> str:
+    """A release's name with the beginning of its hash."""
+    return re.sub(r"@([0-9a-f]{12})[0-9a-f]+$", r"@\1", name)
 
 
 async def _run_together(works: Sequence[Coroutine[None, None, None]]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from journeyman.core.errors import TaskError
 from journeyman.core.progress import Progress, Silent
@@ -55,6 +55,6 @@ class Workspace:
 def open_workspace(start: Path | None = None, progress: Progress | None = None) -> Iterator[Workspace]:
     """Find the project, open its database, close it after."""
     project = open_project(start)
-    durability: Literal["wal", "full"] = "full" if project.text("store", "durability") == "full" else "wal"
+    durability = cast(Literal["wal", "full"], project.text("store", "durability"))
     with open_store(project.store_url, durability=durability) as store:
         yield Workspace(project, store, progress or Silent())
