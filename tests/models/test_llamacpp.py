@@ -200,7 +200,7 @@ def test_unreadable_models_and_adapters(
     with pytest.raises(ModelError, match=r"JM-420 .*broken\.gguf.*could not load this model") as caught:
         runner.run(LlamaCpp.start(broken, threads=1))
     assert "failed to load model" in caught.value.got
-    with pytest.raises(ModelError, match=r"JM-403 .*named by the hash"):
+    with pytest.raises(ModelError, match=r"JM-416 .*named by the hash"):
         runner.run(LlamaCpp.start(tiny_gguf, {"0" * 64: next(iter(adapters.values()))}, threads=1))
     with pytest.raises(ModelError, match="JM-404"):
         runner.run(LlamaCpp.start(tmp_path / "absent.gguf", threads=1))

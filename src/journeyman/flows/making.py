@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from journeyman.core.canonical import file_hash
@@ -23,7 +24,6 @@ from journeyman.tuning.gguf_adapter import save_gguf
 from journeyman.tuning.lora import Adapters
 from journeyman.tuning.peft_layout import CONFIG, WEIGHTS, save_peft
 
-ENGINE = "xllamacpp 2026.10.11549"
 SPARE_TOKENS = 1.5
 
 
@@ -81,7 +81,7 @@ def write_student(
         template=template.source,
         task=task.answering(),
         decoding={"max_tokens": task.max_output_tokens or max_tokens, "temperature": 0, "whitespace": "compact"},
-        engine=ENGINE,
+        engine=f"xllamacpp {version('xllamacpp')}",
     )
     write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
     return Student(folder, manifest)

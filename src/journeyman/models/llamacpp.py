@@ -285,7 +285,7 @@ def _check_hash(name: str, path: Path) -> None:
     got = remembered_hash(path)
     if got != name:
         raise ModelError(
-            "JM-403",
+            "JM-416",
             "an adapter is named by the hash of its file, and this one is not",
             where=str(path),
             expected=name,
