@@ -88,12 +88,13 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
         "warmup_share": Setting(0.05, "default"),
         "weight_decay": Setting(0.0, "default"),
         "clip": Setting(1.0, "default"),
-        "evaluations": Setting(5, "default"),
         "patience": Setting(3, "default"),
         "seed": Setting(0, "default"),
     }
     for name, value in given.items():
         settings[name] = Setting(_checked(name, value), "flag")
+    if "evaluations" not in settings:
+        settings["evaluations"] = _derive_evaluations(cast(float, settings["epochs"].value))
     if settings["alpha"].value is None:
         settings["alpha"] = Setting(settings["rank"].value, "derived", "equal to the rank")
     return Plan(settings, int(tokens * float(cast(float, settings["epochs"].value))))
@@ -108,6 +109,11 @@ def _derive_epochs(rows: int) -> Setting:
     """Small sets are seen more often; from a few thousand rows on, fewer passes reach the same dev score."""
     epochs = 5 if rows < 1000 else 3.5 if rows < 4000 else 3 if rows < 20_000 else 2
     return Setting(epochs, "derived", f"{rows} rows")
+
+
+def _derive_evaluations(epochs: float) -> Setting:
+    """A look at dev costs as much as tuning on a third of it: two looks a pass at most, five in all."""
+    return Setting(max(1, min(5, round(2 * epochs))), "derived", f"{epochs:g} epochs")
 
 
 def _derive_batch(tokens: int, rows: int) -> Setting:
