@@ -71,7 +71,7 @@ def measure(chosen: PublicSet, data: Path, folder: Path, tune: list[str]) -> Doc
         "numbers": json.loads((run / "machine.json").read_text()),
         "tuned": tuned["tuned"],
         "parity": tuned["parity"],
-        "assessed": assessed,
+        "assessed": assessed | {"release": {"hash": assessed["release"]["hash"]}},
     }
 
 
