@@ -66,7 +66,7 @@ def measure(chosen: PublicSet, data: Path, folder: Path, tune: list[str]) -> Doc
         "machine": describe_machine(),
         "commit": describe_commit(),
         "commands": [f"journeyman {' '.join(item)}" for item in stages.values()],
-        "rows": [*_quality_rows(chosen, quality), *_speed_rows(ran, tuned, assessed, json.loads(ran["import"].output))],
+        "rows": [*_quality_rows(chosen, quality), *_speed_rows(ran, tuned, assessed)],
         "plan": json.loads((run / "plan.json").read_text()),
         "numbers": json.loads((run / "machine.json").read_text()),
         "tuned": tuned["tuned"],
@@ -115,15 +115,14 @@ def _quality_rows(chosen: PublicSet, quality: Document) -> list[Document]:
     return rows
 
 
-def _speed_rows(ran: dict[str, Ran], tuned: Document, assessed: Document, imported: Document) -> list[Document]:
+def _speed_rows(ran: dict[str, Ran], tuned: Document, assessed: Document) -> list[Document]:
     rows = [_row(f"{stage}, wall", round(item.seconds, 1), "s", 1) for stage, item in ran.items()]
     rows += [_row(f"{stage}, peak memory", round(item.peak_bytes / 1e9, 2), "GB", 1) for stage, item in ran.items()]
     seconds, tokens = tuned["tuned"]["seconds"], tuned["tuned"]["tokens"]
     rows.append(_row("tuning loop with its looks at dev", seconds, "s", 1, 2100, seconds <= 2100))
     rows.append(_row("tuning", round(tokens / seconds, 1), "tokens/s", tokens))
     examples = assessed["dataset"]["train"]
-    mean = tuned["tuned"]["tokens"] / seconds
-    rows.append(_row("tuning", round(mean * examples * _epochs(tuned) / tokens, 2), "examples/s", examples))
+    rows.append(_row("tuning", round(examples * _epochs(tuned) / seconds, 2), "examples/s", examples))
     student = assessed["candidates"][0]
     for name in ("p50", "p95"):
         latency = student["latency_ms"]
@@ -180,6 +179,7 @@ def describe(name: str, document: Document) -> str:
             "",
             f"The untuned base: exact match {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}), n = {figure['n']}.",
         ]
+    lines += [line for note in document.get("notes", []) for line in ("", note)]
     lines += ["", "Commands:", "", *(f"    {command}" for command in document["commands"]), ""]
     return "\n".join(lines)
 
