@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -150,6 +151,23 @@ def test_the_signature_is_the_task() -> None:
     assert task.schema["additionalProperties"] is False
     assert task.gate.margin == 0.02
     assert task.max_output_tokens == 50
+
+
+def test_a_field_may_be_called_title() -> None:
+    class Book(BaseModel):
+        title: str
+        parts: list[Paint]
+
+    def read(line: str) -> Book:
+        """Read a book's line."""
+        raise AssertionError
+
+    schema = describe_task(read)["output"]
+    assert isinstance(schema, dict)
+    assert schema["properties"]["title"] == {"type": "string"}  # type: ignore[index,call-overload]
+    assert schema["additionalProperties"] is False
+    assert schema["$defs"]["Paint"]["additionalProperties"] is False  # type: ignore[index,call-overload]
+    assert '"title": "' not in json.dumps(schema)
 
 
 def test_what_cannot_be_typed_is_refused_where_it_is_written() -> None:

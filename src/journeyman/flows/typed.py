@@ -24,6 +24,8 @@ from journeyman.core.files import write_atomic
 from journeyman.flows.answers import Desk, open_desk
 from journeyman.flows.workspace import open_workspace
 from journeyman.task.file import load_task, task_from_mapping, write_task
+from journeyman.task.nodes import subschemas
+from journeyman.task.schema import close
 from journeyman.task.task import Task
 
 P = ParamSpec("P")
@@ -173,17 +175,13 @@ def _output(function: Callable[..., object], where: str) -> Json:
     return "text" if result is str else _closed(TypeAdapter(result).json_schema())
 
 
-def _closed(schema: dict[str, Any]) -> dict[str, Json]:
+def _closed(schema: Mapping[str, Json]) -> dict[str, Json]:
     """Objects made from pydantic models are closed, and their titles are noise."""
-    if schema.get("type") == "object" and "properties" in schema:
-        schema.setdefault("additionalProperties", False)
-    schema.pop("title", None)
-    for key, value in schema.items():
-        if isinstance(value, dict):
-            for item in [value, *value.values()] if key in ("properties", "$defs") else [value]:
-                if isinstance(item, dict):
-                    _closed(item)
-    return schema
+    closed = close(schema)
+    for _path, node in list(subschemas(closed)):
+        if isinstance(node, dict):
+            node.pop("title", None)
+    return closed
 
 
 class _Desk:
