@@ -36,6 +36,11 @@ class Paint(BaseModel):
     many: bool
 
 
+class Book(BaseModel):
+    title: str
+    parts: list[Paint]
+
+
 @pytest.fixture
 def project(loop: Loop, tmp_path: Path) -> Path:
     """A copy with its live release."""
@@ -154,10 +159,6 @@ def test_the_signature_is_the_task() -> None:
 
 
 def test_a_field_may_be_called_title() -> None:
-    class Book(BaseModel):
-        title: str
-        parts: list[Paint]
-
     def read(line: str) -> Book:
         """Read a book's line."""
         raise AssertionError
