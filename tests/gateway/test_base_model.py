@@ -16,6 +16,7 @@ import pytest
 from journeyman.core.messages import make_message
 from journeyman.models.catalog import resolve
 from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.protocol import Decoding
 from journeyman.models.template import load_base_template
 from tests.gateway.conftest import LIVE, SCHEMA, Gateway, open_gateway
 from tests.models.adapters import write_adapter
@@ -99,10 +100,13 @@ def test_adapter_traffic_leaves_the_base_as_it_was(runner: asyncio.Runner, base:
         engine = await LlamaCpp.start(base, adapters, threads=1, context=256)
         try:
             names = (None, *adapters)
-            first = {name: await engine.generate(prompt, adapter=name, max_tokens=6, logprobs=1) for name in names}
+            first = {
+                name: await engine.generate(prompt, Decoding(max_tokens=6, logprobs=True), adapter=name)
+                for name in names
+            }
             assert len({item.logprobs[0].logprob for item in first.values()}) == 3
             for name in (*reversed(names), *names):
-                again = await engine.generate(prompt, adapter=name, max_tokens=6, logprobs=1)
+                again = await engine.generate(prompt, Decoding(max_tokens=6, logprobs=True), adapter=name)
                 assert again.cached_tokens == len(prompt) - 1
                 assert again.token_ids == first[name].token_ids
                 expected = [item.logprob for item in first[name].logprobs]

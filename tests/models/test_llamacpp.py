@@ -45,7 +45,7 @@ def engine(runner: asyncio.Runner, tiny_gguf: Path, adapters: dict[str, Path]) -
 
 
 def _answer(runner: asyncio.Runner, engine: LlamaCpp, adapter: str | None = None) -> Generation:
-    return runner.run(engine.generate(PROMPT, adapter=adapter, max_tokens=8, logprobs=3))
+    return runner.run(engine.generate(PROMPT, Decoding(max_tokens=8, logprobs=True), adapter=adapter))
 
 
 def test_greedy_is_the_same_again_with_and_without_a_cache(runner: asyncio.Runner, engine: LlamaCpp) -> None:
@@ -72,7 +72,7 @@ def test_adapters_answer_alike_alone_and_all_at_once(runner: asyncio.Runner, eng
     alone = {name: _answer(runner, engine, name).token_ids for name in names}
 
     async def together() -> list[Generation]:
-        return await asyncio.gather(*(engine.generate(PROMPT, adapter=name, max_tokens=8) for name in names))
+        return await asyncio.gather(*(engine.generate(PROMPT, Decoding(max_tokens=8), adapter=name) for name in names))
 
     assert [item.token_ids for item in runner.run(together())] == [alone[name] for name in names]
 
@@ -91,23 +91,23 @@ def test_the_base_with_adapters_loaded_is_the_base_alone(
 
 def test_constrained_answers_are_compact_and_keep_the_declared_order(runner: asyncio.Runner, engine: LlamaCpp) -> None:
     for seed in range(6):
-        text = runner.run(engine.generate(PROMPT, grammar_schema=SCHEMA, temperature=1.5, seed=seed)).text
+        text = runner.run(engine.generate(PROMPT, Decoding(schema=SCHEMA, temperature=1.5, seed=seed))).text
         value = json.loads(text)
         assert list(value) == ["zeta", "alpha", "mid"]
         assert json.dumps(value, separators=(",", ":")) == text
 
 
 def test_length_and_stop(runner: asyncio.Runner, engine: LlamaCpp) -> None:
-    assert runner.run(engine.generate(PROMPT, max_tokens=3)).finish_reason == "length"
-    assert runner.run(engine.generate(PROMPT, grammar_schema=SCHEMA)).finish_reason == "stop"
-    unbounded = runner.run(engine.generate(PROMPT, grammar_schema={"type": "string", "minLength": 5000}))
+    assert runner.run(engine.generate(PROMPT, Decoding(max_tokens=3))).finish_reason == "length"
+    assert runner.run(engine.generate(PROMPT, Decoding(schema=SCHEMA))).finish_reason == "stop"
+    unbounded = runner.run(engine.generate(PROMPT, Decoding(schema={"type": "string", "minLength": 5000})))
     assert unbounded.finish_reason == "length"
     assert unbounded.input_tokens + unbounded.output_tokens == engine.context_tokens
 
 
 def test_stream_is_the_whole_answer_in_pieces(runner: asyncio.Runner, engine: LlamaCpp) -> None:
     async def collect() -> list[object]:
-        return [piece async for piece in engine.stream(PROMPT, max_tokens=8)]
+        return [piece async for piece in engine.stream(PROMPT, Decoding(max_tokens=8))]
 
     pieces = runner.run(collect())
     whole = _answer(runner, engine)
@@ -118,7 +118,7 @@ def test_stream_is_the_whole_answer_in_pieces(runner: asyncio.Runner, engine: Ll
 
 def test_a_seed_fixes_a_sample(runner: asyncio.Runner, engine: LlamaCpp) -> None:
     def sample(seed: int) -> tuple[int, ...]:
-        return runner.run(engine.generate(PROMPT, max_tokens=8, temperature=1.0, seed=seed)).token_ids
+        return runner.run(engine.generate(PROMPT, Decoding(max_tokens=8, temperature=1.0, seed=seed))).token_ids
 
     assert sample(7) == sample(7)
     assert len({sample(seed) for seed in range(8)}) > 1
@@ -230,7 +230,11 @@ def test_more_slots_give_each_adapter_its_own(
     async def main() -> list[Generation]:
         engine = await LlamaCpp.start(tiny_gguf, adapters, threads=1, slots=2, context=256)
         try:
-            calls = [engine.generate(PROMPT, adapter=name, max_tokens=8) for name in (None, *adapters) for _ in "abc"]
+            calls = [
+                engine.generate(PROMPT, Decoding(max_tokens=8), adapter=name)
+                for name in (None, *adapters)
+                for _ in "abc"
+            ]
             return await asyncio.gather(*calls)
         finally:
             await engine.close()
@@ -268,4 +272,4 @@ def test_leaving_a_stream_early_frees_the_slot(runner: asyncio.Runner, engine: L
         await stream.aclose()  # type: ignore[attr-defined]
 
     runner.run(leave())
-    assert runner.run(engine.generate(PROMPT, max_tokens=1)).output_tokens == 1
+    assert runner.run(engine.generate(PROMPT, Decoding(max_tokens=1))).output_tokens == 1

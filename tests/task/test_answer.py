@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from journeyman.core.canonical import dump
 from journeyman.core.errors import TaskError
 from journeyman.core.example import object_target, text_target
+from journeyman.core.nodes import write_json
 from journeyman.task.answer import answer_text, arrange, read_answer
-from journeyman.task.nodes import write_json
 from journeyman.task.schema import Verifier, accepts, admit, max_answer_tokens
 from journeyman.task.task import Task
 from tests.task.strategies import Typed, typed

@@ -11,18 +11,15 @@ grammar: one bit per key that was written (llguidance, docs/parametric.md).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from journeyman.core.canonical import Json
+from journeyman.core.nodes import Node, escape, rebuild, subschemas
 
-Node = Mapping[str, Json]
 COMPACT: Json = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 ORDER, COPY, TEXT = "x-order", "x-copy", "x-copy-text"
 MOST_KEYS = 64  # the bits of llguidance's parameter
-# Keywords that hold subschemas by name, and those that hold plain values.
-MAPS = ("properties", "patternProperties", "$defs", "definitions")
-VALUES = ("enum", "const", "default", "examples")
 NOT_HERE = ("anyOf", "oneOf", "allOf", "enum", "const", "patternProperties", "minProperties", "maxProperties")
 NOT_IN_LISTS = ("prefixItems", "minItems", "maxItems", "uniqueItems")
 
@@ -47,74 +44,50 @@ def bind_copies(schema: Json, fields: Mapping[str, Json]) -> Json:
         text = fields.get(str(node[COPY])) if COPY in node else None
         return {**node, TEXT: text} if isinstance(text, str) else node
 
-    return _rebuild(schema, bind)
+    return rebuild(schema, bind)
 
 
 def strip_words(schema: Json) -> Json:
     """The schema as other engines take it, without words of our own."""
-    return _rebuild(
+    return rebuild(
         schema, lambda node: {key: item for key, item in node.items() if key not in (ORDER, COPY, TEXT, "x-guidance")}
     )
 
 
 def find_unreachable(schema: Node) -> str | None:
     """The path of a word that `write_grammar` cannot enforce, or that is no word; None when all is well."""
-    words = {path for path, node in _nodes(schema) if ORDER in node or COPY in node}
-    return min(words - set(_reachable(schema, schema, "#")), default=None)
+    words = {path for path, node in _words(schema)}
+    return min(words - set(_reachable(schema, "#")), default=None)
 
 
 def has_words(node: Node) -> bool:
     """Whether ``x-order`` or ``x-copy`` stands anywhere in it."""
-    return any(ORDER in item or COPY in item for _path, item in _nodes(node))
+    return any(True for _ in _words(node))
 
 
 def copied_fields(schema: Node) -> set[str]:
     """Names of the input fields that ``x-copy`` refers to."""
-    return {str(node[COPY]) for _path, node in _nodes(schema) if COPY in node}
+    return {str(node[COPY]) for _path, node in _words(schema) if COPY in node}
 
 
-def _rebuild(node: Json, change: Callable[[dict[str, Json]], dict[str, Json]]) -> Json:
-    """A copy in which each subschema went through ``change``, innermost first."""
-    if isinstance(node, list):
-        return [_rebuild(item, change) for item in node]
-    if not isinstance(node, dict):
-        return node
-    rebuilt: dict[str, Json] = {}
-    for key, item in node.items():
-        if key in MAPS and isinstance(item, dict):
-            rebuilt[key] = {name: _rebuild(part, change) for name, part in item.items()}
-        else:
-            rebuilt[key] = item if key in VALUES else _rebuild(item, change)
-    return change(rebuilt)
+def _words(schema: Node) -> Iterator[tuple[str, Node]]:
+    for path, node in subschemas(schema):
+        if isinstance(node, Mapping) and (ORDER in node or COPY in node):
+            yield path, node
 
 
-def _nodes(node: Json | Node, path: str = "#") -> Iterator[tuple[str, Node]]:
-    """Every subschema with its path, not the maps between them."""
-    if isinstance(node, list):
-        for index, item in enumerate(node):
-            yield from _nodes(item, f"{path}/{index}")
-    elif isinstance(node, Mapping):
-        yield path, node
-        for key, item in node.items():
-            if key in MAPS and isinstance(item, Mapping):
-                for name, part in item.items():
-                    yield from _nodes(part, f"{path}/{key}/{name}")
-            elif key not in VALUES:
-                yield from _nodes(item, f"{path}/{key}")
-
-
-def _reachable(root: Node, node: Node, path: str) -> Iterator[str]:
+def _reachable(node: Node, path: str) -> Iterator[str]:
     if COPY in node:
         if node.get("type") == "string" and not {"enum", "const", "pattern", "format", "maxLength"} & set(node):
             yield path
     elif _is_object(node):
         yield path
         for name, item in _properties(node).items():
-            yield from _reachable(root, item, f"{path}/properties/{name}")
+            yield from _reachable(item, f"{path}/properties/{escape(name)}")
     elif _is_list(node):
         items = node["items"]
         assert isinstance(items, Mapping)
-        yield from _reachable(root, items, f"{path}/items")
+        yield from _reachable(items, f"{path}/items")
 
 
 def _is_object(node: Node) -> bool:

@@ -17,6 +17,7 @@ from journeyman.core.example import Example
 from journeyman.core.progress import Progress
 from journeyman.flows.student import Student
 from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.protocol import Decoding
 from journeyman.models.template import Template
 from journeyman.models.torch_llama import Llama
 from journeyman.task.answer import read_answer
@@ -82,7 +83,7 @@ async def check_parity(
         messages = student_messages(task, row.input)
         ids = template.prompt_ids(messages)
         mismatches += ids != list(await engine.tokenize(template.render(messages)))
-        reply = await engine.generate(ids, adapter=student.adapter, max_tokens=max_tokens)
+        reply = await engine.generate(ids, Decoding(max_tokens=max_tokens), adapter=student.adapter)
         end = (template.tokenizer.end,) if reply.finish_reason == "stop" else ()
         answer = [token for token in reply.token_ids if token != template.tokenizer.end]
         served.append(TuneRow((*ids, *answer, *end), len(ids)))

@@ -21,10 +21,10 @@ from pydantic import BaseModel, TypeAdapter
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.files import write_atomic
+from journeyman.core.nodes import subschemas
 from journeyman.flows.answers import Desk, open_desk
 from journeyman.flows.workspace import open_workspace
 from journeyman.task.file import load_task, task_from_mapping, write_task
-from journeyman.task.nodes import subschemas
 from journeyman.task.schema import close
 from journeyman.task.task import Task
 

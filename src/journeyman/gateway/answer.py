@@ -20,12 +20,12 @@ from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.core.ids import make_id
 from journeyman.core.messages import Message, TextPart
+from journeyman.core.nodes import write_json
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Served
 from journeyman.guards.redact import Redactor
 from journeyman.models.protocol import Decoding, FinishReason, Reply, Request, TokenLogprob
-from journeyman.task.nodes import write_json
 from journeyman.task.prompt import check_input, read_messages
 from journeyman.task.schema import constraint_schema, verifier
 

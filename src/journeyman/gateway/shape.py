@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash, dump
-from journeyman.task.nodes import resolve
+from journeyman.core.nodes import resolve
 
 ANNOTATIONS = (
     "title",

@@ -25,10 +25,12 @@ from journeyman.models.catalog import remembered_hash
 from journeyman.models.events import read_events
 from journeyman.models.llamacpp_process import ThreadProbe, Worker, make_config, probe_threads, start_worker
 from journeyman.models.llamacpp_worker import WorkerConfig
-from journeyman.models.protocol import TokenLogprob
+from journeyman.models.protocol import Decoding, TokenLogprob
 from journeyman.models.sessions import Sessions
 from journeyman.models.slots import Slots
 
+TOP_LOGPROBS = 5  # alternatives reported for a token
+GREEDY = Decoding()
 Stop = Literal["stop", "length"]
 
 
@@ -117,44 +119,25 @@ class LlamaCpp:
         return self._worker.process.pid
 
     async def generate(
-        self,
-        prompt_ids: Sequence[int],
-        *,
-        adapter: str | None = None,
-        grammar_schema: Mapping[str, Json] | None = None,
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-        top_p: float | None = None,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
-        logprobs: int = 0,
+        self, prompt_ids: Sequence[int], decoding: Decoding = GREEDY, *, adapter: str | None = None
     ) -> Generation:
-        """Answer one prompt. ``logprobs`` is the number of alternatives reported per token, before any constraint.
+        """Answer one prompt; logprobs are those before any constraint.
 
         Raises:
             ModelError: JM-421 the worker died (retryable), JM-422 longer than the context, JM-423 unknown adapter,
                 JM-424 the engine refused the call.
         """
-        body = self._body(prompt_ids, adapter, grammar_schema, max_tokens, temperature, top_p, seed, stop, logprobs)
+        body = self._body(prompt_ids, decoding, adapter)
         async with self._call("/completion", body, adapter) as reply:
             raw = await reply.json()
         self._restarts_left = 1
         return _read_generation(raw)
 
     async def stream(
-        self,
-        prompt_ids: Sequence[int],
-        *,
-        adapter: str | None = None,
-        grammar_schema: Mapping[str, Json] | None = None,
-        max_tokens: int | None = None,
-        temperature: float = 0.0,
-        top_p: float | None = None,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
+        self, prompt_ids: Sequence[int], decoding: Decoding = GREEDY, *, adapter: str | None = None
     ) -> AsyncGenerator[Piece, None]:
-        """Like `generate`, piece by piece; leaving the loop early stops the generation."""
-        body = self._body(prompt_ids, adapter, grammar_schema, max_tokens, temperature, top_p, seed, stop, 0)
+        """Like `generate`, piece by piece and without logprobs; leaving the loop early stops the generation."""
+        body = self._body(prompt_ids, replace(decoding, logprobs=False), adapter)
         async with self._call("/completion", body | {"stream": True}, adapter) as reply:
             async for data in read_events(reply.content.iter_any()):
                 raw = json.loads(data)
@@ -185,18 +168,7 @@ class LlamaCpp:
         else:
             await stopping
 
-    def _body(
-        self,
-        prompt_ids: Sequence[int],
-        adapter: str | None,
-        schema: Mapping[str, Json] | None,
-        max_tokens: int | None,
-        temperature: float,
-        top_p: float | None,
-        seed: int | None,
-        stop: Sequence[str],
-        logprobs: int,
-    ) -> dict[str, Json]:
+    def _body(self, prompt_ids: Sequence[int], decoding: Decoding, adapter: str | None) -> dict[str, Json]:
         if adapter not in self._adapters:
             raise ModelError(
                 "JM-423",
@@ -216,19 +188,19 @@ class LlamaCpp:
             )
         body: dict[str, Json] = {
             "prompt": list(prompt_ids),
-            "n_predict": min(room, room if max_tokens is None else max_tokens),
-            "temperature": temperature,
-            "top_k": 1 if temperature == 0 else 0,
-            "top_p": 1.0 if top_p is None else top_p,
+            "n_predict": min(room, room if decoding.max_tokens is None else decoding.max_tokens),
+            "temperature": decoding.temperature,
+            "top_k": 1 if decoding.temperature == 0 else 0,
+            "top_p": 1.0 if decoding.top_p is None else decoding.top_p,
             "min_p": 0.0,
-            "seed": -1 if seed is None else seed,
-            "stop": list(stop),
-            "n_probs": logprobs,
+            "seed": -1 if decoding.seed is None else decoding.seed,
+            "stop": list(decoding.stop),
+            "n_probs": TOP_LOGPROBS if decoding.logprobs else 0,
             "cache_prompt": True,
             "return_tokens": True,
             "lora": [{"id": index, "scale": float(name == adapter)} for index, name in enumerate(self.adapters)],
         }
-        return body | ({"grammar": make_grammar(schema)} if schema is not None else {})
+        return body | ({"grammar": make_grammar(decoding.schema)} if decoding.schema is not None else {})
 
     @asynccontextmanager
     async def _call(

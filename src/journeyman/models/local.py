@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.protocol import Reply, Request
+from journeyman.models.protocol import Decoding, Reply, Request
 from journeyman.models.template import Template
-
-TOP_LOGPROBS = 5
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,8 @@ class LocalModel:
     async def complete(self, request: Request) -> Reply:
         """Raises: ModelError JM-421 to JM-424 of the engine, JM-425 for tools."""
         started = time.perf_counter()
-        decoding = request.decoding
         generation = await self.engine.generate(
-            self._prompt(request),
-            adapter=self.adapter,
-            grammar_schema=self.schema if decoding.schema is None else decoding.schema,
-            max_tokens=self.max_tokens if decoding.max_tokens is None else decoding.max_tokens,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            seed=decoding.seed,
-            stop=decoding.stop,
-            logprobs=TOP_LOGPROBS if decoding.logprobs else 0,
+            self._prompt(request), self._decoding(request.decoding), adapter=self.adapter
         )
         return Reply(
             text=generation.text,
@@ -61,17 +50,7 @@ class LocalModel:
     async def stream_reply(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Pieces of text, then the whole Reply. Leaving early stops the generation."""
         started, texts = time.perf_counter(), list[str]()
-        decoding = request.decoding
-        pieces = self.engine.stream(
-            self._prompt(request),
-            adapter=self.adapter,
-            grammar_schema=self.schema if decoding.schema is None else decoding.schema,
-            max_tokens=self.max_tokens if decoding.max_tokens is None else decoding.max_tokens,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            seed=decoding.seed,
-            stop=decoding.stop,
-        )
+        pieces = self.engine.stream(self._prompt(request), self._decoding(request.decoding), adapter=self.adapter)
         async with aclosing(pieces):
             async for piece in pieces:
                 if piece.text:
@@ -89,6 +68,13 @@ class LocalModel:
 
     async def close(self) -> None:
         """The engine stays: whoever started it closes it."""
+
+    def _decoding(self, wanted: Decoding) -> Decoding:
+        return replace(
+            wanted,
+            schema=self.schema if wanted.schema is None else wanted.schema,
+            max_tokens=self.max_tokens if wanted.max_tokens is None else wanted.max_tokens,
+        )
 
     def _prompt(self, request: Request) -> list[int]:
         if request.tools:

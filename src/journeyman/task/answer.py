@@ -8,7 +8,7 @@ from typing import cast
 from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import TaskError
 from journeyman.core.example import Target, object_target, text_target
-from journeyman.task.nodes import Node, resolve, write_json
+from journeyman.core.nodes import Node, resolve, write_json
 from journeyman.task.schema import verifier
 from journeyman.task.task import Task
 

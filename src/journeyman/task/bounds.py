@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from journeyman.core.canonical import Json
-from journeyman.task.nodes import Node, resolve, write_json
+from journeyman.core.nodes import Node, resolve, write_json
 
 NUMBER_BYTES = 32
 END_OF_TURN_TOKENS = 1

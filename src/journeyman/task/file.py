@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.grammar import copied_fields
+from journeyman.core.nodes import Where
 from journeyman.task.document import Document, Place, load_document
-from journeyman.task.nodes import Where
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS

@@ -15,7 +15,7 @@ from functools import lru_cache
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.messages import Message, make_message
-from journeyman.task.nodes import write_json
+from journeyman.core.nodes import write_json
 from journeyman.task.schema import read_json, verifier
 from journeyman.task.task import Task
 from journeyman.task.verify import has_lone_surrogate

@@ -21,8 +21,8 @@ from llguidance import LLMatcher, LLTokenizer
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.grammar import COMPACT, bind_copies, find_unreachable, has_words, write_grammar
+from journeyman.core.nodes import EXACT, Node, Where, escape, place, rebuild, resolve, subschemas, write_json
 from journeyman.task.bounds import has_finite_value, max_answer_tokens
-from journeyman.task.nodes import EXACT, Node, Where, escape, place, resolve, subschemas, write_json
 from journeyman.task.shorthand import KEYWORDS, close, expand
 from journeyman.task.verify import Checked, Verifier, compile_validator, has_lone_surrogate, read_json, verifier
 
@@ -98,7 +98,7 @@ def constraint_schema(schema: Node, fields: Mapping[str, Json] | None = None) ->
 
     With the input ``fields`` of a call, each ``x-copy`` string may only be a span of its field.
     """
-    stripped = cast(dict[str, Json], bind_copies(_strip(dict(schema)), fields or {}))
+    stripped = cast(dict[str, Json], bind_copies(rebuild(dict(schema), _strip), fields or {}))
     stripped["x-guidance"] = COMPACT
     return stripped
 
@@ -278,25 +278,16 @@ def _is_verified_only(keyword: str, value: object) -> bool:
     return bool(value) if values is None else value in values if isinstance(value, str) else False
 
 
-def _strip(node: Json) -> Json:
-    """A copy without verified-only keywords; does not enter property names."""
-    if isinstance(node, list):
-        return [_strip(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    kept: dict[str, Json] = {}
-    for key, value in node.items():
-        if key in VERIFIED_ONLY and (_is_verified_only(key, value) or value is False):
-            continue
-        if key in ("enum", "const"):
-            kept[key] = _one_form(value)
-        elif key in ("properties", "patternProperties", "$defs", "definitions") and isinstance(value, dict):
-            kept[key] = {name: _strip(item) for name, item in value.items()}
-        elif key in ("default", "examples", "x-guidance"):
-            continue
-        else:
-            kept[key] = _strip(value)
-    return kept
+def _strip(node: dict[str, Json]) -> dict[str, Json]:
+    """Without the keywords that only the verifier knows; constants in the one form that the decoder writes."""
+    kept = {key: value for key, value in node.items() if not _is_stripped(key, value)}
+    return kept | {key: _one_form(kept[key]) for key in ("enum", "const") if key in kept}
+
+
+def _is_stripped(key: str, value: Json) -> bool:
+    if key in ("default", "examples", "x-guidance"):
+        return True
+    return key in VERIFIED_ONLY and (_is_verified_only(key, value) or value is False)
 
 
 def _one_form(value: Json) -> Json:

@@ -11,7 +11,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
-from journeyman.task.nodes import LISTS, MAPS, SINGLES, Where, escape, place
+from journeyman.core.nodes import LISTS, MAPS, SINGLES, Where, escape, place
 
 SCALARS: Mapping[str, dict[str, Json]] = {
     "string": {"type": "string"},

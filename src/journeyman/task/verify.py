@@ -11,7 +11,7 @@ from typing import NoReturn, cast
 import jsonschema_rs
 
 from journeyman.core.canonical import Json
-from journeyman.task.nodes import Node
+from journeyman.core.nodes import Node
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Walking a JSON Schema: its subschemas with their paths, its local references, its own writing of values.
+"""Walking a JSON Schema: its subschemas with their paths, copies with changes, local references, the writing of values.
 
 Paths are JSON pointers with a leading ``#`` (``#/properties/a``). Knows nothing about tasks or decoding.
 """
@@ -52,6 +52,21 @@ def subschemas(node: Json | Node, path: str = "#") -> Iterator[tuple[str, Json |
                 yield from subschemas(item, f"{path}/{key}/{index}")
         elif key in SINGLES:
             yield from subschemas(value, f"{path}/{key}")
+
+
+def rebuild(node: Json, change: Callable[[dict[str, Json]], dict[str, Json]]) -> Json:
+    """A copy in which each subschema that is an object went through ``change``, innermost first."""
+    if not isinstance(node, dict):
+        return node
+    rebuilt: dict[str, Json] = {}
+    for key, value in node.items():
+        if key in MAPS and isinstance(value, dict):
+            rebuilt[key] = {name: rebuild(item, change) for name, item in value.items()}
+        elif key in LISTS and isinstance(value, list):
+            rebuilt[key] = [rebuild(item, change) for item in value]
+        else:
+            rebuilt[key] = rebuild(value, change) if key in SINGLES else value
+    return change(rebuilt)
 
 
 def escape(name: str) -> str:
