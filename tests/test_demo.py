@@ -10,13 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.projects import journeyman
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def journeyman(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "journeyman", *arguments], cwd=folder, capture_output=True, text=True, timeout=600
-    )
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,10 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Thirty rows can never show this floor, so the gate never passes here.
 TASK = """\
@@ -63,3 +66,21 @@ def journeyman(folder: Path, *arguments: str, timeout: float = 300) -> subproces
         timeout=timeout,
         check=False,
     )
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Any]:
+    """The server on a free port, and what it says of itself; told to stop at the end, which it does with status 0."""
+    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            lines = []
+            for line in server.stdout:
+                lines.append(line)
+                if line.rstrip() == "}":
+                    break
+            yield json.loads("".join(lines))
+        finally:
+            server.terminate()
+        assert server.wait(timeout=30) == 0

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.conftest import Loop
-from tests.flows.projects import TASK, journeyman, make_project
+from tests.flows.projects import TASK, journeyman, make_project, serving
 
 
 def _task(text: str) -> Callable[[Path], None]:
@@ -128,26 +128,14 @@ def test_a_port_in_use_and_another_system_prompt(loop: Loop, tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         _is_one_message(journeyman(project, "serve", "--port", port), "JM-701", port)
-    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json"]
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            text = ""
-            for line in server.stdout:
-                text += line
-                if line.rstrip() == "}":
-                    break
-            messages = [
-                {"role": "system", "content": "You are a pirate."},
-                {"role": "user", "content": "two red"},
-            ]
-            body = json.dumps({"model": "task:paint", "messages": messages}).encode()
-            request = urllib.request.Request(
-                json.loads(text)["openai"] + "/chat/completions", body, {"content-type": "application/json"}
-            )
-            with pytest.raises(urllib.error.HTTPError) as caught:
-                urllib.request.urlopen(request, timeout=30)
-            assert caught.value.code == 422
-            assert "system text" in json.loads(caught.value.read())["error"]["message"]
-        finally:
-            server.terminate()
+    messages = [
+        {"role": "system", "content": "You are a pirate."},
+        {"role": "user", "content": "two red"},
+    ]
+    body = json.dumps({"model": "task:paint", "messages": messages}).encode()
+    with serving(project) as said:
+        url = said["openai"] + "/chat/completions"
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(urllib.request.Request(url, body, {"content-type": "application/json"}), timeout=30)
+        assert caught.value.code == 422
+        assert "system text" in json.loads(caught.value.read())["error"]["message"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.flows.conftest import Loop
-from tests.flows.projects import journeyman
+from tests.flows.projects import journeyman, serving
 
 
 def document(folder: Path, *arguments: str, status: int = 0) -> Any:
@@ -71,18 +69,8 @@ def test_ask_export_and_rollback(project: Path, tmp_path: Path) -> None:
 
 
 def test_serve_says_where_and_stops_when_told(project: Path) -> None:
-    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json"]
-    with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            lines = []
-            for line in server.stdout:
-                lines.append(line)
-                if line.rstrip() == "}":
-                    break
-            url = json.loads("".join(lines))["url"]
-            with urllib.request.urlopen(f"{url}/healthz", timeout=10) as reply:
-                assert reply.status == 200
-        finally:
-            server.terminate()
-        assert server.wait(timeout=30) == 0
+    with (
+        serving(project) as said,
+        urllib.request.urlopen(f"{said['url']}/healthz", timeout=10) as reply,
+    ):
+        assert reply.status == 200

@@ -117,13 +117,13 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
     for path in sorted(workspace.project.runs.glob(f"{task_name}-assess-*"), key=lambda item: item.stat().st_mtime):
-        subject = RunFolder(path).read("subject.json")
-        evaluation = RunFolder(path).read(EVALUATION)
+        run = RunFolder(path)
+        subject, evaluation = run.read("subject.json"), run.read(EVALUATION)
         if subject and evaluation and subject["student"] == student.hash and _is_same_gate(task, evaluation):
             dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
             name = student_name(task, student)
-            answered = load_predictions(name, task, dev, RunFolder(path).path / DEV_ANSWERS)
-            return Assessed(RunFolder(path), tune_run, student, Document.model_validate(evaluation), tuple(answered))
+            answered = load_predictions(name, task, dev, path / DEV_ANSWERS)
+            return Assessed(run, tune_run, student, Document.model_validate(evaluation), tuple(answered))
     raise GateError(
         "JM-620",
         f"the student {student.hash[:12]} of {task_name} was not assessed",

@@ -105,7 +105,7 @@ def tune_lora(
     adapters = make_adapters(llama, _lora_config(plan), torch.Generator().manual_seed(plan.whole("seed")))
     names = dict(adapters.parameters())
     optimizer = torch.optim.AdamW(
-        _parameter_groups(names, plan), lr=plan.number("rate"), weight_decay=plan.number("weight_decay"), fused=True
+        names.values(), lr=plan.number("rate"), weight_decay=plan.number("weight_decay"), fused=True
     )
     cursor, best = _resume(folder, names, optimizer)
     log = EventLog(folder / "events.jsonl", cursor.step)
@@ -178,14 +178,6 @@ def _lora_config(plan: Plan) -> LoraConfig:
     return LoraConfig(plan.whole("rank"), plan.number("alpha"), ALL_LINEAR)
 
 
-def _parameter_groups(names: Mapping[str, Tensor], plan: Plan) -> list[dict[str, object]]:
-    """A and B, whose rates differ by ``b_ratio``: B starts at zero and wants larger steps (LoRA+, arXiv:2402.12354)."""
-    return [
-        {"params": [names[name] for name in names if name.endswith("lora_A")], "ratio": 1.0},
-        {"params": [names[name] for name in names if name.endswith("lora_B")], "ratio": plan.number("b_ratio")},
-    ]
-
-
 class Batches:
     """The batch at (epoch, place), from an order that is made once per epoch."""
 
@@ -218,10 +210,9 @@ def _step(
             hint="lower the rate (for example --rate 3e-4) and start a new run",
         )
     loss.backward()  # type: ignore[no-untyped-call]
-    groups = optimizer.param_groups
-    torch.nn.utils.clip_grad_norm_([tensor for group in groups for tensor in group["params"]], plan.number("clip"))
-    for group in groups:
-        group["lr"] = group["ratio"] * _rate(plan, cursor.tokens)
+    (group,) = optimizer.param_groups
+    torch.nn.utils.clip_grad_norm_(group["params"], plan.number("clip"))
+    group["lr"] = _rate(plan, cursor.tokens)
     optimizer.step()
     adapters.merge(llama)
     return value

@@ -20,7 +20,6 @@ LIMITS: dict[str, tuple[float, float]] = {
     "rank": (1, 512),
     "alpha": (0.1, 4096),
     "rate": (1e-7, 1.0),
-    "b_ratio": (0.01, 100.0),
     "epochs": (0.01, 1000),
     "batch_tokens": (16, 1_000_000),
     "warmup_share": (0.0, 0.5),
@@ -82,7 +81,6 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
         "rank": _derive_rank(len(rows)),
         "alpha": Setting(None, "derived", "equal to the rank"),
         "rate": Setting(2e-3, "default", "steps are few, so they are large"),
-        "b_ratio": Setting(1.0, "default", "B learns as fast as A"),
         "epochs": _derive_epochs(len(rows)),
         "batch_tokens": _derive_batch(tokens, len(rows)),
         "warmup_share": Setting(0.05, "default"),
@@ -107,7 +105,7 @@ def _derive_rank(rows: int) -> Setting:
 
 def _derive_epochs(rows: int) -> Setting:
     """Small sets are seen more often; from a few thousand rows on, fewer passes reach the same dev score."""
-    epochs = 5 if rows < 1000 else 3.5 if rows < 4000 else 3 if rows < 20_000 else 2
+    epochs = 5 if rows < 1000 else 4 if rows < 4000 else 3 if rows < 20_000 else 2
     return Setting(epochs, "derived", f"{rows} rows")
 
 
