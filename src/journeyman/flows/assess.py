@@ -86,24 +86,29 @@ def assess(
 
 
 def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[RunFolder, Student]:
-    """The finished student (its export compared with torch) with the best dev score (exact, then loss) on this dataset."""
+    """Of the finished students (export compared with torch) of this dataset and of the task as it stands, the best on dev.
+
+    Dev's exact share decides, then its loss. What a student was tuned to answer is in its manifest.
+    """
+    wanted = workspace.task(task_name).answering()
     found = []
     for path in sorted(workspace.project.runs.glob(f"{task_name}-tune-*")):
         run = RunFolder(path)
         material, parity, result = run.read(MATERIAL), run.read(PARITY), run.read(RESULT)
         if material and parity and result and material["dataset"] == dataset:
+            student = load_student(path / STUDENT)
+            assert student is not None, "a run with a parity result has a student"
             exact, loss = cast(float, result["dev_exact"] or 0.0), cast(float, result["dev_loss"] or 0.0)
-            found.append(((exact, -loss), run))
+            if student.manifest.task == wanted:
+                found.append(((exact, -loss), run, student))
     if not found:
         raise GateError(
             "JM-630",
-            f"no student of {task_name} was tuned on its latest dataset",
-            got=f"dataset {dataset[:12]}",
+            f"no student of {task_name} was tuned on its latest dataset for the task as its file says it now",
+            where=f"dataset {dataset[:12]}",
             hint=f"journeyman tune {task_name}",
         )
-    run = max(found, key=lambda item: item[0])[1]
-    student = load_student(run.path / STUDENT)
-    assert student is not None, "a run with a parity result has a student"
+    _score, run, student = max(found, key=lambda item: item[0])
     return run, student
 
 
