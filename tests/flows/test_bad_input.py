@@ -139,3 +139,18 @@ def test_a_port_in_use_and_another_system_prompt(loop: Loop, tmp_path: Path) -> 
             urllib.request.urlopen(urllib.request.Request(url, body, {"content-type": "application/json"}), timeout=30)
         assert caught.value.code == 422
         assert "system text" in json.loads(caught.value.read())["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("the colour that", "which colour"), ("  many: boolean\n", "")],
+    ids=["another instruction", "another order of the keys"],
+)
+def test_a_student_of_another_task_file_is_not_assessed(loop: Loop, tmp_path: Path, change: tuple[str, str]) -> None:
+    project = Path(shutil.copytree(loop.folder, tmp_path / "project"))
+    before, after = change
+    text = TASK.replace(before, after)
+    if not after:
+        text = text.replace("output:\n", f"output:\n{before}")
+    (project / "tasks/paint.yaml").write_text(text, encoding="utf-8")
+    _is_one_message(journeyman(project, "assess", "paint"), "JM-630", "journeyman tune paint")

@@ -29,7 +29,7 @@ def test_runs_in_order_and_the_latest_of_a_kind(store: Store) -> None:
 
 def test_a_taken_id_and_an_unknown_one(store: Store) -> None:
     store.add_run("run-1", "tickets", "t1", {"stage": "tune"})
-    with pytest.raises(StoreError, match="JM-819 task tickets: a run of this id is there already"):
+    with pytest.raises(StoreError, match="JM-824 task tickets: a run of this id is there already"):
         store.add_run("run-1", "tickets", "t2", {})
     with pytest.raises(StoreError, match="JM-813 there is no such run") as caught:
         store.update_run("run-2", {})

@@ -137,7 +137,7 @@ class Answerer:
                 else:
                     yield piece
         if reply is None:
-            raise ModelError("JM-421", "the model's stream ended early", hint="call again", retryable=True)
+            raise ModelError("JM-426", "the model's stream ended early", hint="call again", retryable=True)
         yield await self._finish(plan, _check(plan, reply))
 
     async def _answer(self, plan: _Plan) -> Answer:

@@ -192,7 +192,7 @@ class Store:
             return aliases.roll_back(connection, task, reason, time)
 
     def add_run(self, id: str, task: str, time: str, state: Mapping[str, Json], *, kind: str = "run") -> None:
-        """Raises JM-819 when the id is taken."""
+        """Raises JM-824 when the id is taken."""
         with self._database.writing() as connection:
             runs.add_run(connection, Run(id, task, kind, time, state))
 

@@ -176,7 +176,7 @@ def _open_postgres(url: URL, durability: Durability, busy_timeout_s: float) -> D
         )
     except ModuleNotFoundError as error:
         raise StoreError(
-            "JM-818",
+            "JM-823",
             "PostgreSQL needs a driver that is not installed",
             where=shown,
             got=f"no module {error.name}",

@@ -27,12 +27,12 @@ class Run:
 
 def add_run(connection: Connection, run: Run) -> None:
     """Raises:
-    StoreError: JM-819, the id is taken.
+    StoreError: JM-824, the id is taken.
     """
     row = {"id": run.id, "task": run.task, "kind": run.kind, "time": run.time, "state": dict(run.state)}
     if not insert_new(connection, RUNS, [row]):
         raise StoreError(
-            "JM-819", "a run of this id is there already", where=f"task {run.task}", got=run.id, hint="update that run"
+            "JM-824", "a run of this id is there already", where=f"task {run.task}", got=run.id, hint="update that run"
         )
 
 

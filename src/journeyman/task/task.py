@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json, content_hash
+from journeyman.core.nodes import subschemas
 
 GateMetric = Literal["exact_match", "valid"]
 Against = Literal["teacher", "floor", "agreement"]
@@ -69,7 +70,10 @@ class Task:
         return self.answering() | {"gate": self.gate.to_json()}
 
     def answering(self) -> dict[str, Json]:
-        """What shapes an answer, as it stands in a release's manifest: the rule of the switch is not part of it."""
+        """What shapes an answer, as it stands in a release's manifest: the rule of the switch is not part of it.
+
+        ``order`` says in which order inputs are shown and keys are written, which a hash of JSON objects would not notice.
+        """
         return {
             "edition": 1,
             "name": self.name,
@@ -80,6 +84,7 @@ class Task:
             "verbatim": list(self.verbatim),
             "redact": self.redact,
             "max_output_tokens": self.max_output_tokens,
+            "order": {"input": list(self.input), **_key_order(self.schema)},
         }
 
     @staticmethod
@@ -97,3 +102,10 @@ class Task:
             redact=bool(raw.get("redact", True)),
             max_output_tokens=cast(int | None, raw.get("max_output_tokens")),
         )
+
+
+def _key_order(schema: Mapping[str, Json] | None) -> dict[str, Json]:
+    """The declared keys of each object of the answer, by the object's path in the schema."""
+    objects = {path: node for path, node in subschemas(schema or {}) if isinstance(node, Mapping)}
+    keys = {path: node["properties"] for path, node in objects.items() if "properties" in node}
+    return {path: list(names) for path, names in keys.items() if isinstance(names, Mapping)}
