@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from typing import Any, Literal
 
@@ -184,6 +185,21 @@ def test_the_openapi_page_describes_each_task(runner: asyncio.Runner, gateway: G
     assert fields["required"] == ["message"]
     assert operation["responses"]["200"]["content"]["application/json"]["schema"] == SCHEMA
     assert set(document["paths"]) == {"/tasks/tickets", "/tasks/titles", "/tasks/contacts"}
+
+
+def test_the_openapi_page_loads_nothing_from_elsewhere(runner: asyncio.Runner, gateway: Gateway) -> None:
+    async def load() -> dict[str, int]:
+        async with gateway.http.get(f"{gateway.url}/docs") as page:
+            links = re.findall(r'(?:src|href)="([^"]+)"', await page.text())
+        statuses = {}
+        for link in links:
+            async with gateway.http.get(gateway.url + link) as reply:
+                statuses[link] = reply.status
+        return statuses
+
+    statuses = runner.run(load())
+    assert {link.rsplit(".", 1)[1] for link in statuses} >= {"js", "css"}
+    assert all(link.startswith("/") and status == 200 for link, status in statuses.items()), statuses
 
 
 CHAT = {"model": "task:tickets", "messages": ASK}

@@ -14,6 +14,7 @@ from typing import cast
 
 import orjson
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -59,7 +60,7 @@ def make_app(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The app over what ``registry`` holds. The recorder and the models stay the caller's to close."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Journeyman",
         description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
         redoc_url=None,
