@@ -52,7 +52,7 @@ def test_the_readmes_commands_work_in_the_demos_folder(demo: tuple[Path, str]) -
     assert len(commands) >= 5
     for command in commands:
         arguments = [first or second for first, second in re.findall(r'"([^"]*)"|(\S+)', command)]
-        done = journeyman(folder, *arguments)
+        done = journeyman(folder, *arguments, timeout=600)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     assert (folder / "report.html").stat().st_size > 100_000
     assert (folder / "for-ollama/Modelfile").is_file()
@@ -63,7 +63,7 @@ def test_the_readmes_commands_work_in_the_demos_folder(demo: tuple[Path, str]) -
 def test_running_again_asks_nothing_and_takes_no_new_look(demo: tuple[Path, str]) -> None:
     folder, _ = demo
     before = json.loads(journeyman(folder, "status", "--json").stdout)["tasks"][0]
-    done = journeyman(folder, "run", "ingredients", "--epochs", "0.2", "--base-rows", "2", "--json")
+    done = journeyman(folder, "run", "ingredients", "--epochs", "0.2", "--base-rows", "2", "--json", timeout=600)
     assert done.returncode in (0, 1), done.stderr
     document = json.loads(done.stdout)
     assert document["gate"]["n"] == 12

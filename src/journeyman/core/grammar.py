@@ -56,7 +56,7 @@ def strip_words(schema: Json) -> Json:
 
 def find_unreachable(schema: Node) -> str | None:
     """The path of a word that `write_grammar` cannot enforce, or that is no word; None when all is well."""
-    words = {path for path, node in _words(schema)}
+    words = {path for path, _node in _words(schema)}
     return min(words - set(_reachable(schema, "#")), default=None)
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, TypeAdapter
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.files import write_atomic
-from journeyman.core.nodes import subschemas
+from journeyman.core.nodes import rebuild
 from journeyman.flows.answers import Desk, open_desk
 from journeyman.flows.workspace import open_workspace
 from journeyman.task.file import load_task, task_from_mapping, write_task
@@ -177,11 +177,8 @@ def _output(function: Callable[..., object], where: str) -> Json:
 
 def _closed(schema: Mapping[str, Json]) -> dict[str, Json]:
     """Objects made from pydantic models are closed, and their titles are noise."""
-    closed = close(schema)
-    for _path, node in list(subschemas(closed)):
-        if isinstance(node, dict):
-            node.pop("title", None)
-    return closed
+    untitled = rebuild(close(schema), lambda node: {key: value for key, value in node.items() if key != "title"})
+    return cast(dict[str, Json], untitled)
 
 
 class _Desk:

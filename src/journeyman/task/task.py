@@ -106,6 +106,5 @@ class Task:
 
 def _key_order(schema: Mapping[str, Json] | None) -> dict[str, Json]:
     """The declared keys of each object of the answer, by the object's path in the schema."""
-    objects = {path: node for path, node in subschemas(schema or {}) if isinstance(node, Mapping)}
-    keys = {path: node["properties"] for path, node in objects.items() if "properties" in node}
-    return {path: list(names) for path, names in keys.items() if isinstance(names, Mapping)}
+    found = ((path, node.get("properties")) for path, node in subschemas(schema or {}) if isinstance(node, Mapping))
+    return {path: list(names) for path, names in found if isinstance(names, Mapping)}
