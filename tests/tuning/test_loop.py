@@ -16,7 +16,7 @@ import torch
 from journeyman.core.canonical import file_hash
 from journeyman.core.errors import TuneError
 from journeyman.core.progress import Silent
-from journeyman.models.torch_llama import load_llama
+from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning import loop
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import score_rows, tune_lora
@@ -36,23 +36,23 @@ def make_rows(count: int, seed: int) -> list[TuneRow]:
 
 def run(gguf: Path, folder: Path, epochs: float = 4) -> loop.Tuned:
     torch.set_num_threads(1)
-    llama = load_llama(gguf)
+    decoder = load_decoder(gguf)
     rows = make_rows(120, 0)
     plan = make_plan(rows, {"epochs": epochs, "rate": 2e-2, "rank": 8})
-    tuned = tune_lora(llama, rows, make_rows(30, 1), plan, folder, Silent())
+    tuned = tune_lora(decoder, rows, make_rows(30, 1), plan, folder, Silent())
     save_peft(folder / "peft", tuned.adapters, "tiny")
     return tuned
 
 
 def test_it_learns_and_reports_dev(tiny_gguf: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    llama = load_llama(tiny_gguf)
-    before = score_rows(llama, None, make_rows(30, 1), 400)
+    decoder = load_decoder(tiny_gguf)
+    before = score_rows(decoder, None, make_rows(30, 1), 400)
     tuned = run(tiny_gguf, tmp_path, epochs=8)
     assert tuned.score is not None
     assert tuned.score.loss < before.loss / 2
     assert tuned.score.exact > before.exact
-    after = score_rows(llama, tuned.adapters, make_rows(30, 1), 400)
+    after = score_rows(decoder, tuned.adapters, make_rows(30, 1), 400)
     assert after.exact == tuned.score.exact
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [event["step"] for event in events if "loss" in event] == list(range(1, tuned.cursor.step + 1))
@@ -102,11 +102,11 @@ def test_a_finished_run_is_not_run_again(tiny_gguf: Path, tmp_path: Path) -> Non
 
 
 def test_a_loss_that_is_no_number_names_the_rows(tiny_gguf: Path, tmp_path: Path) -> None:
-    llama = load_llama(tiny_gguf)
-    llama.final_norm.fill_(float("nan"))
+    decoder = load_decoder(tiny_gguf)
+    decoder.final_norm.fill_(float("nan"))
     rows = [TuneRow((5, 6, 2), 1, key="abcdef0123456789")]
     with pytest.raises(TuneError, match=r"JM-503 step 1: the loss is not a number.*(?s:.)*abcdef012345"):
-        tune_lora(llama, rows, [], make_plan(rows, {"epochs": 1}), tmp_path, Silent())
+        tune_lora(decoder, rows, [], make_plan(rows, {"epochs": 1}), tmp_path, Silent())
 
 
 def test_a_setting_out_of_range_is_refused() -> None:

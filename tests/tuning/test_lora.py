@@ -9,21 +9,22 @@ import torch.nn.functional as F
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GgufConfig
 
-from journeyman.models.torch_llama import Llama, load_llama
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 from journeyman.tuning.losses import head_cross_entropy
 from journeyman.tuning.peft_layout import load_config, load_peft, save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 
 
-def _adapters(llama: Llama, seed: int = 0, targets: tuple[str, ...] = ALL_LINEAR) -> Adapters:
+def _adapters(decoder: Decoder, seed: int = 0, targets: tuple[str, ...] = ALL_LINEAR) -> Adapters:
     generator = torch.Generator().manual_seed(seed)
-    adapters = make_adapters(llama, LoraConfig(4, 8.0, targets), generator)
+    adapters = make_adapters(decoder, LoraConfig(4, 8.0, targets), generator)
     with torch.no_grad():
         for name, tensor in adapters.parameters():
             if name.endswith("lora_B"):
                 tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
-    adapters.merge(llama)
+    adapters.merge(decoder)
     return adapters
 
 
@@ -41,19 +42,19 @@ def _reference_project(adapters: Adapters):
 
 
 def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
-    llama = load_llama(tiny_gguf)
-    adapters = _adapters(llama)
+    decoder = load_decoder(tiny_gguf)
+    adapters = _adapters(decoder)
     ids = torch.randint(3, 250, (2, 11), generator=torch.Generator().manual_seed(3))
     positions, targets = torch.tensor([3, 4, 15, 20]), torch.tensor([7, 9, 30, 2])
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4])
     names = dict(adapters.parameters())
 
-    states = llama.hidden(ids, adapters.project).flatten(0, 1)[positions]
-    loss = head_cross_entropy(states, llama.head, targets, weights)
+    states = decoder.hidden(ids, adapters.project).flatten(0, 1)[positions]
+    loss = head_cross_entropy(states, decoder.head, targets, weights)
     ours = torch.autograd.grad(loss, list(names.values()))
 
-    states = llama.hidden(ids, _reference_project(adapters)).flatten(0, 1)[positions]
-    reference = (F.cross_entropy(states @ llama.head.T, targets, reduction="none") * weights).sum()
+    states = decoder.hidden(ids, _reference_project(adapters)).flatten(0, 1)[positions]
+    reference = (F.cross_entropy(states @ decoder.head.T, targets, reduction="none") * weights).sum()
     theirs = torch.autograd.grad(reference, list(names.values()))
 
     torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-5)
@@ -62,16 +63,16 @@ def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
 
 
 def test_adapters_on_some_projections_leave_the_others(tiny_gguf: Path) -> None:
-    llama = load_llama(tiny_gguf)
-    adapters = _adapters(llama, targets=("self_attn.v_proj", "mlp.down_proj"))
+    decoder = load_decoder(tiny_gguf)
+    adapters = _adapters(decoder, targets=("self_attn.v_proj", "mlp.down_proj"))
     assert {group for _layer, group in adapters.pairs} == {"qkv", "down"}
     ids = torch.randint(3, 250, (1, 5), generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(llama.hidden(ids, adapters.project), llama.hidden(ids, _reference_project(adapters)))
+    torch.testing.assert_close(decoder.hidden(ids, adapters.project), decoder.hidden(ids, _reference_project(adapters)))
 
 
 def test_peft_loads_our_folder_and_gives_our_logits(tiny_gguf: Path, tmp_path: Path) -> None:
-    llama = load_llama(tiny_gguf)
-    adapters = _adapters(llama)
+    decoder = load_decoder(tiny_gguf)
+    adapters = _adapters(decoder)
     save_peft(tmp_path / "adapter", adapters, "tiny")
     base = AutoModelForCausalLM.from_pretrained(
         str(tiny_gguf.parent),
@@ -82,17 +83,17 @@ def test_peft_loads_our_folder_and_gives_our_logits(tiny_gguf: Path, tmp_path: P
     model = PeftModel.from_pretrained(base, str(tmp_path / "adapter"))
     ids = torch.randint(3, 250, (2, 13), generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
-        ours = llama.hidden(ids, adapters.project) @ llama.head.T
+        ours = decoder.hidden(ids, adapters.project) @ decoder.head.T
         torch.testing.assert_close(ours, model(ids).logits, atol=1e-4, rtol=1e-4)
 
 
 def test_a_peft_folder_round_trips(tiny_gguf: Path, tmp_path: Path) -> None:
-    llama = load_llama(tiny_gguf)
-    adapters = _adapters(llama)
+    decoder = load_decoder(tiny_gguf)
+    adapters = _adapters(decoder)
     save_peft(tmp_path, adapters, "tiny")
     config = load_config(tmp_path)
     assert config == adapters.config
-    other = make_adapters(llama, config, torch.Generator().manual_seed(9))
+    other = make_adapters(decoder, config, torch.Generator().manual_seed(9))
     load_peft(tmp_path, other)
     for (name, mine), (_name, read) in zip(adapters.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, read), name

@@ -13,9 +13,9 @@ from journeyman.core.example import Example
 from journeyman.core.files import write_atomic
 from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
+from journeyman.models.families import DecoderConfig
 from journeyman.models.manifest import MANIFEST, BaseRef, Manifest
 from journeyman.models.template import Template, make_student_template
-from journeyman.models.torch_llama import LlamaConfig
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
@@ -58,7 +58,7 @@ def answer_budget(rows: Sequence[TuneRow]) -> int:
 
 
 def write_student(
-    folder: Path, task: Task, base: ResolvedModel, config: LlamaConfig, adapters: Adapters, max_tokens: int
+    folder: Path, task: Task, base: ResolvedModel, config: DecoderConfig, adapters: Adapters, max_tokens: int
 ) -> Student:
     """Write adapter (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole."""
     template = make_student_template(base.path)

@@ -19,7 +19,7 @@ from journeyman.flows.student import Student
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding
 from journeyman.models.template import Template
-from journeyman.models.torch_llama import Llama
+from journeyman.models.torch_decoder import Decoder
 from journeyman.task.answer import read_answer
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
@@ -68,7 +68,7 @@ async def check_parity(
     task: Task,
     template: Template,
     student: Student,
-    llama: Llama,
+    decoder: Decoder,
     adapters: Adapters,
     engine: LlamaCpp,
     prompts: Sequence[tuple[str, Example]],
@@ -88,15 +88,15 @@ async def check_parity(
         answer = [token for token in reply.token_ids if token != template.tokenizer.end]
         served.append(TuneRow((*ids, *answer, *end), len(ids)))
         progress.advance()
-    differences = compare_served(llama, adapters, served)
+    differences = compare_served(decoder, adapters, served)
     progress.finish()
-    return _judge(task, template, llama, adapters, prompts, served, differences, mismatches, max_tokens)
+    return _judge(task, template, decoder, adapters, prompts, served, differences, mismatches, max_tokens)
 
 
 def _judge(
     task: Task,
     template: Template,
-    llama: Llama,
+    decoder: Decoder,
     adapters: Adapters,
     prompts: Sequence[tuple[str, Example]],
     served: Sequence[TuneRow],
@@ -108,7 +108,7 @@ def _judge(
     largest = 0.0
     unlike = [index for index, difference in enumerate(differences) if difference.place is not None]
     asked = [served[index].ids[: served[index].start] for index in unlike]
-    answered = generate_greedy(llama, adapters, asked, template.tokenizer.end, max_tokens)
+    answered = generate_greedy(decoder, adapters, asked, template.tokenizer.end, max_tokens)
     in_torch = dict(zip(unlike, answered, strict=True))
     for index, ((_source, row), answer, difference) in enumerate(zip(prompts, served, differences, strict=True)):
         equal += difference.place is None

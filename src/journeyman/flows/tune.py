@@ -16,9 +16,11 @@ from journeyman.flows.runs import MACHINE, MATERIAL, PARITY, PLAN, RESULT, STUDE
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.families import read_config
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.template import make_student_template
-from journeyman.models.torch_llama import Llama, load_llama, read_config
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import load_decoder
 from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import Tuned, tune_lora
@@ -134,8 +136,8 @@ def _make_student(
     longest = max(len(row.ids) for row in rows)
     check_memory(estimate_bytes(config, plan.whole("rank"), plan.whole("batch_tokens"), longest, machine.number))
     use_machine(machine)
-    llama = load_llama(material.base.path, machine.number)
-    tuned = tune_lora(llama, rows, dev, plan, run.path, workspace.progress)
+    decoder = load_decoder(material.base.path, machine.number)
+    tuned = tune_lora(decoder, rows, dev, plan, run.path, workspace.progress)
     _record(run, tuned)
     budget = answer_budget([*rows, *dev])
     return write_student(run.path / STUDENT, material.task, material.base, config, tuned.adapters, budget)
@@ -175,9 +177,9 @@ def _record(run: RunFolder, tuned: Tuned) -> None:
 
 def _show_parity(workspace: Workspace, material: Material, run: RunFolder, student: Student) -> dict[str, Json]:
     prompts = choose_prompts(dict(material.splits))
-    llama = load_llama(material.base.path, "float32")
-    adapters = open_peft(llama, student.folder / "peft")
-    parity = asyncio.run(_ask_engine(workspace, material, student, llama, adapters, prompts))
+    decoder = load_decoder(material.base.path, "float32")
+    adapters = open_peft(decoder, student.folder / "peft")
+    parity = asyncio.run(_ask_engine(workspace, material, student, decoder, adapters, prompts))
     run.write(PARITY, parity)
     return parity
 
@@ -186,7 +188,7 @@ async def _ask_engine(
     workspace: Workspace,
     material: Material,
     student: Student,
-    llama: Llama,
+    decoder: Decoder,
     adapters: Adapters,
     prompts: Sequence[tuple[str, Example]],
 ) -> dict[str, Json]:
@@ -194,7 +196,7 @@ async def _ask_engine(
     try:
         template = make_student_template(material.base.path)
         parity = await check_parity(
-            material.task, template, student, llama, adapters, engine, prompts, student.max_tokens, workspace.progress
+            material.task, template, student, decoder, adapters, engine, prompts, student.max_tokens, workspace.progress
         )
     finally:
         await engine.close()

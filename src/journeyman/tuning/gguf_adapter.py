@@ -13,11 +13,12 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from torch import Tensor
 
 from journeyman.core.files import disk_errors
-from journeyman.models.torch_llama import GGUF_NAMES, LlamaConfig, permute_rows
+from journeyman.models.families import DecoderConfig
+from journeyman.models.torch_weights import GGUF_NAMES, permute_rows, permuted_heads
 from journeyman.tuning.lora import Adapters
 
 
-def save_gguf(path: Path, adapters: Adapters, config: LlamaConfig, name: str) -> None:
+def save_gguf(path: Path, adapters: Adapters, config: DecoderConfig, name: str) -> None:
     """Write the adapter; matrices in fp32, which is what was trained. The file is replaced by rename.
 
     Raises:
@@ -26,7 +27,7 @@ def save_gguf(path: Path, adapters: Adapters, config: LlamaConfig, name: str) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with disk_errors(path):
-        writer = GGUFWriter(str(partial), "llama")
+        writer = GGUFWriter(str(partial), config.family.architecture)
         writer.add_type("adapter")
         writer.add_string("adapter.type", "lora")
         # alpha / r is what llama.cpp applies; a rank-stabilized scale is written as the alpha that gives the same product.
@@ -42,7 +43,7 @@ def save_gguf(path: Path, adapters: Adapters, config: LlamaConfig, name: str) ->
         partial.replace(path)
 
 
-def _tensors(adapters: Adapters, config: LlamaConfig) -> list[tuple[str, Tensor]]:
+def _tensors(adapters: Adapters, config: DecoderConfig) -> list[tuple[str, Tensor]]:
     result: list[tuple[str, Tensor]] = []
     for (layer, _group), members in adapters.pairs.items():
         for name, pair in members:
@@ -51,7 +52,6 @@ def _tensors(adapters: Adapters, config: LlamaConfig) -> list[tuple[str, Tensor]
     return result
 
 
-def _rows_in_ggml_order(name: str, b: Tensor, config: LlamaConfig) -> Tensor:
-    if name.endswith("q_proj"):
-        return permute_rows(b, config.heads)
-    return permute_rows(b, config.kv_heads) if name.endswith("k_proj") else b
+def _rows_in_ggml_order(name: str, b: Tensor, config: DecoderConfig) -> Tensor:
+    heads = permuted_heads(config, name)
+    return permute_rows(b, heads) if heads else b

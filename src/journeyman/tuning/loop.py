@@ -21,7 +21,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.files import disk_errors
 from journeyman.core.progress import Progress
-from journeyman.models.torch_llama import Llama
+from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import Batch, TuneRow, make_batch, order_rows
 from journeyman.tuning.checkpoint import (
     Checkpoint,
@@ -88,7 +88,7 @@ class Tuned:
 
 
 def tune_lora(
-    llama: Llama,
+    decoder: Decoder,
     rows: Sequence[TuneRow],
     dev: Sequence[TuneRow],
     plan: Plan,
@@ -102,7 +102,7 @@ def tune_lora(
         TuneError: JM-503 the loss is not a number (the last good checkpoint stays), JM-510 damaged checkpoint.
         StoreError: JM-801, JM-802 from the disk.
     """
-    adapters = make_adapters(llama, _lora_config(plan), torch.Generator().manual_seed(plan.whole("seed")))
+    adapters = make_adapters(decoder, _lora_config(plan), torch.Generator().manual_seed(plan.whole("seed")))
     names = dict(adapters.parameters())
     optimizer = torch.optim.AdamW(
         names.values(), lr=plan.number("rate"), weight_decay=plan.number("weight_decay"), fused=True
@@ -112,16 +112,16 @@ def tune_lora(
     progress.start("tune", plan.total_tokens, "tokens")
     progress.advance(cursor.tokens)
     started, saved_at = clock() - cursor.seconds, clock()
-    adapters.merge(llama)
+    adapters.merge(decoder)
     batches = Batches(rows, plan)
     while not cursor.is_done:
         batch, is_last = batches.at(cursor.epoch, cursor.batch)
-        loss = _step(llama, adapters, optimizer, batch, plan, cursor)
+        loss = _step(decoder, adapters, optimizer, batch, plan, cursor)
         log.write(step=cursor.step + 1, tokens=cursor.tokens + batch.tokens, loss=loss, rate=_rate(plan, cursor.tokens))
         cursor = _advance(cursor, batch, is_last, plan)
         progress.advance(batch.tokens, f"loss {loss:.3f}")
         if _is_look_due(cursor, plan):
-            cursor = _look(llama, adapters, dev, plan, cursor, log)
+            cursor = _look(decoder, adapters, dev, plan, cursor, log)
             if cursor.stale == 0:
                 best = {name: tensor.detach().clone() for name, tensor in names.items()}
         if cursor.is_done or clock() - saved_at > CHECKPOINT_S:
@@ -130,20 +130,20 @@ def tune_lora(
             saved_at = clock()
     progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if dev else "")
     _adopt(names, best)
-    adapters.merge(llama)
+    adapters.merge(decoder)
     score = DevScore(cursor.best_loss, cursor.best_exact) if dev else None
     return Tuned(adapters, cursor, score)
 
 
 @torch.no_grad()
-def score_rows(llama: Llama, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
+def score_rows(decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
     """Teacher-forced mean token loss and share of rows that greedy decoding would answer exactly."""
     total, tokens, exact = 0.0, 0, 0
     for indices in order_rows(rows, batch_tokens, 0, 0):
         batch = make_batch([rows[index] for index in indices])
         project = adapters.project if adapters else None
-        states = llama.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
-        logits = (states @ llama.head.T).float()
+        states = decoder.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
+        logits = (states @ decoder.head.T).float()
         total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
         tokens += len(batch.targets)
         wrong = torch.zeros(len(indices)).index_add_(0, batch.owners, (logits.argmax(1) != batch.targets).float())
@@ -194,12 +194,12 @@ class Batches:
 
 
 def _step(
-    llama: Llama, adapters: Adapters, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan, cursor: Cursor
+    decoder: Decoder, adapters: Adapters, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan, cursor: Cursor
 ) -> float:
     """Forward, backward, clip, update, merge; the loss is the weighted mean over supervised tokens."""
     optimizer.zero_grad(set_to_none=True)
-    states = llama.hidden(batch.ids, adapters.project).flatten(0, 1)[batch.positions]
-    loss = head_cross_entropy(states, llama.head, batch.targets, batch.weights)
+    states = decoder.hidden(batch.ids, adapters.project).flatten(0, 1)[batch.positions]
+    loss = head_cross_entropy(states, decoder.head, batch.targets, batch.weights)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TuneError(
@@ -214,7 +214,7 @@ def _step(
     torch.nn.utils.clip_grad_norm_(group["params"], plan.number("clip"))
     group["lr"] = _rate(plan, cursor.tokens)
     optimizer.step()
-    adapters.merge(llama)
+    adapters.merge(decoder)
     return value
 
 
@@ -245,12 +245,12 @@ def _is_look_due(cursor: Cursor, plan: Plan) -> bool:
 
 
 def _look(
-    llama: Llama, adapters: Adapters, dev: Sequence[TuneRow], plan: Plan, cursor: Cursor, log: EventLog
+    decoder: Decoder, adapters: Adapters, dev: Sequence[TuneRow], plan: Plan, cursor: Cursor, log: EventLog
 ) -> Cursor:
     """Score dev; ``stale`` 0 says that this is the best so far. Without dev rows the last weights win."""
     if not dev:
         return replace(cursor, looks=cursor.looks + 1, stale=0)
-    score = score_rows(llama, adapters, dev, plan.whole("batch_tokens"))
+    score = score_rows(decoder, adapters, dev, plan.whole("batch_tokens"))
     log.write(step=cursor.step, tokens=cursor.tokens, dev_loss=score.loss, dev_exact=score.exact)
     if score.rank > DevScore(cursor.best_loss, cursor.best_exact).rank:
         return replace(cursor, looks=cursor.looks + 1, best_exact=score.exact, best_loss=score.loss, stale=0)

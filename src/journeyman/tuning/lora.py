@@ -1,4 +1,4 @@
-"""LoRA on the fused projections of ``models.torch_llama``, with the merged weight formed once per step.
+"""LoRA on the fused projections of ``models.torch_decoder``, with the merged weight formed once per step.
 
 W_eff = W + s·B·A is written into one buffer per projection at the start of a step; forward and backward then use plain products with
 W_eff, and the gradients of A and B come from two thin products each. Nothing of rank r touches the activations in forward.
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from journeyman.models.torch_llama import GROUPS, Llama
+from journeyman.models.torch_decoder import GROUPS, Decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Adapters:
                 yield f"layers.{layer}.{name}.lora_B", pair.b
 
     @torch.no_grad()
-    def merge(self, llama: Llama) -> None:
+    def merge(self, decoder: Decoder) -> None:
         """Form W + s·B·A for every projection; call once after each change of the parameters."""
         for key, members in self.pairs.items():
-            frozen = llama.layers[key[0]].projections[key[1]]
+            frozen = decoder.layers[key[0]].projections[key[1]]
             target = self.merged[key]
             target.copy_(frozen)
             for _name, pair in members:
@@ -82,11 +82,11 @@ class Adapters:
         return result
 
 
-def make_adapters(llama: Llama, config: LoraConfig, generator: torch.Generator) -> Adapters:
+def make_adapters(decoder: Decoder, config: LoraConfig, generator: torch.Generator) -> Adapters:
     """A from Kaiming-uniform (PEFT's and the paper's start), B zero, both fp32; merged buffers in the weights' dtype."""
-    shapes = llama.config.shapes()
+    shapes = decoder.config.shapes()
     pairs: dict[tuple[int, str], tuple[tuple[str, Pair], ...]] = {}
-    for layer in range(llama.config.layers):
+    for layer in range(decoder.config.layers):
         for group, names in GROUPS.items():
             start, members = 0, []
             for name in names:
@@ -96,7 +96,7 @@ def make_adapters(llama: Llama, config: LoraConfig, generator: torch.Generator) 
                 start += out
             if members:
                 pairs[(layer, group)] = tuple(members)
-    merged = {key: torch.empty_like(llama.layers[key[0]].projections[key[1]]) for key in pairs}
+    merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in pairs}
     return Adapters(config, pairs, merged)
 
 

@@ -16,7 +16,8 @@ import torch
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.models.torch_llama import LlamaConfig, Number
+from journeyman.models.families import DecoderConfig
+from journeyman.models.torch_weights import Number
 
 BF16_GAIN = 1.3
 
@@ -64,7 +65,7 @@ def use_machine(machine: Machine) -> None:
     torch.set_num_threads(machine.threads)
 
 
-def estimate_bytes(config: LlamaConfig, rank: int, batch_tokens: int, longest: int, number: Number) -> dict[str, int]:
+def estimate_bytes(config: DecoderConfig, rank: int, batch_tokens: int, longest: int, number: Number) -> dict[str, int]:
     """Peak bytes by part: weights (frozen and merged), adapters with gradients and moments, activations, output head."""
     width = 2 if number == "bfloat16" else 4
     tokens = max(batch_tokens, longest)

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 
 from journeyman.core.errors import TuneError
 from journeyman.core.files import write_atomic
-from journeyman.models.torch_llama import Llama
+from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 
 PREFIX = "base_model.model.model."
@@ -54,15 +54,15 @@ def load_peft(folder: Path, adapters: Adapters) -> None:
             tensor.copy_(tensors[name])
 
 
-def open_peft(llama: Llama, folder: Path) -> Adapters:
+def open_peft(decoder: Decoder, folder: Path) -> Adapters:
     """A stored adapter on its base, merged and ready.
 
     Raises:
         TuneError: JM-520, JM-521, JM-522.
     """
-    adapters = make_adapters(llama, load_config(folder), torch.Generator())
+    adapters = make_adapters(decoder, load_config(folder), torch.Generator())
     load_peft(folder, adapters)
-    adapters.merge(llama)
+    adapters.merge(decoder)
     return adapters
 
 

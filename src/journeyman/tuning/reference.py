@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from journeyman.models.torch_llama import Llama
+from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import TuneRow, make_batch, order_rows
 from journeyman.tuning.lora import Adapters
 
@@ -25,15 +25,15 @@ class Difference:
 
 @torch.no_grad()
 def compare_served(
-    llama: Llama, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int = 1024
+    decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int = 1024
 ) -> list[Difference]:
     """One teacher-forced pass over served answers (``ids[start:]``, with their end-of-turn token where they ended)."""
     result = [Difference(None)] * len(rows)
     project = adapters.project if adapters else None
     for indices in order_rows(rows, batch_tokens, 0, 0):
         batch = make_batch([rows[index] for index in indices])
-        states = llama.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
-        top = (states @ llama.head.T).float().topk(2, dim=1)
+        states = decoder.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
+        top = (states @ decoder.head.T).float().topk(2, dim=1)
         differs = top.indices[:, 0] != batch.targets
         for place, index in enumerate(indices):
             mine = (batch.owners == place).nonzero()[:, 0]
@@ -47,7 +47,7 @@ def compare_served(
 
 @torch.no_grad()
 def generate_greedy(
-    llama: Llama,
+    decoder: Decoder,
     adapters: Adapters | None,
     prompts: Sequence[Sequence[int]],
     end: int,
@@ -57,25 +57,25 @@ def generate_greedy(
     """Greedy answers, ``batch_rows`` prompts side by side; the end token is left out."""
     answers: list[list[int]] = []
     for start in range(0, len(prompts), batch_rows):
-        answers += _generate_batch(llama, adapters, prompts[start : start + batch_rows], end, max_tokens)
+        answers += _generate_batch(decoder, adapters, prompts[start : start + batch_rows], end, max_tokens)
     return answers
 
 
 def _generate_batch(
-    llama: Llama, adapters: Adapters | None, prompts: Sequence[Sequence[int]], end: int, max_tokens: int
+    decoder: Decoder, adapters: Adapters | None, prompts: Sequence[Sequence[int]], end: int, max_tokens: int
 ) -> list[list[int]]:
     project = adapters.project if adapters else None
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
     for row, prompt in enumerate(prompts):
         ids[row, : len(prompt)] = torch.tensor(prompt)
-    past = llama.empty_past(len(prompts), ids.shape[1] + max_tokens)
-    states = llama.hidden(ids, project, past)[torch.arange(len(prompts)), lengths - 1]
+    past = decoder.empty_past(len(prompts), ids.shape[1] + max_tokens)
+    states = decoder.hidden(ids, project, past)[torch.arange(len(prompts)), lengths - 1]
     past.lengths.copy_(lengths)
     answers: list[list[int]] = [[] for _ in prompts]
     open_rows = set(range(len(prompts)))
     for _ in range(max_tokens):
-        tokens = (states @ llama.head.T).argmax(1)
+        tokens = (states @ decoder.head.T).argmax(1)
         for row in sorted(open_rows):
             if tokens[row] == end:
                 open_rows.discard(row)
@@ -83,6 +83,6 @@ def _generate_batch(
                 answers[row].append(int(tokens[row]))
         if not open_rows:
             break
-        states = llama.hidden(tokens[:, None], project, past)[:, 0]
+        states = decoder.hidden(tokens[:, None], project, past)[:, 0]
         past.lengths.add_(1)
     return answers

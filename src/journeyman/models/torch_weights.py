@@ -1,0 +1,192 @@
+"""A decoder's weights from a GGUF file (dequantized) or from a Hugging Face folder (safetensors), under PEFT's names.
+
+Facts of the formats: llama GGUFs keep the rows of q and k in ggml's interleaved rotary order; gemma3 GGUFs store norm weights plus
+one, Hugging Face's files leave the one out; tied models have no output matrix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from gguf import GGUFReader, dequantize
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from journeyman.core.errors import ModelError
+from journeyman.models.families import DecoderConfig, read_config
+from journeyman.models.torch_decoder import GROUPS, Decoder, Layer
+
+Number = Literal["float32", "bfloat16"]
+DTYPES: dict[Number, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Take = Callable[[str], Tensor | None]
+
+# Our name (Hugging Face's without `model.layers.N.`) -> GGUF's without `blk.N.`; both without `.weight`.
+GGUF_NAMES = {
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+# The norms of a layer: key in Layer.norms -> (Hugging Face's name, GGUF's name).
+NORMS = {
+    "attention": ("input_layernorm", "attn_norm"),
+    "ffn": ("post_attention_layernorm", "ffn_norm"),
+    "q": ("self_attn.q_norm", "attn_q_norm"),
+    "k": ("self_attn.k_norm", "attn_k_norm"),
+}
+POST_NORMS = {
+    "attention_out": ("post_attention_layernorm", "post_attention_norm"),
+    "ffn": ("pre_feedforward_layernorm", "ffn_norm"),
+    "ffn_out": ("post_feedforward_layernorm", "post_ffw_norm"),
+}
+OUTER = {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output"}
+
+
+def norm_names(config: DecoderConfig) -> dict[str, tuple[str, str]]:
+    """The norms that a layer of this family has: key -> (Hugging Face's name, GGUF's name)."""
+    names = dict(NORMS) if config.family.has_qk_norm else {key: NORMS[key] for key in ("attention", "ffn")}
+    return names | POST_NORMS if config.family.has_post_norms else names
+
+
+def load_decoder(path: Path, number: Number = "float32") -> Decoder:
+    """Read a GGUF file or a Hugging Face folder of a known family.
+
+    Raises:
+        ModelError: JM-405 unreadable, JM-408 another architecture.
+    """
+    config = read_config(path)
+    load = _load_folder if path.is_dir() else _load_gguf
+    try:
+        return load(path, config, DTYPES[number])
+    except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
+        raise ModelError(
+            "JM-405",
+            "this model's tensors cannot be read",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}",
+            hint="pull or copy the model again",
+        ) from error
+
+
+def permute_rows(weight: Tensor, heads: int) -> Tensor:
+    """Hugging Face's half-split row order -> ggml's interleaved one, for q and k rows of llama GGUFs: [out, in]."""
+    out = weight.shape[0]
+    return weight.view(heads, 2, out // heads // 2, -1).transpose(1, 2).reshape(weight.shape)
+
+
+def unpermute_rows(weight: Tensor, heads: int) -> Tensor:
+    """The inverse of ``permute_rows``."""
+    out = weight.shape[0]
+    return weight.view(heads, out // heads // 2, 2, -1).transpose(1, 2).reshape(weight.shape)
+
+
+def permuted_heads(config: DecoderConfig, name: str) -> int:
+    """How many heads the rows of a projection are permuted by in GGUF; 0 for those that are not."""
+    if not config.family.has_permuted_rows:
+        return 0
+    return config.heads if name.endswith("q_proj") else config.kv_heads if name.endswith("k_proj") else 0
+
+
+def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:
+    tensors = {tensor.name: tensor for tensor in GGUFReader(str(path)).tensors}
+    if "rope_freqs.weight" in tensors:
+        raise ModelError(
+            "JM-408",
+            "this architecture cannot be tuned yet",
+            where=str(path),
+            got=f"{config.family.architecture} with scaled rotary positions (rope_freqs)",
+        )
+
+    def take(name: str) -> Tensor | None:
+        if name not in tensors:
+            return None
+        found = tensors[name]
+        return torch.from_numpy(np.array(dequantize(found.data, found.tensor_type), dtype=np.float32)).to(dtype)
+
+    def from_layer(index: int, name: str) -> Tensor | None:
+        stem, _, kind = name.rpartition(".")
+        found = take(f"blk.{index}.{GGUF_NAMES.get(stem, stem)}.{kind}")
+        heads = permuted_heads(config, stem)
+        return unpermute_rows(found, heads) if found is not None and heads else found
+
+    return _build(config, lambda name: take(f"{OUTER[name]}.weight"), from_layer, gguf=True, offset=0.0)
+
+
+def _load_folder(folder: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:
+    with ExitStack() as stack:
+        where = open_shards(folder, stack)
+
+        def take(name: str) -> Tensor | None:
+            return where[name].get_tensor(name).to(dtype) if name in where else None
+
+        def outer(name: str) -> Tensor | None:
+            return take("lm_head.weight" if name == "lm_head" else f"model.{name}.weight")
+
+        def from_layer(index: int, name: str) -> Tensor | None:
+            return take(f"model.layers.{index}.{name}")
+
+        return _build(config, outer, from_layer, gguf=False, offset=config.family.norm_offset)
+
+
+def open_shards(folder: Path, stack: ExitStack) -> dict[str, Any]:
+    """Every tensor's name -> the open, memory-mapped safetensors file that holds it."""
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.is_file():
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    where: dict[str, Any] = {}
+    for name in sorted(names):
+        file = stack.enter_context(safe_open(str(folder / name), framework="pt"))
+        where |= dict.fromkeys(file.keys(), file)
+    return where
+
+
+def _build(
+    config: DecoderConfig,
+    outer: Take,
+    from_layer: Callable[[int, str], Tensor | None],
+    *,
+    gguf: bool,
+    offset: float,
+) -> Decoder:
+    embedding = _present("embed_tokens", outer("embed_tokens"))
+    head = outer("lm_head")
+    norms = norm_names(config)
+
+    def layer(index: int) -> Layer:
+        def need(name: str) -> Tensor:
+            return _present(f"layer {index}: {name}", from_layer(index, name))
+
+        bias = None
+        if config.family.has_qkv_bias:
+            bias = torch.cat([need(f"{name}.bias") for name in GROUPS["qkv"]])
+        return Layer(
+            norms={key: need(f"{names[gguf]}.weight") + offset for key, names in norms.items()},
+            projections={
+                group: torch.cat([need(f"{name}.weight") for name in names]) for group, names in GROUPS.items()
+            },
+            qkv_bias=bias,
+        )
+
+    return Decoder(
+        config=config,
+        embedding=embedding,
+        head=embedding if head is None else head,
+        final_norm=_present("norm", outer("norm")) + offset,
+        layers=tuple(layer(index) for index in range(config.layers)),
+    )
+
+
+def _present(name: str, tensor: Tensor | None) -> Tensor:
+    if tensor is None:
+        raise KeyError(f"no tensor {name}")
+    return tensor
