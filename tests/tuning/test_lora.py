@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, GgufConfig
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
-from journeyman.tuning.losses import head_cross_entropy
+from journeyman.tuning.losses import cross_entropy, token_logprobs
 from journeyman.tuning.peft_layout import load_config, load_peft, save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 
@@ -50,7 +50,7 @@ def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
     names = dict(adapters.parameters())
 
     states = decoder.hidden(ids, adapters.project).flatten(0, 1)[positions]
-    loss = head_cross_entropy(states, decoder.head, targets, weights)
+    loss = cross_entropy(token_logprobs(states, decoder.head, targets), weights)
     ours = torch.autograd.grad(loss, list(names.values()))
 
     states = decoder.hidden(ids, _reference_project(adapters)).flatten(0, 1)[positions]

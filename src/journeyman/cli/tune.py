@@ -19,6 +19,9 @@ def tune(
     rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the rows.")] = None,
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens per step, padding included.")] = None,
+    input_weight: Annotated[
+        float | None, typer.Option(help="Loss on the input's own tokens, next to 1 on the answer's.")
+    ] = None,
     evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
     patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order of rows and of the adapters' start.")] = None,
@@ -40,6 +43,7 @@ def tune(
         "rate": rate,
         "epochs": epochs,
         "batch_tokens": batch_tokens,
+        "input_weight": input_weight,
         "evaluations": evaluations,
         "patience": patience,
         "seed": seed,

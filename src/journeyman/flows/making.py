@@ -19,7 +19,7 @@ from journeyman.models.template import Template, make_student_template
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
-from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.batching import TuneRow, share_beginning
 from journeyman.tuning.gguf_adapter import save_gguf
 from journeyman.tuning.lora import Adapters
 from journeyman.tuning.peft_layout import CONFIG, WEIGHTS, save_peft
@@ -48,7 +48,7 @@ def make_rows(task: Task, template: Template, examples: Sequence[Example], conte
                 hint="remove the row, or use a base with a longer context",
             )
         rows.append(TuneRow(span.ids, span.start, example.weight, example.hash))
-    return rows
+    return share_beginning(rows)
 
 
 def answer_budget(rows: Sequence[TuneRow]) -> int:

@@ -31,7 +31,7 @@ from journeyman.tuning.checkpoint import (
     save_checkpoint,
 )
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
-from journeyman.tuning.losses import head_cross_entropy
+from journeyman.tuning.losses import cross_entropy, token_logprobs
 from journeyman.tuning.plan import ALL_LINEAR, Plan
 
 CHECKPOINT_S = 30.0
@@ -142,7 +142,7 @@ def score_rows(decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneR
     for indices in order_rows(rows, batch_tokens, 0, 0):
         batch = make_batch([rows[index] for index in indices])
         project = adapters.project if adapters else None
-        states = decoder.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
+        states = decoder.states(batch.ids, batch.layout, project)[batch.positions]
         logits = (states @ decoder.head.T).float()
         total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
         tokens += len(batch.targets)
@@ -190,7 +190,9 @@ class Batches:
         if epoch != self.epoch:
             self.order = order_rows(self.rows, self.plan.whole("batch_tokens"), self.plan.whole("seed"), epoch)
             self.epoch = epoch
-        return make_batch([self.rows[index] for index in self.order[place]]), place + 1 == len(self.order)
+        return make_batch(
+            [self.rows[index] for index in self.order[place]], self.plan.number("input_weight")
+        ), place + 1 == len(self.order)
 
 
 def _step(
@@ -198,8 +200,8 @@ def _step(
 ) -> float:
     """Forward, backward, clip, update, merge; the loss is the weighted mean over supervised tokens."""
     optimizer.zero_grad(set_to_none=True)
-    states = decoder.hidden(batch.ids, adapters.project).flatten(0, 1)[batch.positions]
-    loss = head_cross_entropy(states, decoder.head, batch.targets, batch.weights)
+    states = decoder.states(batch.ids, batch.layout, adapters.project)[batch.positions]
+    loss = cross_entropy(token_logprobs(states, decoder.head, batch.targets), batch.weights)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TuneError(

@@ -1,7 +1,9 @@
-"""The output head and its losses. Only supervised positions are projected, in chunks, with the gradient formed in the forward pass.
+"""The output head: log-probabilities of the tokens that carry a loss, in chunks, with their gradient formed in the forward pass.
 
+Only supervised positions are projected. The gradient of a token's log-probability with regard to its state does not depend on what is
+later done with it but for a factor, so it is formed while the logits are at hand and every loss is built on top of it: two products
+with the head per step, not three, and no [M, V] tensor is kept (the idea: Liger kernel, arXiv:2410.10989).
 Shapes: M supervised positions, H hidden, V vocabulary.
-The idea of forming the gradient while the logits are at hand (two head products per step, not three): Liger kernel, arXiv:2410.10989.
 """
 
 from __future__ import annotations
@@ -14,45 +16,46 @@ from torch import Tensor
 CHUNK_BYTES = 1 << 26
 
 
-class _HeadCrossEntropy(torch.autograd.Function):
+class _TokenLogprobs(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        grad = torch.empty_like(hidden)
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        unit = torch.empty_like(hidden)
+        result = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
         rows = max(16, CHUNK_BYTES // (4 * head.shape[0]))
-        total = torch.zeros((), dtype=torch.float64)
         for start in range(0, hidden.shape[0], rows):
             part = slice(start, start + rows)
-            loss, grad[part] = _chunk(hidden[part], head, targets[part], weights[part])
-            total += loss
-        ctx.save_for_backward(grad)
-        return total.to(torch.float32)
+            result[part], unit[part] = _chunk(hidden[part], head, targets[part])
+        ctx.save_for_backward(unit)
+        return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = ctx.saved_tensors
-        return grad * grads[0].to(grad.dtype), None, None, None
+        (unit,) = ctx.saved_tensors
+        return unit * grads[0][:, None].to(unit.dtype), None, None
 
 
-def _chunk(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted sum of the chunk's losses and its gradient with regard to ``hidden``."""
+def _chunk(hidden: Tensor, head: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities [m] and their gradients [m, H]."""
     logits = (hidden @ head.T).float()  # [m, V]
     normalizer = logits.logsumexp(dim=1, keepdim=True)
     picked = logits.gather(1, targets[:, None])
-    loss = ((normalizer - picked)[:, 0].double() * weights.double()).sum()
-    probabilities = logits.sub_(normalizer).exp_()
-    probabilities.scatter_add_(1, targets[:, None], torch.full_like(picked, -1.0))
-    probabilities.mul_(weights[:, None])
-    return loss, probabilities.to(head.dtype) @ head
+    slope = logits.sub_(normalizer).exp_().neg_()
+    slope.scatter_add_(1, targets[:, None], torch.ones_like(picked))
+    return (picked - normalizer)[:, 0], slope.to(head.dtype) @ head
 
 
-def head_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sum of token cross-entropies.
+def token_logprobs(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    """Natural log-probability of each target, [M], with a gradient for ``hidden`` alone.
 
     Args:
         hidden: [M, H] states of the positions that predict ``targets``.
         head: [V, H].
         targets: [M] token ids.
-        weights: [M]; with 1/M each the result is the mean.
     """
-    loss: Tensor = _HeadCrossEntropy.apply(hidden, head, targets, weights)  # type: ignore[no-untyped-call]
-    return loss
+    result: Tensor = _TokenLogprobs.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
+    return result
+
+
+def cross_entropy(logprobs: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum of token losses; [M] and [M] -> a scalar. With 1/M each it is the mean."""
+    return -(logprobs * weights).sum()

@@ -32,7 +32,7 @@ def compare_served(
     project = adapters.project if adapters else None
     for indices in order_rows(rows, batch_tokens, 0, 0):
         batch = make_batch([rows[index] for index in indices])
-        states = decoder.hidden(batch.ids, project).flatten(0, 1)[batch.positions]
+        states = decoder.states(batch.ids, batch.layout, project)[batch.positions]
         top = (states @ decoder.head.T).float().topk(2, dim=1)
         differs = top.indices[:, 0] != batch.targets
         for place, index in enumerate(indices):
