@@ -153,8 +153,8 @@ class LlamaCpp:
         self._restarts_left = 1
 
     async def tokenize(self, text: str, special: bool = True) -> list[int]:
-        """Token ids of ``text`` by the engine's own tokenizer; ``special`` parses control tokens in it."""
-        body: dict[str, Json] = {"content": text, "add_special": False, "parse_special": special}
+        """Token ids of ``text`` by the engine's own tokenizer; ``special`` parses control tokens in it and adds the model's BOS."""
+        body: dict[str, Json] = {"content": text, "add_special": special, "parse_special": special}
         async with self._call("/tokenize", body, None) as reply:
             return cast(list[int], (await reply.json())["tokens"])
 

@@ -22,12 +22,24 @@ from journeyman.core.messages import Message
 from journeyman.models.gguf_header import read_fields
 from journeyman.models.tokenizer import Tokenizer, load_tokenizer
 
-# A student's prompt carries no instruction: it is in the weights. The turns keep the form that the base was taught in
-# (ChatML), without its default system message: on dev that is worth 7 points over the bare text (docs/notebook.md).
-STUDENT_TEMPLATE = (
+# A student's prompt carries no instruction: it is in the weights. The turns keep the form that the base was taught in, without a
+# default system message: on dev ChatML is worth 7 points over the bare text (docs/notebook.md).
+CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+GEMMA_TURNS = (
+    "{% for message in messages %}{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n'"
+    " + message['content'] + '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+)
+HEADERS = (
+    "{% for message in messages %}{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content']"
+    " + '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
+)
+BARE = "{% for message in messages %}{{ message['content'] + '\\n' }}{% endfor %}"
+# The control token that opens a turn -> the turns' form.
+TURNS = {"<|im_start|>": CHATML, "<start_of_turn>": GEMMA_TURNS, "<|start_header_id|>": HEADERS}
 OPEN, CLOSE = "\ue000", "\ue001"
 
 
@@ -109,5 +121,6 @@ def load_base_template(path: Path) -> Template:
 
 
 def make_student_template(path: Path) -> Template:
-    """The template of students on the base at ``path``."""
-    return Template(STUDENT_TEMPLATE, load_tokenizer(path))
+    """The template of students on the base at ``path``: turns in the form that its vocabulary has tokens for, else bare lines."""
+    tokenizer = load_tokenizer(path)
+    return Template(next((form for token, form in TURNS.items() if token in tokenizer.special), BARE), tokenizer)

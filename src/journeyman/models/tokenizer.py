@@ -1,35 +1,48 @@
 """Text to token ids and back, built from a GGUF's own metadata, without torch.
 
-Special tokens are never parsed out of plain text: ``encode`` treats ``<|im_end|>`` in a user's message as characters.
-Only ``models.template`` inserts special ids. Families that are not in ``PRE_TOKENIZERS`` are refused by name.
+Control tokens are never parsed out of plain text: ``encode`` treats ``<|im_end|>`` in a user's message as characters.
+Only ``models.template`` inserts their ids. Families that are not known here are refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Engine
-from tokenizers import decoders, models, pre_tokenizers
 
 from journeyman.core.errors import ModelError
 from journeyman.models.gguf_header import read_fields
 
 CONTROL, USER_DEFINED = 3, 4
+SPACE = "\u2581"  # how SentencePiece writes a space
+# What a word is for these models' byte-pair merges: contractions, letters, one digit (up to three), signs, line ends, spaces.
+WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
-def _byte_level(use_digits: bool) -> pre_tokenizers.PreTokenizer:
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    if not use_digits:
-        return byte_level
-    return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), byte_level])
+def _bytes(*before: pre_tokenizers.PreTokenizer, use_regex: bool = True) -> pre_tokenizers.PreTokenizer:
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+    return pre_tokenizers.Sequence([*before, byte_level])
 
 
-# llama.cpp's name of the pre-tokenizer -> the same rule in `tokenizers`.
-PRE_TOKENIZERS: Mapping[str, bool] = {"smollm": True, "gpt-2": False, "default": False}
+def _words(digits: str) -> pre_tokenizers.PreTokenizer:
+    return _bytes(pre_tokenizers.Split(Regex(WORDS % digits), behavior="isolated"), use_regex=False)
+
+
+# llama.cpp's name of a byte-level pre-tokenizer -> the same rule in `tokenizers`.
+PRE_TOKENIZERS: Mapping[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
+    "smollm": lambda: _bytes(pre_tokenizers.Digits(individual_digits=True)),
+    "gpt-2": _bytes,
+    "default": _bytes,
+    "qwen2": lambda: _words(""),
+    "llama-bpe": lambda: _words("{1,3}"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,17 @@ class Tokenizer:
         control = set(self.special.values())
         return self.engine.decode([token for token in ids if token not in control], skip_special_tokens=False)
 
+    def to_json(self) -> str:
+        """The tokenizer as Hugging Face's ``tokenizer.json``, where control tokens are parsed and a BOS is put first."""
+        engine = Engine.from_str(self.engine.to_str())
+        engine.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in self.special])
+        if self.bos is not None:
+            name = next(text for text, token in self.special.items() if token == self.bos)
+            engine.post_processor = processors.TemplateProcessing(
+                single=f"{name} $A", pair=f"{name} $A {name} $B", special_tokens=[(name, self.bos)]
+            )
+        return engine.to_str()
+
 
 @lru_cache(maxsize=4)
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -61,37 +85,72 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """
     fields = read_fields(path)
     family, pre = str(fields.get("tokenizer.ggml.model")), str(fields.get("tokenizer.ggml.pre", "default"))
-    if family != "gpt2" or pre not in PRE_TOKENIZERS:
+    if family == "gpt2" and pre in PRE_TOKENIZERS:
+        make: Callable[[Mapping[str, object]], Engine] = _byte_level_engine
+    elif family == "llama" and not fields.get("tokenizer.ggml.add_space_prefix", True):
+        make = _sentencepiece_engine
+    else:
         raise ModelError(
             "JM-406",
             "this model's tokenizer is not supported yet",
             where=str(path),
-            expected="a gpt2 (byte-level BPE) tokenizer with pre-tokenizer " + " | ".join(PRE_TOKENIZERS),
+            expected="gpt2 (byte-level BPE) with pre-tokenizer "
+            + " | ".join(PRE_TOKENIZERS)
+            + ", or llama without a space prefix",
             got=f"{family} with pre-tokenizer {pre}",
             hint="use the default base: journeyman pull smollm2-135m-instruct",
         )
+    try:
+        engine = make(fields)
+    except Exception as error:  # the Rust side raises nothing narrower
+        raise ModelError(
+            "JM-405", "this GGUF's tokenizer is damaged", where=str(path), got=str(error), hint="pull the model again"
+        ) from error
     tokens = cast(list[str], fields["tokenizer.ggml.tokens"])
     types = cast(list[int], fields["tokenizer.ggml.token_type"])
-    merges = [tuple(merge.split(" ", 1)) for merge in cast(list[str], fields["tokenizer.ggml.merges"])]
-    vocabulary = {token: index for index, token in enumerate(tokens)}
-    engine = Engine(_make_bpe(path, vocabulary, cast(list[tuple[str, str]], merges)))
-    engine.pre_tokenizer = _byte_level(PRE_TOKENIZERS[pre])
-    engine.decoder = decoders.ByteLevel()
-    special = {token: index for index, token in enumerate(tokens) if types[index] in (CONTROL, USER_DEFINED)}
+    # llama.cpp finds user-defined tokens in any text, before everything else.
+    defined = [token for token, kind in zip(tokens, types, strict=True) if kind == USER_DEFINED]
+    engine.add_tokens([AddedToken(token, normalized=False) for token in defined])
     bos = fields.get("tokenizer.ggml.bos_token_id") if fields.get("tokenizer.ggml.add_bos_token") else None
     return Tokenizer(
         engine=engine,
-        special=special,
+        special={token: index for index, token in enumerate(tokens) if types[index] == CONTROL},
         end=cast(int, fields["tokenizer.ggml.eos_token_id"]),
         bos=cast(int | None, bos),
         vocabulary=len(tokens),
     )
 
 
-def _make_bpe(path: Path, vocabulary: Mapping[str, int], merges: list[tuple[str, str]]) -> models.BPE:
-    try:
-        return models.BPE(vocab=dict(vocabulary), merges=merges)
-    except Exception as error:  # the Rust side raises nothing narrower
-        raise ModelError(
-            "JM-405", "this GGUF's tokenizer is damaged", where=str(path), got=str(error), hint="pull the model again"
-        ) from error
+def _byte_level_engine(fields: Mapping[str, object]) -> Engine:
+    merges = [tuple(merge.split(" ", 1)) for merge in cast(list[str], fields["tokenizer.ggml.merges"])]
+    engine = Engine(models.BPE(vocab=_vocabulary(fields), merges=cast(list[tuple[str, str]], merges)))
+    pre = str(fields.get("tokenizer.ggml.pre", "default"))
+    engine.pre_tokenizer = PRE_TOKENIZERS[pre]()
+    engine.decoder = decoders.ByteLevel()
+    return engine
+
+
+def _sentencepiece_engine(fields: Mapping[str, object]) -> Engine:
+    """Byte-pair merges of SentencePiece: the pair whose whole has the best score is joined first; unknown characters are bytes."""
+    vocabulary = _vocabulary(fields)
+    scores = cast(list[float], fields["tokenizer.ggml.scores"])
+    types = cast(list[int], fields["tokenizer.ggml.token_type"])
+    wholes = sorted(
+        (token for token, index in vocabulary.items() if types[index] == 1),
+        key=lambda token: -scores[vocabulary[token]],
+    )
+    merges = [
+        (whole[:cut], whole[cut:])
+        for whole in wholes
+        for cut in range(1, len(whole))
+        if whole[:cut] in vocabulary and whole[cut:] in vocabulary
+    ]
+    unknown = cast(list[str], fields["tokenizer.ggml.tokens"])[cast(int, fields["tokenizer.ggml.unknown_token_id"])]
+    engine = Engine(models.BPE(vocab=vocabulary, merges=merges, unk_token=unknown, byte_fallback=True, fuse_unk=True))
+    engine.normalizer = normalizers.Replace(" ", SPACE)
+    engine.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+    return engine
+
+
+def _vocabulary(fields: Mapping[str, object]) -> dict[str, int]:
+    return {token: index for index, token in enumerate(cast(list[str], fields["tokenizer.ggml.tokens"]))}
