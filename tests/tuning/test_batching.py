@@ -62,10 +62,11 @@ def test_a_shared_beginning_is_laid_out_once(rows: list[TuneRow], data: st.DataO
 
 def test_with_an_input_weight_every_own_token_but_the_first_is_supervised() -> None:
     rows = [TuneRow((5, 6, 7, 8), 2, weight=2.0), TuneRow((5, 9, 4), 2)]
-    batch = make_batch(rows, 0.5)
+    batch = make_batch([replace(row, input_weight=0.5) for row in rows])
     assert batch.targets.tolist() == [6, 7, 8, 9, 4]
     assert torch.allclose(batch.weights, torch.tensor([1.0, 2.0, 2.0, 0.5, 1.0]) / 5)
-    batch = make_batch([replace(row, shared=1) for row in rows], 0.5)
+    assert batch.is_answer.tolist() == [False, True, True, False, True]
+    batch = make_batch([replace(row, shared=1, input_weight=0.5) for row in rows])
     assert batch.targets.tolist() == [6, 7, 8, 9, 4]
     assert batch.ids[batch.positions].tolist() == [5, 6, 7, 5, 9]
 

@@ -19,7 +19,8 @@ from journeyman.core.progress import Silent
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning import loop
 from journeyman.tuning.batching import TuneRow
-from journeyman.tuning.loop import score_rows, tune_lora
+from journeyman.tuning.loop import tune_rows
+from journeyman.tuning.objective import score_rows
 from journeyman.tuning.peft_layout import save_peft
 from journeyman.tuning.plan import make_plan
 
@@ -39,7 +40,7 @@ def run(gguf: Path, folder: Path, epochs: float = 4) -> loop.Tuned:
     decoder = load_decoder(gguf)
     rows = make_rows(120, 0)
     plan = make_plan(rows, {"epochs": epochs, "rate": 2e-2, "rank": 8})
-    tuned = tune_lora(decoder, rows, make_rows(30, 1), plan, folder, Silent())
+    tuned = tune_rows(decoder, rows, make_rows(30, 1), plan, folder, Silent())
     save_peft(folder / "peft", tuned.adapters, "tiny")
     return tuned
 
@@ -106,7 +107,7 @@ def test_a_loss_that_is_no_number_names_the_rows(tiny_gguf: Path, tmp_path: Path
     decoder.final_norm.fill_(float("nan"))
     rows = [TuneRow((5, 6, 2), 1, key="abcdef0123456789")]
     with pytest.raises(TuneError, match=r"JM-503 step 1: the loss is not a number.*(?s:.)*abcdef012345"):
-        tune_lora(decoder, rows, [], make_plan(rows, {"epochs": 1}), tmp_path, Silent())
+        tune_rows(decoder, rows, [], make_plan(rows, {"epochs": 1}), tmp_path, Silent())
 
 
 def test_a_setting_out_of_range_is_refused() -> None:

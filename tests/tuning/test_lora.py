@@ -19,7 +19,7 @@ from journeyman.tuning.plan import ALL_LINEAR
 
 def _adapters(decoder: Decoder, seed: int = 0, targets: tuple[str, ...] = ALL_LINEAR) -> Adapters:
     generator = torch.Generator().manual_seed(seed)
-    adapters = make_adapters(decoder, LoraConfig(4, 8.0, targets), generator)
+    adapters = make_adapters(decoder, LoraConfig(4, 8.0, targets), seed)
     with torch.no_grad():
         for name, tensor in adapters.parameters():
             if name.endswith("lora_B"):
@@ -93,7 +93,7 @@ def test_a_peft_folder_round_trips(tiny_gguf: Path, tmp_path: Path) -> None:
     save_peft(tmp_path, adapters, "tiny")
     config = load_config(tmp_path)
     assert config == adapters.config
-    other = make_adapters(decoder, config, torch.Generator().manual_seed(9))
+    other = make_adapters(decoder, config, 9)
     load_peft(tmp_path, other)
     for (name, mine), (_name, read) in zip(adapters.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, read), name

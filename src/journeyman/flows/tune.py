@@ -23,7 +23,7 @@ from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
 from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
-from journeyman.tuning.loop import Tuned, tune_lora
+from journeyman.tuning.loop import Tuned, tune_rows
 from journeyman.tuning.lora import Adapters
 from journeyman.tuning.machine import Machine, check_memory, estimate_bytes, probe_machine, use_machine
 from journeyman.tuning.peft_layout import open_peft
@@ -137,7 +137,7 @@ def _make_student(
     check_memory(estimate_bytes(config, plan.whole("rank"), plan.whole("batch_tokens"), longest, machine.number))
     use_machine(machine)
     decoder = load_decoder(material.base.path, machine.number)
-    tuned = tune_lora(decoder, rows, dev, plan, run.path, workspace.progress)
+    tuned = tune_rows(decoder, rows, dev, plan, run.path, workspace.progress)
     _record(run, tuned)
     budget = answer_budget([*rows, *dev])
     return write_student(run.path / STUDENT, material.task, material.base, config, tuned.adapters, budget)

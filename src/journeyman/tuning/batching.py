@@ -24,6 +24,7 @@ class TuneRow:
     """Token ids of prompt and answer; the loss is on ``ids[start:]`` with ``weight``. ``key`` is the row's content hash.
 
     ``shared`` leading ids, at most ``start``, are computed once for all rows of a batch that begin with the same ones.
+    With ``input_weight`` the prompt's other tokens carry a loss too, at that share of the row's weight.
     """
 
     ids: tuple[int, ...]
@@ -31,6 +32,7 @@ class TuneRow:
     weight: float = 1.0
     key: str = ""
     shared: int = 0
+    input_weight: float = 0.0
 
     @property
     def supervised(self) -> int:
@@ -46,17 +48,19 @@ class TuneRow:
 class Batch:
     """``ids`` [N] in ``layout``; ``positions`` [M] index the states that predict ``targets`` [M]; ``owners`` [M] rows.
 
-    ``weights`` [M] sum to one over the batch. ``tokens`` counts the rows' tokens, without padding.
+    ``is_answer`` [M] tells answers from supervised input; ``weights`` [M] sum to one over answers. ``tokens`` counts the rows'
+    tokens, without padding.
     """
 
+    rows: tuple[TuneRow, ...]
     ids: Tensor
     layout: Layout
     positions: Tensor
     targets: Tensor
     weights: Tensor
+    is_answer: Tensor
     owners: Tensor
     tokens: int
-    keys: tuple[str, ...]
 
 
 def share_beginning(rows: Sequence[TuneRow]) -> list[TuneRow]:
@@ -69,38 +73,49 @@ def share_beginning(rows: Sequence[TuneRow]) -> list[TuneRow]:
     return [replace(row, shared=shared if shared >= LEAST_SHARED else 0) for row in rows]
 
 
-def order_rows(rows: Sequence[TuneRow], batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
+Unit = tuple[TuneRow, ...]
+"""Rows that one step needs together: one row, or the two answers of a pair."""
+
+
+def order_units(units: Sequence[Unit], batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
     """Indices of each batch of one epoch: shuffle, cut into pools, sort a pool by length, fill batches, shuffle batches.
 
-    A batch holds at most ``batch_tokens`` padded positions besides shared beginnings, at least one row.
+    A batch holds at most ``batch_tokens`` padded positions besides shared beginnings, at least one unit.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    shuffled = torch.randperm(len(rows), generator=generator).tolist()
-    mean = max(1, sum(row.own for row in rows) // max(1, len(rows)))
+    shuffled = torch.randperm(len(units), generator=generator).tolist()
+    sizes = [(len(unit), max(row.own for row in unit)) for unit in units]
+    mean = max(1, sum(sum(row.own for row in unit) for unit in units) // max(1, len(units)))
     pool = max(1, POOL_BATCHES * batch_tokens // mean)
     batches: list[list[int]] = []
     for start in range(0, len(shuffled), pool):
-        part = sorted(shuffled[start : start + pool], key=lambda index: (rows[index].own, index))
-        batches.extend(_fill(rows, part, batch_tokens))
+        part = sorted(shuffled[start : start + pool], key=lambda index: (sizes[index][1], index))
+        batches.extend(_fill(sizes, part, batch_tokens))
     return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def _fill(rows: Sequence[TuneRow], indices: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+def order_rows(rows: Sequence[TuneRow], batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
+    """``order_units`` of single rows."""
+    return order_units([(row,) for row in rows], batch_tokens, seed, epoch)
+
+
+def _fill(sizes: Sequence[tuple[int, int]], indices: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """``indices`` in order of length; a batch is padded to its last unit's."""
     batch: list[int] = []
+    rows = 0
     for index in indices:
-        if batch and rows[index].own * (len(batch) + 1) > batch_tokens:
+        count, longest = sizes[index]
+        if batch and longest * (rows + count) > batch_tokens:
             yield batch
-            batch = []
+            batch, rows = [], 0
         batch.append(index)
+        rows += count
     if batch:
         yield batch
 
 
-def make_batch(rows: Sequence[TuneRow], input_weight: float = 0.0) -> Batch:
-    """Pad to the longest row; padding carries no loss, and a causal model never sees it from earlier positions.
-
-    With ``input_weight`` the tokens before ``start`` that a row does not share are supervised too, at that share of its weight.
-    """
+def make_batch(rows: Sequence[TuneRow]) -> Batch:
+    """Pad to the longest row; padding carries no loss, and a causal model never sees it from earlier positions."""
     trunks = {beginning: place for place, beginning in enumerate(dict.fromkeys(row.ids[: row.shared] for row in rows))}
     longest, trunk = max(row.own for row in rows), max(len(beginning) for beginning in trunks)
     first = len(trunks) * trunk
@@ -111,28 +126,30 @@ def make_batch(rows: Sequence[TuneRow], input_weight: float = 0.0) -> Batch:
     targets: list[int] = []
     weights: list[float] = []
     owners: list[int] = []
+    inputs: list[bool] = []
     for index, row in enumerate(rows):
         offset = first + index * longest - row.shared
         ids[offset + row.shared : offset + len(row.ids)] = torch.tensor(row.ids[row.shared :])
-        start = max(1, row.shared) if input_weight else row.start
-        last_of_trunk = trunks[row.ids[: row.shared]] * trunk + row.shared - 1
-        positions += [
-            last_of_trunk if place == row.shared else offset + place - 1 for place in range(start, len(row.ids))
-        ]
+        start = min(row.start, max(1, row.shared)) if row.input_weight else row.start
+        before = row.start - start
+        end_of_trunk = trunks[row.ids[: row.shared]] * trunk + row.shared - 1
+        places = range(start, len(row.ids))
+        positions += [end_of_trunk if place == row.shared else offset + place - 1 for place in places]
         targets += row.ids[start:]
-        weights += [row.weight * input_weight] * (row.start - start) + [row.weight] * row.supervised
-        owners += [index] * (len(row.ids) - start)
-    scale = torch.tensor(weights, dtype=torch.float32)
-    answer = sum(row.weight * row.supervised for row in rows)
+        weights += [row.weight * row.input_weight] * before + [row.weight] * row.supervised
+        inputs += [True] * before + [False] * row.supervised
+        owners += [index] * len(places)
+    answers = sum(row.weight * row.supervised for row in rows)
     return Batch(
+        rows=tuple(rows),
         ids=ids,
         layout=_layout(rows, trunks, trunk, longest),
         positions=torch.tensor(positions),
         targets=torch.tensor(targets),
-        weights=scale / answer,
+        weights=torch.tensor(weights, dtype=torch.float32) / answers,
+        is_answer=~torch.tensor(inputs),
         owners=torch.tensor(owners),
         tokens=sum(len(row.ids) for row in rows),
-        keys=tuple(row.key for row in rows),
     )
 
 

@@ -1,4 +1,4 @@
-"""The tuning loop: a function with the loss inside a step, straight-line, resumable.
+"""The tuning loop: a function with the objective as a parameter, straight-line, resumable.
 
 What decides the result is in ``Plan``, the rows and the probes' decisions; time of day, kill and resume change nothing.
 Sources: AdamW, arXiv:1711.05101; cosine schedule with warm-up, arXiv:1608.03983. Progress is counted in tokens, so that
@@ -22,7 +22,7 @@ from journeyman.core.errors import TuneError
 from journeyman.core.files import disk_errors
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
-from journeyman.tuning.batching import Batch, TuneRow, make_batch, order_rows
+from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_units
 from journeyman.tuning.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -30,24 +30,12 @@ from journeyman.tuning.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
-from journeyman.tuning.losses import cross_entropy, token_logprobs
-from journeyman.tuning.plan import ALL_LINEAR, Plan
+from journeyman.tuning.lora import Adapters, make_adapters
+from journeyman.tuning.objective import DevScore, Objective, supervised
+from journeyman.tuning.plan import Plan
 
 CHECKPOINT_S = 30.0
 FLOOR_OF_RATE = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class DevScore:
-    """``exact`` is the share of dev rows whose every answer token is the argmax, which is what greedy decoding would write."""
-
-    loss: float
-    exact: float
-
-    @property
-    def rank(self) -> tuple[float, float]:
-        return (self.exact, -self.loss)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +75,21 @@ class Tuned:
     score: DevScore | None
 
 
-def tune_lora(
+def tune(
     decoder: Decoder,
-    rows: Sequence[TuneRow],
-    dev: Sequence[TuneRow],
+    adapters: Adapters,
+    objective: Objective,
     plan: Plan,
     folder: Path,
     progress: Progress,
     clock: Callable[[], float] = time.monotonic,
 ) -> Tuned:
-    """Tune adapters on ``rows``, choose by ``dev``; state lives in ``folder`` and the same call continues a killed run.
+    """Tune ``adapters`` towards the objective; state lives in ``folder`` and the same call continues a killed run.
 
     Raises:
         TuneError: JM-503 the loss is not a number (the last good checkpoint stays), JM-510 damaged checkpoint.
         StoreError: JM-801, JM-802 from the disk.
     """
-    adapters = make_adapters(decoder, _lora_config(plan), torch.Generator().manual_seed(plan.whole("seed")))
     names = dict(adapters.parameters())
     optimizer = torch.optim.AdamW(
         names.values(), lr=plan.number("rate"), weight_decay=plan.number("weight_decay"), fused=True
@@ -113,42 +100,34 @@ def tune_lora(
     progress.advance(cursor.tokens)
     started, saved_at = clock() - cursor.seconds, clock()
     adapters.merge(decoder)
-    batches = Batches(rows, plan)
+    batches = Batches(objective.units, plan)
     while not cursor.is_done:
         batch, is_last = batches.at(cursor.epoch, cursor.batch)
-        loss = _step(decoder, adapters, optimizer, batch, plan, cursor)
+        loss = _step(decoder, adapters, optimizer, objective, batch, plan, cursor)
         log.write(step=cursor.step + 1, tokens=cursor.tokens + batch.tokens, loss=loss, rate=_rate(plan, cursor.tokens))
         cursor = _advance(cursor, batch, is_last, plan)
         progress.advance(batch.tokens, f"loss {loss:.3f}")
         if _is_look_due(cursor, plan):
-            cursor = _look(decoder, adapters, dev, plan, cursor, log)
+            cursor = _look(objective, plan, cursor, log)
             if cursor.stale == 0:
                 best = {name: tensor.detach().clone() for name, tensor in names.items()}
         if cursor.is_done or clock() - saved_at > CHECKPOINT_S:
             cursor = replace(cursor, seconds=clock() - started)
             _save(folder, names, optimizer, cursor, best)
             saved_at = clock()
-    progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if dev else "")
+    is_scored = cursor.best_exact >= 0
+    progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if is_scored else "")
     _adopt(names, best)
     adapters.merge(decoder)
-    score = DevScore(cursor.best_loss, cursor.best_exact) if dev else None
-    return Tuned(adapters, cursor, score)
+    return Tuned(adapters, cursor, DevScore(cursor.best_loss, cursor.best_exact) if is_scored else None)
 
 
-@torch.no_grad()
-def score_rows(decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
-    """Teacher-forced mean token loss and share of rows that greedy decoding would answer exactly."""
-    total, tokens, exact = 0.0, 0, 0
-    for indices in order_rows(rows, batch_tokens, 0, 0):
-        batch = make_batch([rows[index] for index in indices])
-        project = adapters.project if adapters else None
-        states = decoder.states(batch.ids, batch.layout, project)[batch.positions]
-        logits = (states @ decoder.head.T).float()
-        total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
-        tokens += len(batch.targets)
-        wrong = torch.zeros(len(indices)).index_add_(0, batch.owners, (logits.argmax(1) != batch.targets).float())
-        exact += int((wrong == 0).sum())
-    return DevScore(total / max(1, tokens), exact / max(1, len(rows)))
+def tune_rows(
+    decoder: Decoder, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan, folder: Path, progress: Progress
+) -> Tuned:
+    """Supervised tuning of fresh adapters on ``rows``, chosen by ``dev``; raises what ``tune`` raises."""
+    adapters = make_adapters(decoder, plan.lora(), plan.whole("seed"))
+    return tune(decoder, adapters, supervised(decoder, adapters, rows, dev, plan), plan, folder, progress)
 
 
 class EventLog:
@@ -174,41 +153,42 @@ def _read_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
-def _lora_config(plan: Plan) -> LoraConfig:
-    return LoraConfig(plan.whole("rank"), plan.number("alpha"), ALL_LINEAR)
-
-
 class Batches:
     """The batch at (epoch, place), from an order that is made once per epoch."""
 
-    def __init__(self, rows: Sequence[TuneRow], plan: Plan) -> None:
-        self.rows, self.plan = rows, plan
+    def __init__(self, units: Sequence[Unit], plan: Plan) -> None:
+        self.units, self.plan = units, plan
         self.epoch, self.order = -1, [[0]]
 
     def at(self, epoch: int, place: int) -> tuple[Batch, bool]:
         """The batch, and whether it is the epoch's last."""
         if epoch != self.epoch:
-            self.order = order_rows(self.rows, self.plan.whole("batch_tokens"), self.plan.whole("seed"), epoch)
+            self.order = order_units(self.units, self.plan.whole("batch_tokens"), self.plan.whole("seed"), epoch)
             self.epoch = epoch
-        return make_batch(
-            [self.rows[index] for index in self.order[place]], self.plan.number("input_weight")
-        ), place + 1 == len(self.order)
+        rows = [row for index in self.order[place] for row in self.units[index]]
+        return make_batch(rows), place + 1 == len(self.order)
 
 
 def _step(
-    decoder: Decoder, adapters: Adapters, optimizer: torch.optim.Optimizer, batch: Batch, plan: Plan, cursor: Cursor
+    decoder: Decoder,
+    adapters: Adapters,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    batch: Batch,
+    plan: Plan,
+    cursor: Cursor,
 ) -> float:
-    """Forward, backward, clip, update, merge; the loss is the weighted mean over supervised tokens."""
+    """Forward, backward, clip, update, merge; returns the loss."""
     optimizer.zero_grad(set_to_none=True)
     states = decoder.states(batch.ids, batch.layout, adapters.project)[batch.positions]
-    loss = cross_entropy(token_logprobs(states, decoder.head, batch.targets), batch.weights)
+    loss = objective.loss(states, decoder.head, batch)
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TuneError(
             "JM-503",
             "the loss is not a number; the last good checkpoint is kept",
             where=f"step {cursor.step + 1}",
-            got=f"{value} on rows {', '.join(key[:12] for key in batch.keys)}",
+            got=f"{value} on rows {', '.join(row.key[:12] for row in batch.rows)}",
             hint="lower the rate (for example --rate 3e-4) and start a new run",
         )
     loss.backward()  # type: ignore[no-untyped-call]
@@ -246,13 +226,11 @@ def _is_look_due(cursor: Cursor, plan: Plan) -> bool:
     return cursor.is_done or cursor.tokens >= plan.total_tokens * (cursor.looks + 1) / plan.whole("evaluations")
 
 
-def _look(
-    decoder: Decoder, adapters: Adapters, dev: Sequence[TuneRow], plan: Plan, cursor: Cursor, log: EventLog
-) -> Cursor:
+def _look(objective: Objective, plan: Plan, cursor: Cursor, log: EventLog) -> Cursor:
     """Score dev; ``stale`` 0 says that this is the best so far. Without dev rows the last weights win."""
-    if not dev:
+    if objective.look is None:
         return replace(cursor, looks=cursor.looks + 1, stale=0)
-    score = score_rows(decoder, adapters, dev, plan.whole("batch_tokens"))
+    score = objective.look()
     log.write(step=cursor.step, tokens=cursor.tokens, dev_loss=score.loss, dev_exact=score.exact)
     if score.rank > DevScore(cursor.best_loss, cursor.best_exact).rank:
         return replace(cursor, looks=cursor.looks + 1, best_exact=score.exact, best_loss=score.loss, stale=0)

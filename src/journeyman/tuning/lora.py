@@ -82,8 +82,9 @@ class Adapters:
         return result
 
 
-def make_adapters(decoder: Decoder, config: LoraConfig, generator: torch.Generator) -> Adapters:
+def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0) -> Adapters:
     """A from Kaiming-uniform (PEFT's and the paper's start), B zero, both fp32; merged buffers in the weights' dtype."""
+    generator = torch.Generator().manual_seed(seed)
     shapes = decoder.config.shapes()
     pairs: dict[tuple[int, str], tuple[tuple[str, Pair], ...]] = {}
     for layer in range(decoder.config.layers):

@@ -60,7 +60,7 @@ def open_peft(decoder: Decoder, folder: Path) -> Adapters:
     Raises:
         TuneError: JM-520, JM-521, JM-522.
     """
-    adapters = make_adapters(decoder, load_config(folder), torch.Generator())
+    adapters = make_adapters(decoder, load_config(folder))
     load_peft(folder, adapters)
     adapters.merge(decoder)
     return adapters

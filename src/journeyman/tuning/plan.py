@@ -14,6 +14,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.settings import Setting
 from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.lora import LoraConfig
 
 # name -> (smallest, largest) value that a user may give.
 LIMITS: dict[str, tuple[float, float]] = {
@@ -54,6 +55,9 @@ class Plan:
 
     def whole(self, name: str) -> int:
         return int(self.number(name))
+
+    def lora(self) -> LoraConfig:
+        return LoraConfig(self.whole("rank"), self.number("alpha"), ALL_LINEAR)
 
     def to_json(self) -> dict[str, Json]:
         values: dict[str, Json] = {name: setting.to_json() for name, setting in self.settings.items()}

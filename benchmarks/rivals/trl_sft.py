@@ -1,0 +1,57 @@
+"""TRL's SFTTrainer on rows of token ids; runs in the rival's environment: `python trl_sft.py JOB.json` prints one JSON document.
+
+The job: model (folder), rows and dev ([{ids, start}]), out (folder), rank, settings (for SFTConfig; what is absent stays at its default).
+"""
+
+import json
+import sys
+import time
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTConfig, SFTTrainer
+
+
+def main() -> None:
+    with open(sys.argv[1], encoding="utf-8") as file:
+        job = json.load(file)
+    torch.set_num_threads(job["threads"])
+    rows = [
+        {"input_ids": row["ids"], "labels": [-100] * row["start"] + row["ids"][row["start"] :]} for row in job["rows"]
+    ]
+    config = SFTConfig(output_dir=job["out"], report_to=[], save_strategy="no", disable_tqdm=True, **job["settings"])
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(job["model"]),
+        args=config,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=AutoTokenizer.from_pretrained(job["model"]),
+        peft_config=LoraConfig(
+            r=job["rank"], lora_alpha=job["rank"], target_modules="all-linear", task_type="CAUSAL_LM"
+        ),
+    )
+    started = time.perf_counter()
+    result = trainer.train()
+    seconds = time.perf_counter() - started
+    trainer.save_model(job["out"])
+    losses = [entry for entry in trainer.state.log_history if "loss" in entry]
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "steps": result.global_step,
+                "examples": len(rows) * config.num_train_epochs,
+                "last_loss": losses[-1]["loss"] if losses else None,
+                "bf16": config.bf16,
+                "gradient_checkpointing": config.gradient_checkpointing,
+                "rate": config.learning_rate,
+                "batch": config.per_device_train_batch_size,
+                "dtype": str(next(trainer.model.parameters()).dtype),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

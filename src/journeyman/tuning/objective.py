@@ -1,0 +1,76 @@
+"""What a run works towards: units of rows, a loss over their states, a look at dev. Supervised tuning is here; pairs are in ``preference``.
+
+Shapes: M supervised positions, H hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from journeyman.models.torch_decoder import Decoder
+from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_rows
+from journeyman.tuning.lora import Adapters
+from journeyman.tuning.losses import cross_entropy, token_logprobs
+from journeyman.tuning.plan import Plan
+
+# (states [M, H], head [V, H], batch) -> a scalar with a gradient for the states
+Loss = Callable[[Tensor, Tensor, Batch], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class DevScore:
+    """``exact`` is the share of dev rows whose every answer token is the argmax, which is what greedy decoding would write."""
+
+    loss: float
+    exact: float
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        return (self.exact, -self.loss)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """``look`` scores the present weights on dev; None when there is no dev row."""
+
+    units: Sequence[Unit]
+    loss: Loss
+    look: Callable[[], DevScore] | None
+
+
+def supervised(
+    decoder: Decoder, adapters: Adapters, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan
+) -> Objective:
+    """The answers' tokens, and the inputs' own at the plan's ``input_weight`` (arXiv:2405.14394)."""
+    units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
+    look = look_at(decoder, adapters, dev, plan) if dev else None
+    return Objective(units, supervised_loss, look)
+
+
+def supervised_loss(states: Tensor, head: Tensor, batch: Batch) -> Tensor:
+    """Weighted mean over answer tokens."""
+    return cross_entropy(token_logprobs(states, head, batch.targets), batch.weights)
+
+
+def look_at(decoder: Decoder, adapters: Adapters, dev: Sequence[TuneRow], plan: Plan) -> Callable[[], DevScore]:
+    return lambda: score_rows(decoder, adapters, dev, plan.whole("batch_tokens"))
+
+
+@torch.no_grad()
+def score_rows(decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
+    """Teacher-forced mean token loss and share of rows that greedy decoding would answer exactly."""
+    total, tokens, exact = 0.0, 0, 0
+    for indices in order_rows(rows, batch_tokens, 0, 0):
+        batch = make_batch([rows[index] for index in indices])
+        project = adapters.project if adapters else None
+        states = decoder.states(batch.ids, batch.layout, project)[batch.positions]
+        logits = (states @ decoder.head.T).float()
+        total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
+        tokens += len(batch.targets)
+        wrong = torch.zeros(len(indices)).index_add_(0, batch.owners, (logits.argmax(1) != batch.targets).float())
+        exact += int((wrong == 0).sum())
+    return DevScore(total / max(1, tokens), exact / max(1, len(rows)))
