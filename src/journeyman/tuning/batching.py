@@ -17,6 +17,7 @@ from journeyman.models.torch_decoder import Branches, Layout, Rows
 POOL_BATCHES = 24
 # A shared beginning costs a mask and a copy of its keys in every layer; shorter ones are cheaper to compute again (docs/notebook.md).
 LEAST_SHARED = 24
+LEAST_SHARED_OF_PAIR = 8
 
 
 @dataclass(frozen=True, slots=True)
