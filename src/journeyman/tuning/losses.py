@@ -8,6 +8,7 @@ Shapes: M supervised positions, H hidden, V vocabulary.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -59,3 +60,70 @@ def token_logprobs(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
 def cross_entropy(logprobs: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of token losses; [M] and [M] -> a scalar. With 1/M each it is the mean."""
     return -(logprobs * weights).sum()
+
+
+@dataclass(frozen=True, slots=True)
+class SoftTargets:
+    """What a teacher gave to its best K tokens at each position: ``ids`` [M, K] and ``probabilities`` [M, K], zero where there are fewer.
+
+    What is missing to one is the tail: the teacher's mass on all other tokens, held against the student's mass on them. Renormalizing
+    the best K instead would teach too sure a student (arXiv:2503.16870). ``share`` [M] is the weight of this loss beside the target's
+    own cross-entropy; 0 where the teacher's tokens do not line up with ours.
+    """
+
+    ids: Tensor
+    probabilities: Tensor
+    share: Tensor
+
+
+class _SoftLosses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, soft: SoftTargets) -> Tensor:
+        unit = torch.empty_like(hidden)
+        result = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
+        rows = max(16, CHUNK_BYTES // (4 * head.shape[0]))
+        for start in range(0, hidden.shape[0], rows):
+            part = slice(start, start + rows)
+            cut = SoftTargets(soft.ids[part], soft.probabilities[part], soft.share[part])
+            result[part], unit[part] = _soft_chunk(hidden[part], head, targets[part], cut)
+        ctx.save_for_backward(unit)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (unit,) = ctx.saved_tensors
+        return unit * grads[0][:, None].to(unit.dtype), None, None, None
+
+
+def _soft_chunk(hidden: Tensor, head: Tensor, targets: Tensor, soft: SoftTargets) -> tuple[Tensor, Tensor]:
+    """Losses [m] and their gradients [m, H].
+
+    With student p, teacher q, tail t and the student's mass O outside the best K, the divergence is
+    Σ q·log(q/p) + t·log(t/O), and its slope over the logits is p - q on the best K, p·(1 - t/O) elsewhere.
+    """
+    logits = (hidden @ head.T).float()  # [m, V]
+    normalizer = logits.logsumexp(dim=1, keepdim=True)
+    picked = (logits.gather(1, targets[:, None]) - normalizer)[:, 0]
+    q, share = soft.probabilities, soft.share
+    best = (logits.gather(1, soft.ids) - normalizer).masked_fill(q == 0, 0.0)  # [m, K] log p
+    p = logits.sub_(normalizer).exp_()
+    held = p.gather(1, soft.ids) * (q > 0)
+    p.scatter_add_(1, soft.ids, -held)
+    tail = (1 - q.sum(1)).clamp(min=0)
+    others = p.sum(1).clamp(min=torch.finfo(torch.float32).tiny)
+    own = torch.xlogy(q, q).sum(1) + torch.xlogy(tail, tail)
+    divergence = own - (q * best).sum(1) - tail * others.log()
+    slope = p.mul_((1 - share * tail / others)[:, None])
+    slope.scatter_add_(1, soft.ids, held - share[:, None] * q)
+    slope.scatter_add_(1, targets[:, None], (share - 1)[:, None])
+    return share * divergence - (1 - share) * picked, slope.to(head.dtype) @ head
+
+
+def soft_losses(hidden: Tensor, head: Tensor, targets: Tensor, soft: SoftTargets) -> Tensor:
+    """(1 - share)·cross-entropy + share·KL(teacher || student) of each position, [M], with a gradient for ``hidden`` alone.
+
+    The two cost one pass over the logits, as the cross-entropy alone does. Distillation: arXiv:1503.02531, at temperature 1, which is
+    the only one that stored log-probabilities can be read at.
+    """
+    result: Tensor = _SoftLosses.apply(hidden, head, targets, soft)  # type: ignore[no-untyped-call]
+    return result
