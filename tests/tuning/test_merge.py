@@ -1,0 +1,244 @@
+"""Merges against the formulas written out, and what a user's file can get wrong. The comparison with mergekit is a benchmark's."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from journeyman.core.errors import TuneError
+from journeyman.core.progress import Silent
+from journeyman.models.torch_weights import load_decoder
+from journeyman.tuning.lora import LoraConfig, make_adapters
+from journeyman.tuning.merge.config import load_merge, value_at
+from journeyman.tuning.merge.engine import Merged, merge_models
+from journeyman.tuning.merge.methods.select import largest_threshold
+from journeyman.tuning.peft_layout import save_peft
+from journeyman.tuning.plan import ALL_LINEAR
+from tests.models.families import save_model
+
+NAMES = ("base", "one", "two", "three")
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Weights]]:
+    root = tmp_path_factory.mktemp("merge")
+    for seed, name in enumerate(NAMES):
+        save_model("llama", root / name, seed)
+    return root, {name: load_file(str(root / name / "model.safetensors")) for name in NAMES}
+
+
+def merge(root: Path, out: Path, **config: object) -> tuple[Merged, Weights]:
+    path = root / f"{out.name}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    merged = merge_models(load_merge(path), root, out, Silent())
+    return merged, load_file(str(out / "model.safetensors"))
+
+
+def listed(*names: str, **parameters: object) -> list[dict[str, object]]:
+    return [{"model": name, "parameters": parameters} for name in names]
+
+
+def test_linear_is_the_weighted_mean_and_a_gradient_runs_over_the_layers(
+    models: tuple[Path, dict[str, Weights]], tmp_path: Path
+) -> None:
+    root, weights = models
+    config = [
+        {"model": "one", "parameters": {"weight": [{"filter": "mlp", "value": 3.0}, {"value": [0.0, 1.0]}]}},
+        {"model": "two", "parameters": {"weight": 1.0}},
+    ]
+    merged, got = merge(root, tmp_path / "out", merge_method="linear", models=config)
+    assert merged.layers == 3
+    assert got.keys() == weights["one"].keys()
+    for name, tensor in got.items():
+        layer = int(name.split(".")[2]) if ".layers." in name else 0
+        share = 3.0 if "mlp" in name else layer / 2
+        expected = (weights["one"][name] * share + weights["two"][name]) / (share + 1)
+        torch.testing.assert_close(tensor, expected, atol=1e-6, rtol=1e-6)
+
+
+def test_slerp_keeps_the_angle(models: tuple[Path, dict[str, Weights]], tmp_path: Path) -> None:
+    root, weights = models
+    _, got = merge(
+        root,
+        tmp_path / "out",
+        merge_method="slerp",
+        base_model="base",
+        models=[{"model": "one"}],
+        parameters={"t": 0.3},
+    )
+    for name, tensor in got.items():
+        a, b = weights["base"][name].double().flatten(), weights["one"][name].double().flatten()
+        angle = torch.acos((a @ b) / (a.norm() * b.norm()))
+        expected = (torch.sin(0.7 * angle) * a + torch.sin(0.3 * angle) * b) / torch.sin(angle)
+        torch.testing.assert_close(tensor.double().flatten(), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["task_arithmetic", "ties"])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_arithmetic_methods_equal_the_papers(
+    method: str, normalize: bool, models: tuple[Path, dict[str, Weights]], tmp_path: Path
+) -> None:
+    root, weights = models
+    shares = {"one": 0.5, "two": 0.3, "three": 0.9}
+    _, got = merge(
+        root,
+        tmp_path / "out",
+        merge_method=method,
+        base_model="base",
+        models=[{"model": name, "parameters": {"weight": share}} for name, share in shares.items()],
+        parameters={"density": 0.4, "normalize": normalize, "lambda": 0.8},
+    )
+    for name, tensor in got.items():
+        base = weights["base"][name].numpy()
+        parts = []
+        for model, share in shares.items():
+            delta = weights[model][name].numpy() - base
+            cut = np.sort(np.abs(delta).ravel())[::-1][max(int(0.4 * delta.size) - 1, 0)]
+            parts.append((np.where(np.abs(delta) >= cut, delta, 0) * np.float32(share), share))
+        total = sum(part for part, _ in parts)
+        divisor = np.full_like(base, sum(shares.values()))
+        if method == "ties":
+            sign = np.where(total >= 0, 1, -1)
+            agrees = [np.sign(part) == sign for part, _ in parts]
+            total = sum(part * agree for (part, _), agree in zip(parts, agrees, strict=True))
+            divisor = sum(agree * share for (_, share), agree in zip(parts, agrees, strict=True))
+            divisor = np.where(divisor == 0, 1, divisor)
+        expected = base + np.float32(0.8) * (total / divisor if normalize else total)
+        torch.testing.assert_close(tensor, torch.from_numpy(expected.astype(np.float32)), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["dare_linear", "dare_ties"])
+def test_dare_keeps_the_density_and_the_magnitude_and_repeats(
+    method: str, models: tuple[Path, dict[str, Weights]], tmp_path: Path
+) -> None:
+    root, weights = models
+    config = {
+        "merge_method": method,
+        "base_model": "base",
+        "models": listed("one", weight=1.0, density=0.3),
+        "random_seed": 7,
+    }
+    merged, got = merge(root, tmp_path / "out", **config)
+    _, again = merge(root, tmp_path / "again", **config)
+    _, other = merge(root, tmp_path / "other", **config | {"random_seed": 8})
+    name = "model.embed_tokens.weight"
+    assert torch.equal(got[name], again[name])
+    assert not torch.equal(got[name], other[name])
+    before, after = weights["one"][name] - weights["base"][name], got[name] - weights["base"][name]
+    assert abs(float((after != 0).float().mean()) - 0.3) < 0.05
+    assert abs(float(after.abs().sum() / before.abs().sum()) - 1) < 1e-3
+    kept = {entry["tensor"]: entry["kept"] for entry in merged.report}
+    assert abs(float(str(kept[name])) - 0.3) < 0.05
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_model_stock_goes_as_far_as_the_angle_says(
+    by_row: bool, models: tuple[Path, dict[str, Weights]], tmp_path: Path
+) -> None:
+    root, weights = models
+    _, got = merge(
+        root,
+        tmp_path / "out",
+        merge_method="model_stock",
+        base_model="base",
+        models=[{"model": name} for name in NAMES[1:]],
+        parameters={"filter_wise": by_row},
+    )
+    name = "model.layers.1.mlp.up_proj.weight"
+    base = weights["base"][name]
+    deltas = [weights[model][name] - base for model in NAMES[1:]]
+    rows = [delta if by_row else delta.reshape(1, -1) for delta in deltas]
+    pairs = list(combinations(range(3), 2))
+    cosine = sum(torch.cosine_similarity(rows[i], rows[j], dim=1) for i, j in pairs) / len(pairs)
+    t = (3 * cosine / (1 + 2 * cosine))[:, None]
+    mean = sum(deltas) / 3
+    torch.testing.assert_close(got[name], base + t * mean, atol=1e-5, rtol=1e-4)
+
+
+def test_passthrough_stacks_layers_and_the_result_runs(models: tuple[Path, dict[str, Weights]], tmp_path: Path) -> None:
+    root, weights = models
+    slices = [
+        {"sources": [{"model": "one", "layer_range": [0, 2]}]},
+        {"sources": [{"model": "two", "layer_range": [1, 3], "parameters": {"scale": 0.5}}]},
+    ]
+    merged, got = merge(root, tmp_path / "out", merge_method="passthrough", slices=slices)
+    assert merged.layers == 4
+    up = "model.layers.{}.mlp.up_proj.weight"
+    assert torch.equal(got[up.format(1)], weights["one"][up.format(1)])
+    assert torch.equal(got[up.format(3)], weights["two"][up.format(2)] * 0.5)
+    assert torch.equal(got["model.embed_tokens.weight"], weights["one"]["model.embed_tokens.weight"])
+    config = json.loads((root / "one/config.json").read_text()) | {"num_hidden_layers": 4}
+    (tmp_path / "out/config.json").write_text(json.dumps(config))
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    assert torch.isfinite(model(torch.tensor([[1, 2, 3]])).logits).all()
+
+
+def test_an_adapter_joins_its_model_as_it_is_read(models: tuple[Path, dict[str, Weights]], tmp_path: Path) -> None:
+    root, _ = models
+    decoder = load_decoder(root / "one")
+    adapters = make_adapters(decoder, LoraConfig(4, 8.0, ALL_LINEAR))
+    with torch.no_grad():
+        for name, tensor in adapters.parameters():
+            if name.endswith("lora_B"):
+                tensor.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+        adapters.merge(decoder)
+    save_peft(root / "adapter", adapters, "one")
+    _, got = merge(root, tmp_path / "out", merge_method="passthrough", models=[{"model": "one+adapter"}])
+    down = adapters.merged[(1, "down")]
+    torch.testing.assert_close(got["model.layers.1.mlp.down_proj.weight"], down, atol=1e-6, rtol=1e-6)
+
+
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=200), st.integers(0, 220))
+def test_the_threshold_is_that_of_a_sort(values: list[float], count: int) -> None:
+    x = torch.tensor(values)
+    threshold = largest_threshold(x, count)
+    ordered = sorted(map(abs, x.tolist()), reverse=True)
+    if count < 1:
+        assert threshold == float("inf")
+    elif count >= len(values):
+        assert threshold == 0.0
+    else:
+        assert threshold == ordered[count - 1]
+
+
+def test_parameters_are_read_as_users_write_them() -> None:
+    assert value_at([0.0, 1.0, 0.0], "x", 0.25) == 0.5
+    assert value_at(0.4, "x", 1.0) == 0.4
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "text"),
+    [
+        ({"merge_method": "magic"}, "JM-540", "merge_method"),
+        ({"models": None}, "JM-540", "exactly one of"),
+        ({"colour": "blue"}, "JM-540", "colour"),
+        ({"base_model": None}, "JM-543", "needs a base_model"),
+        ({"models": listed("one", density=0.5)}, "JM-543", "weight has no value"),
+        ({"models": listed("nobody", weight=1)}, "JM-541", "nobody"),
+        ({"models": listed("small", weight=1)}, "JM-542", "small has no tensor lm_head.weight"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_error(
+    change: dict[str, object], code: str, text: str, models: tuple[Path, dict[str, Weights]], tmp_path: Path
+) -> None:
+    root, _ = models
+    save_model("qwen3", root / "small")
+    good: dict[str, object] = {"merge_method": "ties", "base_model": "base", "models": listed("one", weight=1.0)}
+    config = {key: value for key, value in (good | change).items() if value is not None}
+    with pytest.raises(TuneError) as caught:
+        merge(root, tmp_path / "out", **config)
+    assert code in str(caught.value)
+    assert text in str(caught.value)
+    assert not (tmp_path / "out/model.safetensors").exists()
