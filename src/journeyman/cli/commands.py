@@ -10,6 +10,7 @@ from journeyman.cli.doctor import doctor
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
 from journeyman.cli.init import init
+from journeyman.cli.merge import merge
 from journeyman.cli.new import new
 from journeyman.cli.prepare import prepare
 from journeyman.cli.pull import pull
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "ask": ask,
     "serve": serve,
     "export": export,
+    "merge": merge,
     "report": report,
     "status": status,
     "doctor": doctor,

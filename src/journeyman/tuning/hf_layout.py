@@ -68,17 +68,22 @@ def save_folder(folder: Path, decoder: Decoder, template: Template, dtype: torch
     Raises:
         StoreError: JM-801 disk full, JM-802 not writable.
     """
-    tokenizer = template.tokenizer
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.to(dtype).contiguous().clone() for name, tensor in name_tensors(decoder)}
         save_file(tensors, str(folder / "model.safetensors.partial"), metadata={"format": "pt"})
         (folder / "model.safetensors.partial").replace(folder / "model.safetensors")
+    save_description(folder, decoder.config, template, dtype, is_tied=decoder.head is decoder.embedding)
+
+
+def save_description(
+    folder: Path, config: DecoderConfig, template: Template, dtype: torch.dtype, *, is_tied: bool
+) -> None:
+    """Tokenizer, chat template and ``config.json``: all but the weights."""
+    tokenizer = template.tokenizer
     write_atomic(folder / "tokenizer.json", tokenizer.to_json())
-    write_atomic(
-        folder / "tokenizer_config.json", _text(_tokenizer_json(tokenizer, template.source, decoder.config.context))
-    )
-    write_atomic(folder / "config.json", _text(_config_json(decoder, tokenizer, dtype)))
+    write_atomic(folder / "tokenizer_config.json", _text(_tokenizer_json(tokenizer, template.source, config.context)))
+    write_atomic(folder / "config.json", _text(_config_json(config, tokenizer, dtype, is_tied)))
 
 
 def _text(value: dict[str, Json]) -> str:
@@ -98,8 +103,7 @@ def _tokenizer_json(tokenizer: Tokenizer, template: str, context: int) -> dict[s
     return raw if tokenizer.bos is None else raw | {"bos_token": names[tokenizer.bos], "add_bos_token": True}
 
 
-def _config_json(decoder: Decoder, tokenizer: Tokenizer, dtype: torch.dtype) -> dict[str, Json]:
-    config = decoder.config
+def _config_json(config: DecoderConfig, tokenizer: Tokenizer, dtype: torch.dtype, is_tied: bool) -> dict[str, Json]:
     raw: dict[str, Json] = {
         "architectures": [CLASSES[config.family.architecture]],
         "model_type": config.family.model_types[0],
@@ -113,7 +117,7 @@ def _config_json(decoder: Decoder, tokenizer: Tokenizer, dtype: torch.dtype) -> 
         "vocab_size": config.vocabulary,
         "max_position_embeddings": config.context,
         "rms_norm_eps": config.epsilon,
-        "tie_word_embeddings": decoder.head is decoder.embedding,
+        "tie_word_embeddings": is_tied,
         "eos_token_id": tokenizer.end,
         "bos_token_id": tokenizer.bos,
         "pad_token_id": tokenizer.end,

@@ -43,6 +43,8 @@ class Merged:
     folder: Path
     tensors: int
     layers: int
+    dtype: torch.dtype
+    is_tied: bool
     report: Sequence[Mapping[str, object]]
 
 
@@ -75,7 +77,7 @@ def merge_models(config: MergeConfig, root: Path, out: Path, progress: Progress)
         progress.finish()
     write_atomic(out / "merge-report.json", json.dumps(report, indent=1) + "\n")
     layers = {match[2] for output in outputs if (match := LAYER.fullmatch(output.name))}
-    return Merged(out, len(outputs), len(layers), report)
+    return Merged(out, len(outputs), len(layers), dtype, "lm_head.weight" not in shapes, report)
 
 
 def _make(

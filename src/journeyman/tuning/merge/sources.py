@@ -6,7 +6,6 @@ it is read, so that no merged copy is made.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -100,8 +99,7 @@ def open_model(reference: str, root: Path, stack: ExitStack) -> Model:
     Raises:
         TuneError: JM-541 it is not there or cannot be read; from the adapter JM-520, JM-522. ModelError: JM-405, JM-408 from a GGUF.
     """
-    path_text, _, adapter = reference.partition("+")
-    path = root / Path(path_text).expanduser()
+    path, adapter = path_of(reference, root), reference.partition("+")[2]
     try:
         model: Model = InMemory(path) if path.suffix == ".gguf" else Folder(path, stack)
         return _with_adapter(model, root / adapter) if adapter else model
@@ -132,10 +130,6 @@ def _with_adapter(model: Model, folder: Path) -> Model:
     return WithAdapter(model, pairs, config.scale)
 
 
-def config_of(reference: str, root: Path) -> dict[str, object] | None:
-    """``config.json`` of a folder; None for a GGUF."""
-    path = root / Path(reference.partition("+")[0]).expanduser() / "config.json"
-    if not path.is_file():
-        return None
-    raw: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return raw
+def path_of(reference: str, root: Path) -> Path:
+    """The folder or file of a reference, without its adapter."""
+    return root / Path(reference.partition("+")[0]).expanduser()

@@ -1,0 +1,29 @@
+"""`journeyman merge`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from journeyman.cli.options import AsJson
+from journeyman.cli.terminal import Bars, print_json, print_lines
+
+
+def merge(
+    config: Annotated[Path, typer.Argument(help="A merge in mergekit's YAML.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="Folder for the merged model.", show_default=False)],
+    is_json: AsJson = False,
+) -> None:
+    """Merge models into one Hugging Face folder: linear, slerp, ties, dare and others, a tensor at a time.
+
+    Example: journeyman merge ties.yaml ./merged
+    """
+    from journeyman.flows.merging import merge as merge_files
+
+    merged = merge_files(config, out, Bars(is_quiet=is_json))
+    if is_json:
+        print_json({"folder": str(merged.folder), "tensors": merged.tensors, "layers": merged.layers})
+        return
+    print_lines(f"{merged.tensors} tensors in {merged.folder}", "what happened to each: merge-report.json")

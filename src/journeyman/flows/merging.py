@@ -1,0 +1,89 @@
+"""`merge CONFIG OUT`: several models become one folder that transformers, vLLM and `--base` load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from journeyman.core.errors import StoreError
+from journeyman.core.files import disk_errors, write_atomic
+from journeyman.core.progress import Progress
+from journeyman.models.families import read_config
+from journeyman.models.template import make_student_template
+from journeyman.tuning.hf_layout import save_description
+from journeyman.tuning.merge.config import MergeConfig, load_merge
+from journeyman.tuning.merge.engine import Merged, merge_models
+from journeyman.tuning.merge.sources import path_of
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "generation_config.json",
+)
+
+
+def merge(path: Path, out: Path, progress: Progress) -> Merged:
+    """Merge as the YAML at ``path`` says; references are relative to its folder. ``config.json`` is written last.
+
+    Raises:
+        TuneError: JM-540 to JM-543. StoreError: JM-822 the target exists, JM-801, JM-802 from the disk.
+    """
+    config, root = load_merge(path), path.parent
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another folder")
+    merged = merge_models(config, root, out, progress)
+    with disk_errors(out):
+        shutil.copyfile(path, out / "mergekit_config.yml")
+    write_atomic(out / "README.md", _card(config, merged))
+    _describe(_lender(config), root, merged)
+    return merged
+
+
+def _lender(config: MergeConfig) -> str:
+    """Whose tokenizer and configuration the result has: the one that the file names, the base, the first model."""
+    first = config.as_slices()[0].sources[0].model
+    named = config.tokenizer_source if config.tokenizer_source not in (None, "base") else None
+    return named or config.base_model or first
+
+
+def _describe(lender: str, root: Path, merged: Merged) -> None:
+    source, out = path_of(lender, root), merged.folder
+    if source.suffix == ".gguf":
+        config = read_config(source)
+        save_description(out, config, make_student_template(source), merged.dtype, is_tied=merged.is_tied)
+        raw = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    else:
+        with disk_errors(out):
+            for name in TOKENIZER_FILES:
+                if (source / name).is_file():
+                    shutil.copyfile(source / name, out / name)
+        raw = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    if raw["num_hidden_layers"] != merged.layers:
+        raw["num_hidden_layers"] = merged.layers
+        raw.pop("layer_types", None)
+    raw["dtype"] = str(merged.dtype).removeprefix("torch.")
+    write_atomic(out / "config.json", json.dumps(raw, indent=2) + "\n")
+
+
+def _card(config: MergeConfig, merged: Merged) -> str:
+    models = sorted({source.model for part in config.as_slices() for source in part.sources})
+    return "\n".join(
+        [
+            f"# {config.name or merged.folder.name}",
+            "",
+            f"Merged by `{config.merge_method}` from:",
+            "",
+            *(f"- `{model}`" + (" (base)" if model == config.base_model else "") for model in models),
+            "",
+            f"{merged.layers} layers, {merged.tensors} tensors. The file it was made from is `mergekit_config.yml`;",
+            "what happened to each tensor is in `merge-report.json`.",
+            "",
+        ]
+    )
