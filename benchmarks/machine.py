@@ -48,8 +48,11 @@ def describe_commit() -> str:
 
 def run_journeyman(folder: Path, *arguments: str) -> Ran:
     """``journeyman ARGUMENTS`` in ``folder``; its bars go to stderr as they come."""
+    return run_command([sys.executable, "-m", "journeyman", *arguments], folder)
+
+
+def run_command(command: list[str], folder: Path) -> Ran:
     started = time.monotonic()
-    command = [sys.executable, "-m", "journeyman", *arguments]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         peak = [0]
         sampler = threading.Thread(target=_sample, args=(process, peak), daemon=True)

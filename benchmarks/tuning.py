@@ -1,73 +1,31 @@
-"""Tuning against the named rivals, paired on the same rows of token ids, the same base and the same machine.
+"""Tuning and merging against the named rivals, paired on the same data, the same base and the same machine.
 
     python benchmarks/tuning.py --data FOLDER [--only ROW] [--json] [--folder F]
 
-A rival tunes with its settings; its adapter is then scored on dev by our code. Ours tunes with its own settings, looks at dev as it
-goes, and is timed until its dev loss is the rival's; our looks count, the rival takes none. Rivals live in pinned environments of
-their own (benchmarks/rivals). Results go to benchmarks/results/tuning.json and docs/results/tuning.md, a row at a time.
+Rivals live in pinned environments of their own (benchmarks/rivals), made at first use. Results go to benchmarks/results/tuning.json
+and docs/results/tuning.md, a row at a time.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, write_result
-from rivals import NoRival, rival_python, run_script
-
-from journeyman.core.messages import make_message
-from journeyman.models.catalog import resolve
-from journeyman.models.template import Template, make_student_template
-from journeyman.models.torch_weights import load_decoder
-from journeyman.tuning.hf_layout import save_folder
+from machine import ROOT, write_result
+from rows import merge, sft
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/tuning.json"
-HERE = Path(__file__).resolve().parent
-OURS = {"epochs": 4.0, "evaluations": 12, "patience": 12}
-# What makes TRL fastest here: no recomputation, batches of like lengths, the number type that the machine is fast in.
-BEST = {
-    "gradient_checkpointing": False,
-    "train_sampling_strategy": "group_by_length",
-    "learning_rate": 2e-3,
-    "lr_scheduler_type": "cosine",
-    "warmup_steps": 0.05,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One comparison. ``settings`` go to the rival's configuration on top of its defaults."""
-
-    title: str
-    base: str
-    settings: Document
-    bar: float
-    target: float
-    instruction: str = ""
-
-
-ROWS: dict[str, Row] = {
-    "sft-defaults": Row(
-        "SFT of SmolLM2-135M, rank 16, batch 16, against TRL 1.16 at its defaults",
-        "smollm2-135m-instruct",
-        {"per_device_train_batch_size": 16},
-        3.0,
-        4.0,
-    ),
-    "sft-best": Row(
-        "SFT of SmolLM2-135M, rank 16, batch 16, against TRL 1.16 at its best settings",
-        "smollm2-135m-instruct",
-        {"per_device_train_batch_size": 16, **BEST},
-        2.0,
-        3.0,
-    ),
+# Name -> what measures it, from the folder of public sets and a folder to work in.
+ROWS: dict[str, Callable[[Path, Path], list[Document]]] = {
+    **{name: partial(sft.measure, name) for name in sft.ROWS},
+    **{f"merge-{name}": partial(merge.measure, name) for name in merge.CONFIGS},
 }
 
 
@@ -76,7 +34,8 @@ def main() -> int:
     known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"rows": []}
     for name in [arguments.only] if arguments.only else list(ROWS):
         with tempfile.TemporaryDirectory() as scratch:
-            rows = measure(name, arguments.data, Path(arguments.folder or scratch) / name)
+            folder = Path(arguments.folder or scratch) / name.split("-")[0]
+            rows = ROWS[name](arguments.data, folder)
         known["rows"] = [row for row in known["rows"] if row["name"] != name] + rows
         known["rows"].sort(key=lambda row: list(ROWS).index(row["name"]))
         write_result(RESULT, known)
@@ -85,113 +44,19 @@ def main() -> int:
     return 0
 
 
-def measure(name: str, data: Path, folder: Path) -> list[Document]:
-    """Rows of the result document for one comparison."""
-    row = ROWS[name]
-    base = resolve(row.base)
-    template = make_student_template(base.path)
-    rows, dev = _snips(data, template, row.instruction, 100, slice(400, 420))
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    save_folder(folder / "base", load_decoder(base.path), template)
-    job = {"rows": rows, "dev": dev, "threads": threads, "rank": 16}
-    try:
-        theirs = run_script(
-            rival_python("trl"),
-            HERE / "rivals/trl_sft.py",
-            job | {"model": str(folder / "base"), "out": str(folder / "trl"), "settings": row.settings},
-            folder,
-        )
-    except NoRival as reason:
-        return [_common(name, row, len(rows)) | {"rival": None, "reason": str(reason)}]
-    ours = run_script(
-        Path(sys.executable),
-        HERE / "ours_sft.py",
-        job
-        | {"model": str(base.path), "out": str(folder / "ours"), "given": OURS | {"rank": 16}}
-        | {"score": [str(folder / "trl")]},
-        folder,
-    )
-    return _compare(name, row, theirs, ours, len(rows), len(dev), str(folder / "trl"))
-
-
-def _compare(
-    name: str, row: Row, theirs: Document, ours: Document, rows: int, dev: int, adapter: str
-) -> list[Document]:
-    goal = ours["scores"][adapter]
-    reached = next((look for look in ours["looks"] if look["dev_loss"] <= goal["loss"]), None)
-    seconds = reached["seconds"] if reached else None
-    ratio = round(theirs["seconds"] / seconds, 2) if seconds else None
-    rate = rows * OURS["epochs"] / ours["seconds"], theirs["examples"] / theirs["seconds"]
-    common = _common(name, row, rows)
-    return [
-        common
-        | {
-            "row": "time to the rival's final dev loss",
-            "ours": seconds and round(seconds, 1),
-            "rival": round(theirs["seconds"], 1),
-            "unit": "s",
-            "ratio": ratio,
-            "bar": row.bar,
-            "target": row.target,
-            "met": ratio is not None and ratio >= row.bar,
-            "goal": goal | {"dev_rows": dev},
-            "rival_ran_with": {key: value for key, value in theirs.items() if key not in ("seconds", "examples")},
-            "looks": [
-                {key: look[key] for key in ("seconds", "tokens", "dev_loss", "dev_exact")} for look in ours["looks"]
-            ],
-            "plan": ours["plan"],
-            "numbers": ours["machine"],
-        },
-        common
-        | {
-            "row": "throughput, our looks at dev included",
-            "ours": round(rate[0], 2),
-            "rival": round(rate[1], 2),
-            "unit": "examples/s",
-            "ratio": round(rate[0] / rate[1], 2),
-            "bar": None,
-            "met": None,
-        },
-    ]
-
-
-def _common(name: str, row: Row, n: int) -> Document:
-    return {"name": name, "title": row.title, "n": n, "commit": describe_commit(), "machine": describe_machine()}
-
-
-def _snips(
-    data: Path, template: Template, instruction: str, count: int, dev: slice
-) -> tuple[list[Document], list[Document]]:
-    """Token ids of the first ``count`` rows of each intent, and of a slice that is neither tuned on in other benchmarks nor sealed."""
-    intents: dict[str, list[Document]] = {}
-    for line in (data / "snips_nlu/train.jsonl").read_text(encoding="utf-8").splitlines():
-        intents.setdefault(json.loads(line)["intent"], []).append(json.loads(line))
-
-    def ids(raw: Document) -> Document:
-        answer = {"intent": raw["intent"], "slots": {slot["slot"]: slot["value"] for slot in raw["slots"]}}
-        messages = [make_message("system", instruction)] if instruction else []
-        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-        span = template.supervise([*messages, make_message("user", raw["text"].strip())], text)
-        return {"ids": list(span.ids), "start": span.start}
-
-    return (
-        [ids(raw) for rows in intents.values() for raw in rows[:count]],
-        [ids(raw) for rows in intents.values() for raw in rows[dev]],
-    )
-
-
 def describe(document: Document) -> str:
     lines = [
         "# Tuning against the rivals",
         "",
-        "`python benchmarks/tuning.py --data FOLDER`; what is compared and how stands at the top of that file. One run each; dev rows choose",
-        "nothing here but the moment at which ours is as good as the rival.",
+        "`python benchmarks/tuning.py --data FOLDER --only ROW`; what is compared and how stands at the top of `benchmarks/rows/*.py`.",
+        "n counts rows tuned on (SFT), runs of which the median stands (time, memory), or weights compared.",
         "",
         "| comparison | figure | ours | rival | ratio | bar (target) | met | n | commit |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in document["rows"]:
-        bar = f"≥ {row['bar']:g} ({row['target']:g})" if row.get("bar") else ""
+        sign = "≤" if row.get("is_most") else "≥"
+        bar = f"{sign} {row['bar']:g} ({row['target']:g})" if row.get("bar") else ""
         met = {True: "yes", False: "no", None: ""}[row.get("met")]
         figures = (
             f"{row['row']} | {row['ours']} {row['unit']} | {row['rival']} {row['unit']} | {row['ratio']} | {bar} | {met}"

@@ -22,7 +22,7 @@ from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.lora import LoraConfig, make_adapters
 from journeyman.tuning.merge.config import load_merge, value_at
 from journeyman.tuning.merge.engine import Merged, merge_models
-from journeyman.tuning.merge.methods.select import largest_threshold
+from journeyman.tuning.merge.methods.select import keep_largest, largest_threshold
 from journeyman.tuning.peft_layout import save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 from tests.models.families import save_model
@@ -211,6 +211,13 @@ def test_the_threshold_is_that_of_a_sort(values: list[float], count: int) -> Non
         assert threshold == 0.0
     else:
         assert threshold == ordered[count - 1]
+
+
+@given(st.lists(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0]), min_size=1, max_size=60), st.integers(0, 60))
+def test_exactly_so_many_are_kept_the_first_of_equals(values: list[float], count: int) -> None:
+    order = sorted(range(len(values)), key=lambda index: (-abs(values[index]), index))[:count]
+    expected = [value if index in order else 0.0 for index, value in enumerate(values)]
+    assert keep_largest(torch.tensor(values), count).tolist() == expected
 
 
 def test_parameters_are_read_as_users_write_them() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from journeyman.tuning.merge.methods.method import Job, Method
-from journeyman.tuning.merge.methods.select import largest_threshold
+from journeyman.tuning.merge.methods.select import keep_largest
 
 LEAST = 1e-8
 
@@ -26,7 +26,7 @@ def _arithmetic(job: Job, *, is_random: bool, has_vote: bool) -> Tensor:
         if density < 1:
             thin = _drop_at_random if is_random else _keep_largest
             delta = thin(delta, density, bool(job.numbers["rescale"]), generator)
-        kept += int(torch.count_nonzero(delta))
+        kept += int((delta != 0).sum())
         deltas.append(delta.mul_(part.numbers["weight"]))
         weights.append(part.numbers["weight"])
     job.report["kept"] = kept / max(1, len(deltas) * job.base.numel())
@@ -49,13 +49,14 @@ def _vote(job: Job, deltas: list[Tensor], weights: list[float]) -> Tensor:
         ballot.add_(delta)
     is_positive = ballot >= 0
     total, divisor = ballot.zero_(), torch.zeros_like(ballot)
-    against = 0
+    agreeing = 0
     for delta, weight in zip(deltas, weights, strict=True):
-        agrees = torch.where(is_positive, delta > 0, delta < 0)
-        against += int(torch.count_nonzero(delta)) - int(torch.count_nonzero(agrees))
+        agrees = (delta > 0) == is_positive
+        agrees &= delta != 0
+        agreeing += int(agrees.sum())
         total.add_(delta.mul_(agrees))
         divisor.add_(agrees, alpha=weight)
-    job.report["outvoted"] = against / max(1, len(deltas) * ballot.numel())
+    job.report["agreeing"] = agreeing / max(1, len(deltas) * ballot.numel())
     if job.numbers["normalize"]:
         divisor[divisor.abs() < LEAST] = 1
         total.div_(divisor)
@@ -64,7 +65,7 @@ def _vote(job: Job, deltas: list[Tensor], weights: list[float]) -> Tensor:
 
 def _keep_largest(delta: Tensor, density: float, is_rescaled: bool, _generator: torch.Generator) -> Tensor:
     before = float(delta.abs().sum()) if is_rescaled else 0.0
-    delta.mul_(delta.abs() >= largest_threshold(delta, int(density * delta.numel())))
+    keep_largest(delta, int(density * delta.numel()))
     return _match(delta, before) if is_rescaled else delta
 
 

@@ -26,6 +26,19 @@ def largest_threshold(x: Tensor, count: int) -> float:
     return float(np.array([(top << LOW_BITS) | last], dtype=np.int32).view(np.float32)[0])
 
 
+def keep_largest(x: Tensor, count: int) -> Tensor:
+    """Set all but the ``count`` largest magnitudes to zero, in place; of equal ones at the edge the first stay."""
+    threshold = largest_threshold(x, count)
+    magnitude = x.abs()
+    is_kept = magnitude >= threshold
+    if 0 < count < x.numel():
+        edge = (magnitude == threshold).flatten().nonzero()[:, 0]
+        excess = int(is_kept.sum()) - count
+        if excess > 0:
+            is_kept.view(-1)[edge[-excess:]] = False
+    return x.mul_(is_kept)
+
+
 def _find(histogram: np.ndarray, count: int) -> tuple[int, int]:
     """The bin that holds the ``count``-th element from above, and how many lie above that bin."""
     from_above = np.cumsum(histogram[::-1])

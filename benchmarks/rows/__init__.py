@@ -1,0 +1,1 @@
+"""The comparisons of benchmarks/tuning.py, one file per kind of work."""
