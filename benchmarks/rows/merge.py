@@ -92,7 +92,7 @@ def measure(method: str, _data: Path, folder: Path) -> list[Document]:
         },
         common
         | {
-            "row": "largest difference to the rival's tensors"
+            "row": f"largest difference to the rival's tensors ({ties} equals at the cut left out)"
             if exact
             else "share of changed weights, ours and the rival's",
             "ours": difference if exact else _changed(folder, "ours"),
