@@ -231,6 +231,7 @@ def test_parameters_are_read_as_users_write_them() -> None:
         ({"merge_method": "magic"}, "JM-540", "merge_method"),
         ({"models": None}, "JM-540", "exactly one of"),
         ({"colour": "blue"}, "JM-540", "colour"),
+        ({"tokenizer_source": "union"}, "JM-540", "union is not supported"),
         ({"base_model": None}, "JM-543", "needs a base_model"),
         ({"models": listed("one", density=0.5)}, "JM-543", "weight has no value"),
         ({"models": listed("nobody", weight=1)}, "JM-541", "nobody"),

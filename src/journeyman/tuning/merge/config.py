@@ -80,6 +80,8 @@ class MergeConfig(BaseModel):
     def _is_whole(self) -> MergeConfig:
         if (self.models is None) == (self.slices is None):
             raise ValueError("give exactly one of `models` and `slices`")
+        if self.tokenizer_source == "union":
+            raise ValueError("tokenizer_source: union is not supported; name one model")
         return self
 
     def as_slices(self) -> list[Slice]:
