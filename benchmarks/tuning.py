@@ -34,8 +34,7 @@ def main() -> int:
     known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"rows": []}
     for name in [arguments.only] if arguments.only else list(ROWS):
         with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(arguments.folder or scratch) / name.split("-")[0]
-            rows = ROWS[name](arguments.data, folder)
+            rows = ROWS[name](arguments.data, Path(arguments.folder or scratch) / name.split("-")[0])
         known["rows"] = [row for row in known["rows"] if row["name"] != name] + rows
         known["rows"].sort(key=lambda row: list(ROWS).index(row["name"]))
         write_result(RESULT, known)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,22 @@ class Row:
     instruction: str = ""
 
 
+# About 400 tokens that stay in front of every item.
+INSTRUCTION = (
+    "You read one sentence that somebody says to a voice assistant and return one JSON object with two keys: intent and slots. "
+    "The intent is exactly one of these seven. AddToPlaylist: a song, an album or an artist is to be put on a list of music. "
+    "BookRestaurant: a table is to be reserved, for a number of people, at a place, at a time. GetWeather: somebody asks how the "
+    "weather is or will be at a place, now or later. PlayMusic: music is to be played, named by its title, artist, album, genre, "
+    "year or service. RateBook: a book, an essay, a novel or a series gets a number of points or stars. SearchCreativeWork: somebody "
+    "looks for a book, a film, a game, a song, a picture or a show by its name. SearchScreeningEvent: somebody asks where or when a "
+    "film is shown, or what is on at a cinema. The slots are an object whose keys are the names of slots and whose values are copied "
+    "from the sentence, letter by letter, with the spelling, the capitals and the mistakes that they have there. A slot that the "
+    "sentence does not fill is left out; no slot is given twice; nothing is added that was not said. Keep the slots in the order in "
+    "which they come in the sentence. Words such as please, now or for me belong to no slot unless they say when or where. A number "
+    "that is spelled out stays spelled out. When a name could be a song or an album, follow the word that introduces it; without "
+    "such a word take the more general slot. When a place could be a city, a state or a country, take what most people would mean. "
+    "Return the object alone, without line breaks, without spaces between keys and values, without a comment before or after it."
+)
 ROWS: dict[str, Row] = {
     "sft-defaults": Row(
         "SFT of SmolLM2-135M, rank 16, batch 16, against TRL 1.16 at its defaults",
@@ -62,15 +79,31 @@ ROWS: dict[str, Row] = {
         2.0,
         3.0,
     ),
+    "sft-gemma": Row(
+        "SFT of Gemma-3-270M (262k tokens), rank 16, batch 16, against TRL 1.16 at its defaults",
+        "gemma-3-270m",
+        {"per_device_train_batch_size": 16},
+        3.5,
+        6.0,
+    ),
+    "sft-instruction": Row(
+        "SFT of SmolLM2-135M with a 400-token instruction kept before 60-token items, against TRL 1.16 at its best settings",
+        "smollm2-135m-instruct",
+        {"per_device_train_batch_size": 16, **BEST},
+        5.0,
+        8.0,
+        INSTRUCTION,
+    ),
 }
 
 
 def measure(name: str, data: Path, folder: Path) -> list[Document]:
     """The rows of one comparison."""
-    row = ROWS[name]
+    row, folder = ROWS[name], folder / name
+    shutil.rmtree(folder, ignore_errors=True)
     base = resolve(row.base)
     template = make_student_template(base.path)
-    rows, dev = _snips(data, template, row.instruction, 100, slice(400, 420))
+    rows, dev = _snips(data, template, row.instruction, 75, slice(400, 420))
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     save_folder(folder / "base", load_decoder(base.path), template)
     job = {"rows": rows, "dev": dev, "threads": threads, "rank": 16}
