@@ -22,9 +22,6 @@ def tune(
     input_weight: Annotated[
         float | None, typer.Option(help="Loss on the input's own tokens, next to 1 on the answer's.")
     ] = None,
-    exchange: Annotated[
-        float | None, typer.Option(help="Share of rows whose copied values change places, each pass.")
-    ] = None,
     evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
     patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order of rows and of the adapters' start.")] = None,
@@ -47,7 +44,6 @@ def tune(
         "epochs": epochs,
         "batch_tokens": batch_tokens,
         "input_weight": input_weight,
-        "exchange": exchange,
         "evaluations": evaluations,
         "patience": patience,
         "seed": seed,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from journeyman.core.canonical import file_hash
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.core.files import write_atomic
-from journeyman.data.exchange import make_exchange
 from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
 from journeyman.models.families import DecoderConfig
@@ -25,7 +23,6 @@ from journeyman.tuning.batching import TuneRow, share_beginning
 from journeyman.tuning.gguf_adapter import save_gguf
 from journeyman.tuning.lora import Adapters
 from journeyman.tuning.peft_layout import CONFIG, WEIGHTS, save_peft
-from journeyman.tuning.plan import Plan
 
 SPARE_TOKENS = 1.5
 
@@ -52,32 +49,6 @@ def make_rows(task: Task, template: Template, examples: Sequence[Example], conte
             )
         rows.append(TuneRow(span.ids, span.start, example.weight, example.hash))
     return share_beginning(rows)
-
-
-def make_variation(
-    task: Task, template: Template, examples: Sequence[Example], context: int, plan: Plan
-) -> Callable[[int], Sequence[TuneRow]] | None:
-    """Rows of an epoch with copied values exchanged in the plan's share of them; None when the task copies nothing.
-
-    The same epoch of the same plan gives the same rows. A row that would become longer than the context stays as it is.
-    """
-    exchange = make_exchange(task.schema, examples)
-    share = plan.number("exchange")
-    if exchange is None or not share:
-        return None
-
-    def vary(epoch: int) -> Sequence[TuneRow]:
-        rows = []
-        for index, example in enumerate(examples):
-            generator = random.Random(f"{plan.whole('seed')}:{epoch}:{index}")
-            varied = exchange.vary(example, generator) if generator.random() < share else example
-            try:
-                rows += make_rows(task, template, [varied], context)
-            except TuneError:
-                rows += make_rows(task, template, [example], context)
-        return share_beginning(rows)
-
-    return vary
 
 
 def answer_budget(rows: Sequence[TuneRow]) -> int:

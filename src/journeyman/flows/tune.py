@@ -10,7 +10,7 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.example import Example
 from journeyman.data.dataset import read_manifest, read_split, read_unlabelled
-from journeyman.flows.making import answer_budget, make_rows, make_variation, write_student
+from journeyman.flows.making import answer_budget, make_rows, write_student
 from journeyman.flows.parity import check_parity, choose_prompts, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.student import Student, load_student
@@ -137,8 +137,7 @@ def _make_student(
     check_memory(estimate_bytes(config, plan.whole("rank"), plan.whole("batch_tokens"), longest, machine.number))
     use_machine(machine)
     decoder = load_decoder(material.base.path, machine.number)
-    vary = make_variation(material.task, template, material.splits["train"], config.context, plan)
-    tuned = tune_rows(decoder, rows, dev, plan, run.path, workspace.progress, vary)
+    tuned = tune_rows(decoder, rows, dev, plan, run.path, workspace.progress)
     _record(run, tuned)
     budget = answer_budget([*rows, *dev])
     return write_student(run.path / STUDENT, material.task, material.base, config, tuned.adapters, budget)

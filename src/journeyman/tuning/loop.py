@@ -22,7 +22,7 @@ from journeyman.core.errors import TuneError
 from journeyman.core.files import disk_errors
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
-from journeyman.tuning.batching import Batch, TuneRow, make_batch, order_units
+from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_units
 from journeyman.tuning.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -100,7 +100,7 @@ def tune(
     progress.advance(cursor.tokens)
     started, saved_at = clock() - cursor.seconds, clock()
     adapters.merge(decoder)
-    batches = Batches(objective, plan)
+    batches = Batches(objective.units, plan)
     while not cursor.is_done:
         batch, is_last = batches.at(cursor.epoch, cursor.batch)
         loss = _step(decoder, adapters, optimizer, objective, batch, plan, cursor)
@@ -123,21 +123,11 @@ def tune(
 
 
 def tune_rows(
-    decoder: Decoder,
-    rows: Sequence[TuneRow],
-    dev: Sequence[TuneRow],
-    plan: Plan,
-    folder: Path,
-    progress: Progress,
-    vary: Callable[[int], Sequence[TuneRow]] | None = None,
+    decoder: Decoder, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan, folder: Path, progress: Progress
 ) -> Tuned:
-    """Supervised tuning of fresh adapters on ``rows`` (or what ``vary`` makes of them in an epoch), chosen by ``dev``.
-
-    Raises what ``tune`` raises.
-    """
+    """Supervised tuning of fresh adapters on ``rows``, chosen by ``dev``; raises what ``tune`` raises."""
     adapters = make_adapters(decoder, plan.lora(), plan.whole("seed"))
-    objective = supervised(decoder, adapters, rows, dev, plan, vary)
-    return tune(decoder, adapters, objective, plan, folder, progress)
+    return tune(decoder, adapters, supervised(decoder, adapters, rows, dev, plan), plan, folder, progress)
 
 
 class EventLog:
@@ -164,17 +154,17 @@ def _read_lines(path: Path) -> list[str]:
 
 
 class Batches:
-    """The batch at (epoch, place), from units and an order that are made once per epoch."""
+    """The batch at (epoch, place), from an order that is made once per epoch."""
 
-    def __init__(self, objective: Objective, plan: Plan) -> None:
-        self.objective, self.plan = objective, plan
-        self.epoch, self.units, self.order = -1, objective.units, [[0]]
+    def __init__(self, units: Sequence[Unit], plan: Plan) -> None:
+        self.units, self.plan = units, plan
+        self.epoch, self.order = -1, [[0]]
 
     def at(self, epoch: int, place: int) -> tuple[Batch, bool]:
         """The batch, and whether it is the epoch's last."""
         if epoch != self.epoch:
-            self.epoch, self.units = epoch, self.objective.of_epoch(epoch)
             self.order = order_units(self.units, self.plan.whole("batch_tokens"), self.plan.whole("seed"), epoch)
+            self.epoch = epoch
         rows = [row for index in self.order[place] for row in self.units[index]]
         return make_batch(rows), place + 1 == len(self.order)
 

@@ -35,33 +35,19 @@ class DevScore:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """``look`` scores the present weights on dev; None when there is no dev row. ``vary`` gives the units of an epoch, from its number
-    alone, where they differ from epoch to epoch."""
+    """``look`` scores the present weights on dev; None when there is no dev row."""
 
     units: Sequence[Unit]
     loss: Loss
     look: Callable[[], DevScore] | None
-    vary: Callable[[int], Sequence[Unit]] | None = None
-
-    def of_epoch(self, epoch: int) -> Sequence[Unit]:
-        return self.vary(epoch) if self.vary else self.units
 
 
 def supervised(
-    decoder: Decoder,
-    adapters: Adapters,
-    rows: Sequence[TuneRow],
-    dev: Sequence[TuneRow],
-    plan: Plan,
-    vary: Callable[[int], Sequence[TuneRow]] | None = None,
+    decoder: Decoder, adapters: Adapters, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan
 ) -> Objective:
     """The answers' tokens, and the inputs' own at the plan's ``input_weight`` (arXiv:2405.14394)."""
-
-    def units(rows: Sequence[TuneRow]) -> list[Unit]:
-        return [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
-
-    look = look_at(decoder, adapters, dev, plan) if dev else None
-    return Objective(units(rows), supervised_loss, look, (lambda epoch: units(vary(epoch))) if vary else None)
+    units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
+    return Objective(units, supervised_loss, look_at(decoder, adapters, dev, plan) if dev else None)
 
 
 def supervised_loss(states: Tensor, head: Tensor, batch: Batch) -> Tensor:
