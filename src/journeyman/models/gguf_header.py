@@ -1,7 +1,7 @@
-"""The key-value metadata of a GGUF file, read in one pass (format: ggml docs/gguf.md, version 2 and 3, little-endian).
+"""The header of a GGUF file, read in one pass: metadata and where the tensors lie (format: ggml docs/gguf.md, version 2 and 3).
 
 ``gguf.GGUFReader`` builds an array view per string and needs 2.7 s for a 49k vocabulary; this takes a tenth of a second, which a
-server's start can afford. Tensors are left to ``gguf``.
+server's start can afford. What the tensors' bytes mean is left to ``gguf``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,13 +20,33 @@ SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?
 LONGEST_ARRAY = 10_000_000
 
 
-@lru_cache(maxsize=4)
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """``shape`` is numpy's (rows first), ``kind`` ggml's number of the type, ``offset`` counts from the start of the file."""
+
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    fields: dict[str, object]
+    tensors: dict[str, TensorInfo]
+
+
 def read_fields(path: Path) -> dict[str, object]:
     """All metadata by key: numbers, booleans, text, lists of them.
 
     Raises:
         ModelError: JM-405 missing, truncated or not a GGUF.
     """
+    return read_header(path).fields
+
+
+@lru_cache(maxsize=4)
+def read_header(path: Path) -> Header:
+    """Raises: ModelError JM-405 missing, truncated or not a GGUF."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _parse(data)
@@ -39,8 +60,8 @@ def read_fields(path: Path) -> dict[str, object]:
         ) from error
 
 
-def _parse(data: mmap.mmap) -> dict[str, object]:
-    magic, version, _tensors, count = struct.unpack_from("<4sIQQ", data, 0)
+def _parse(data: mmap.mmap) -> Header:
+    magic, version, tensors, count = struct.unpack_from("<4sIQQ", data, 0)
     if magic != b"GGUF" or version not in (2, 3):
         raise ValueError(f"magic {magic!r}, version {version}")
     fields: dict[str, object] = {}
@@ -49,7 +70,18 @@ def _parse(data: mmap.mmap) -> dict[str, object]:
         key, offset = _string(data, offset)
         (kind,) = struct.unpack_from("<I", data, offset)
         fields[key], offset = _value(data, offset + 4, kind)
-    return fields
+    places: dict[str, TensorInfo] = {}
+    for _ in range(tensors):
+        name, offset = _string(data, offset)
+        (rank,) = struct.unpack_from("<I", data, offset)
+        *sizes, kind, place = struct.unpack_from(f"<{rank}QIQ", data, offset + 4)
+        offset += 4 + 8 * rank + 12
+        places[name] = TensorInfo(tuple(reversed(sizes)), kind, place)
+    alignment = fields.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment < 1:
+        raise ValueError(f"alignment {alignment!r}")
+    start = -(-offset // alignment) * alignment
+    return Header(fields, {name: replace(info, offset=start + info.offset) for name, info in places.items()})
 
 
 def _value(data: mmap.mmap, offset: int, kind: int) -> tuple[object, int]:

@@ -7,6 +7,7 @@ one, Hugging Face's files leave the one out; tied models have no output matrix.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from gguf import GGUFReader, dequantize
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from journeyman.core.errors import ModelError
 from journeyman.models.families import DecoderConfig, read_config
+from journeyman.models.gguf_header import TensorInfo, read_header
 from journeyman.models.torch_decoder import GROUPS, Decoder, Layer
 
 Number = Literal["float32", "bfloat16"]
@@ -97,7 +99,7 @@ def permuted_heads(config: DecoderConfig, name: str) -> int:
 
 
 def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:
-    tensors = {tensor.name: tensor for tensor in GGUFReader(str(path)).tensors}
+    tensors = read_header(path).tensors
     if "rope_freqs.weight" in tensors:
         raise ModelError(
             "JM-408",
@@ -105,12 +107,10 @@ def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder
             where=str(path),
             got=f"{config.family.architecture} with scaled rotary positions (rope_freqs)",
         )
+    data = np.memmap(path, mode="r")
 
     def take(name: str) -> Tensor | None:
-        if name not in tensors:
-            return None
-        found = tensors[name]
-        return torch.from_numpy(np.array(dequantize(found.data, found.tensor_type), dtype=np.float32)).to(dtype)
+        return _dequantize(data, tensors[name]).to(dtype) if name in tensors else None
 
     def from_layer(index: int, name: str) -> Tensor | None:
         stem, _, kind = name.rpartition(".")
@@ -119,6 +119,21 @@ def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder
         return unpermute_rows(found, heads) if found is not None and heads else found
 
     return _build(config, lambda name: take(f"{OUTER[name]}.weight"), from_layer, gguf=True, offset=0.0)
+
+
+def _dequantize(data: np.memmap, info: TensorInfo) -> Tensor:
+    kind = GGMLQuantizationType(info.kind)
+    values, size = GGML_QUANT_SIZES[kind]
+    *rows, columns = info.shape
+    count = math.prod(rows) * columns // values * size
+    raw = data[info.offset : info.offset + count]
+    if len(raw) < count:
+        raise ValueError("the file ends before its tensors do")
+    plain = {GGMLQuantizationType.F32: np.float32, GGMLQuantizationType.F16: np.float16}
+    if kind in plain:
+        return torch.from_numpy(np.array(raw.view(plain[kind]).reshape(info.shape), dtype=np.float32))
+    blocks = raw.reshape(*rows, columns // values * size)
+    return torch.from_numpy(np.ascontiguousarray(dequantize(blocks, kind), dtype=np.float32))
 
 
 def _load_folder(folder: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:
