@@ -1,6 +1,7 @@
 """TRL's SFTTrainer on rows of token ids; runs in the rival's environment: `python trl_sft.py JOB.json` prints one JSON document.
 
-The job: model (folder), rows and dev ([{ids, start}]), out (folder), rank, settings (for SFTConfig; what is absent stays at its default).
+The job: model (folder), rows and dev ([{ids, start}]), out (folder), rank, limit_s (no step begins after it), settings (for SFTConfig;
+what is absent stays at its default).
 """
 
 import json
@@ -10,8 +11,18 @@ import time
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
+
+
+class Limit(TrainerCallback):
+    """Stops at the end of the step in which the time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.until = time.perf_counter() + seconds
+
+    def on_step_end(self, args, state, control, **_):  # noqa: ANN001, ANN003, ANN201
+        control.should_training_stop = time.perf_counter() > self.until
 
 
 def main() -> None:
@@ -41,7 +52,11 @@ def main() -> None:
             {
                 "seconds": seconds,
                 "steps": result.global_step,
-                "examples": len(rows) * config.num_train_epochs,
+                "examples": min(
+                    result.global_step * config.per_device_train_batch_size, len(rows) * config.num_train_epochs
+                ),
+                "is_finished": result.global_step >= trainer.state.max_steps,
+                "planned_steps": trainer.state.max_steps,
                 "last_loss": losses[-1]["loss"] if losses else None,
                 "bf16": config.bf16,
                 "gradient_checkpointing": config.gradient_checkpointing,
