@@ -21,7 +21,7 @@ class Limit(TrainerCallback):
     def __init__(self, seconds: float) -> None:
         self.until = time.perf_counter() + seconds
 
-    def on_step_end(self, args, state, control, **_):  # noqa: ANN001, ANN003, ANN201
+    def on_step_end(self, args, state, control, **_):
         control.should_training_stop = time.perf_counter() > self.until
 
 

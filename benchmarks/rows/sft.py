@@ -25,7 +25,7 @@ from journeyman.tuning.hf_layout import save_folder
 
 Document = dict[str, Any]
 HERE = Path(__file__).resolve().parent.parent
-OURS = {"epochs": 4.0, "evaluations": 12, "patience": 12}
+OURS = {"epochs": 2.0, "evaluations": 6, "patience": 6}
 # Without `use_cpu` TRL refuses to start on a machine without a GPU.
 LIMIT_S = 25 * 60  # for the rival; what it has learned by then is the goal
 DEFAULTS = {"use_cpu": True, "per_device_train_batch_size": 16}

@@ -18,8 +18,8 @@ from transformers import (
 FAMILIES = ("llama", "qwen2", "qwen3", "gemma3")
 SIZES: dict[str, Any] = {
     "vocab_size": 97,
-    "hidden_size": 48,
-    "intermediate_size": 80,
+    "hidden_size": 64,
+    "intermediate_size": 96,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
@@ -28,14 +28,15 @@ SIZES: dict[str, Any] = {
 }
 
 
-def make_model(family: str, seed: int = 0) -> PreTrainedModel:
+def make_model(family: str, seed: int = 0, **sizes: int) -> PreTrainedModel:
     """fp32, eager attention; norms are random too, so that a missing one shows. gemma3 slides over 6 positions on two layers of three."""
+    chosen = SIZES | sizes
     config = {
-        "llama": lambda: LlamaConfig(**SIZES | {"tie_word_embeddings": False}),
-        "qwen2": lambda: Qwen2Config(**SIZES),
-        "qwen3": lambda: Qwen3Config(**SIZES, head_dim=20),
+        "llama": lambda: LlamaConfig(**chosen | {"tie_word_embeddings": False}),
+        "qwen2": lambda: Qwen2Config(**chosen),
+        "qwen3": lambda: Qwen3Config(**chosen, head_dim=32),
         "gemma3": lambda: Gemma3TextConfig(
-            **SIZES | {"num_hidden_layers": 7}, head_dim=20, sliding_window=6, query_pre_attn_scalar=16
+            **chosen | {"num_hidden_layers": 7}, head_dim=32, sliding_window=6, query_pre_attn_scalar=32
         ),
     }[family]()
     torch.manual_seed(seed)
@@ -48,7 +49,7 @@ def make_model(family: str, seed: int = 0) -> PreTrainedModel:
     return model.eval()
 
 
-def save_model(family: str, folder: Path, seed: int = 0) -> PreTrainedModel:
-    model = make_model(family, seed)
+def save_model(family: str, folder: Path, seed: int = 0, **sizes: int) -> PreTrainedModel:
+    model = make_model(family, seed, **sizes)
     model.save_pretrained(folder)
     return model

@@ -50,7 +50,7 @@ def test_a_shared_beginning_gives_the_states_and_gradients_of_separate_rows(fami
     trunks, branches = _ids(2, 9), _ids(5, 7, seed=2)
     lengths, parents = torch.tensor([9, 4]), torch.tensor([0, 1, 0, 1, 0])
     layout = Branches(lengths, 9, parents, 7)
-    weight = torch.randn(5, 7, 48, generator=torch.Generator().manual_seed(3))
+    weight = torch.randn(5, 7, 64, generator=torch.Generator().manual_seed(3))
 
     def shared() -> Tensor:
         states = decoder.states(torch.cat([trunks.flatten(), branches.flatten()]), layout, project)

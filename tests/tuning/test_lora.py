@@ -7,12 +7,15 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GgufConfig
 
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
+from journeyman.tuning.batching import TuneRow, make_batch
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 from journeyman.tuning.losses import cross_entropy, token_logprobs
+from journeyman.tuning.machine import count_flops
 from journeyman.tuning.peft_layout import load_config, load_peft, save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 
@@ -60,6 +63,20 @@ def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path) -> None:
     torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-5)
     for name, mine, other in zip(names, ours, theirs, strict=True):
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def test_the_count_of_operations_is_what_a_step_multiplies(tiny_gguf: Path) -> None:
+    """Counted by torch, without attention; the gradient for the first projection's input is not needed and not formed."""
+    decoder = load_decoder(tiny_gguf)
+    adapters = _adapters(decoder)
+    rows = [TuneRow(tuple(range(20 + row, 40 + row)), 5) for row in range(3)]
+    batch = make_batch(rows)
+    with FlopCounterMode(display=False) as counter:
+        states = decoder.states(batch.ids, batch.layout, adapters.project)[batch.positions]
+        cross_entropy(token_logprobs(states, decoder.head, batch.targets), batch.weights).backward()
+    counted = sum(flops for operation, flops in counter.get_flop_counts()["Global"].items() if "mm" in str(operation))
+    first = 2 * 60 * decoder.layers[0].projections["qkv"].numel()
+    assert counted == count_flops(decoder.config, 4, 60, 45) - first
 
 
 def test_adapters_on_some_projections_leave_the_others(tiny_gguf: Path) -> None:

@@ -14,6 +14,7 @@ from journeyman.cli.merge import merge
 from journeyman.cli.new import new
 from journeyman.cli.prepare import prepare
 from journeyman.cli.pull import pull
+from journeyman.cli.quantize import quantize
 from journeyman.cli.release import release
 from journeyman.cli.report import report
 from journeyman.cli.rollback import rollback
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "serve": serve,
     "export": export,
     "merge": merge,
+    "quantize": quantize,
     "report": report,
     "status": status,
     "doctor": doctor,

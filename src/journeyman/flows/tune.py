@@ -16,7 +16,7 @@ from journeyman.flows.runs import MACHINE, MATERIAL, PARITY, PLAN, RESULT, STUDE
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel, resolve
-from journeyman.models.families import read_config
+from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
@@ -25,7 +25,14 @@ from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import Tuned, tune_rows
 from journeyman.tuning.lora import Adapters
-from journeyman.tuning.machine import Machine, check_memory, estimate_bytes, probe_machine, use_machine
+from journeyman.tuning.machine import (
+    Machine,
+    check_memory,
+    count_flops,
+    estimate_bytes,
+    probe_machine,
+    use_machine,
+)
 from journeyman.tuning.peft_layout import open_peft
 from journeyman.tuning.plan import Plan, make_plan
 
@@ -138,7 +145,7 @@ def _make_student(
     use_machine(machine)
     decoder = load_decoder(material.base.path, machine.number)
     tuned = tune_rows(decoder, rows, dev, plan, run.path, workspace.progress)
-    _record(run, tuned)
+    _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, rows))
     budget = answer_budget([*rows, *dev])
     return write_student(run.path / STUDENT, material.task, material.base, config, tuned.adapters, budget)
 
@@ -162,13 +169,26 @@ def _announce(
     )
 
 
-def _record(run: RunFolder, tuned: Tuned) -> None:
+def _utilization(config: DecoderConfig, plan: Plan, machine: Machine, tuned: Tuned, rows: Sequence[TuneRow]) -> float:
+    """Operations that the model needed, over those that products at the measured peak would have done in the same time; looks at dev
+    are in the time, not in the operations."""
+    share = sum(row.supervised for row in rows) / sum(len(row.ids) for row in rows)
+    flops = count_flops(config, plan.whole("rank"), tuned.cursor.tokens, int(share * tuned.cursor.tokens))
+    return flops / (max(tuned.cursor.seconds, 1e-9) * machine.peak_gflops * 1e9)
+
+
+def _record(workspace: Workspace, run: RunFolder, tuned: Tuned, utilization: float) -> None:
+    cursor = tuned.cursor
+    workspace.progress.note(
+        f"{cursor.tokens / max(cursor.seconds, 1e-9):.0f} tokens/s, {utilization:.0%} of the machine's measured peak"
+    )
     run.write(
         RESULT,
         {
-            "seconds": round(tuned.cursor.seconds, 1),
-            "tokens": tuned.cursor.tokens,
-            "steps": tuned.cursor.step,
+            "seconds": round(cursor.seconds, 1),
+            "tokens": cursor.tokens,
+            "steps": cursor.step,
+            "utilization": round(utilization, 3),
             "dev_loss": tuned.score.loss if tuned.score else None,
             "dev_exact": tuned.score.exact if tuned.score else None,
         },

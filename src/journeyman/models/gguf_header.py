@@ -31,7 +31,10 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Header:
+    """``kinds`` gives the number of each field's type, and of its items' type for an array."""
+
     fields: dict[str, object]
+    kinds: dict[str, tuple[int, int | None]]
     tensors: dict[str, TensorInfo]
 
 
@@ -65,10 +68,12 @@ def _parse(data: mmap.mmap) -> Header:
     if magic != b"GGUF" or version not in (2, 3):
         raise ValueError(f"magic {magic!r}, version {version}")
     fields: dict[str, object] = {}
+    kinds: dict[str, tuple[int, int | None]] = {}
     offset = 24
     for _ in range(count):
         key, offset = _string(data, offset)
-        (kind,) = struct.unpack_from("<I", data, offset)
+        kind, item = struct.unpack_from("<II", data, offset)
+        kinds[key] = (kind, item if kind == ARRAY else None)
         fields[key], offset = _value(data, offset + 4, kind)
     places: dict[str, TensorInfo] = {}
     for _ in range(tensors):
@@ -81,7 +86,7 @@ def _parse(data: mmap.mmap) -> Header:
     if not isinstance(alignment, int) or alignment < 1:
         raise ValueError(f"alignment {alignment!r}")
     start = -(-offset // alignment) * alignment
-    return Header(fields, {name: replace(info, offset=start + info.offset) for name, info in places.items()})
+    return Header(fields, kinds, {name: replace(info, offset=start + info.offset) for name, info in places.items()})
 
 
 def _value(data: mmap.mmap, offset: int, kind: int) -> tuple[object, int]:

@@ -1,0 +1,103 @@
+"""A teacher's stored log-probabilities, moved onto the student's tokens by the bytes that both write.
+
+Two tokenizers cut one answer differently. Where a student's token begins at the byte at which a token of the teacher begins, the teacher's
+alternatives there say what may come next: one that goes on as the answer does speaks for the student's own token, any other for the
+student's first token of its text. Where only a student's token begins, the teacher said nothing, and the position is left to the
+cross-entropy. Mass that cannot be placed stays in the tail (``losses.SoftTargets``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherToken:
+    """One token of the teacher's answer: its bytes, its natural log-probability, and the best alternatives (itself may be among them)."""
+
+    text: bytes
+    logprob: float
+    alternatives: Sequence[tuple[bytes, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What the teacher gives to the student's tokens at one position, by id; empty where it said nothing."""
+
+    masses: Mapping[int, float]
+
+    @property
+    def is_known(self) -> bool:
+        return bool(self.masses)
+
+
+def align(
+    teacher: Sequence[TeacherToken],
+    student: Sequence[tuple[int, bytes]],
+    first_token: Callable[[bytes], int | None],
+) -> list[Position] | None:
+    """One position per token of the student's answer.
+
+    Args:
+        student: ids and bytes of the answer's tokens, without the end of turn.
+        first_token: the student's first token of a text; None when it has none (bytes that are no text).
+
+    Returns:
+        None when the two did not write the same bytes: stored values of another answer must not be used.
+    """
+    answer = b"".join(token.text for token in teacher)
+    if answer != b"".join(text for _, text in student):
+        return None
+    begins: dict[int, int] = {}
+    place = 0
+    for index, token in enumerate(teacher):
+        if token.text:
+            begins.setdefault(place, index)
+        place += len(token.text)
+    positions, place = [], 0
+    for own, text in student:
+        start = begins.get(place)
+        masses = {} if start is None else _masses(teacher, start, answer[place:], own, text, first_token)
+        positions.append(Position(masses))
+        place += len(text)
+    return positions
+
+
+def _masses(
+    teacher: Sequence[TeacherToken],
+    index: int,
+    rest: bytes,
+    own: int,
+    text: bytes,
+    first_token: Callable[[bytes], int | None],
+) -> dict[int, float]:
+    masses: dict[int, float] = {}
+    chosen = teacher[index]
+    alternatives = dict(chosen.alternatives) | {chosen.text: chosen.logprob}
+    for other, logprob in alternatives.items():
+        if other == chosen.text:
+            continue
+        target = own if other.startswith(text) else first_token(other)
+        if target is not None and not _is_beginning(other, rest, text):
+            masses[target] = masses.get(target, 0.0) + math.exp(logprob)
+    masses[own] = masses.get(own, 0.0) + _path(teacher, index, len(text))
+    total = sum(masses.values())
+    return {token: mass / total for token, mass in masses.items()} if total > 1 else masses
+
+
+def _is_beginning(other: bytes, rest: bytes, text: bytes) -> bool:
+    """Whether an alternative is a shorter beginning of what follows, which leaves open whether the student's token would."""
+    return len(other) < len(text) and rest.startswith(other)
+
+
+def _path(teacher: Sequence[TeacherToken], index: int, length: int) -> float:
+    """The teacher's probability of writing at least ``length`` bytes of its answer from here: the product over the tokens it takes."""
+    logprob, written = 0.0, 0
+    for token in teacher[index:]:
+        logprob += token.logprob
+        written += len(token.text)
+        if written >= length:
+            break
+    return math.exp(logprob)
