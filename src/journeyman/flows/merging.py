@@ -1,4 +1,4 @@
-"""`merge CONFIG OUT`: several models become one folder that transformers, vLLM and `--base` load."""
+"""`merge CONFIG OUT`: several models become one folder that transformers and vLLM load."""
 
 from __future__ import annotations
 
