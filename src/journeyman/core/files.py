@@ -42,6 +42,20 @@ def fsync_folder(path: Path) -> None:
         os.close(handle)
 
 
+def refuse_existing(out: Path) -> None:
+    """Raises: StoreError JM-822 when there is a file, or a folder that is not empty."""
+    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
+        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another target")
+
+
+def read_whole_lines(path: Path) -> list[str]:
+    """The lines of a file that grows by lines; the last one is left out when a kill has cut it. No line when there is no file."""
+    if not path.is_file():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into one clear error."""

@@ -6,8 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-from journeyman.core.errors import StoreError
-from journeyman.core.files import disk_errors, write_atomic
+from journeyman.core.files import disk_errors, refuse_existing, write_atomic
 from journeyman.core.progress import Progress
 from journeyman.models.families import read_config
 from journeyman.models.template import make_student_template
@@ -36,8 +35,7 @@ def merge(path: Path, out: Path, progress: Progress) -> Merged:
         TuneError: JM-540 to JM-543. StoreError: JM-822 the target exists, JM-801, JM-802 from the disk.
     """
     config, root = load_merge(path), path.parent
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another folder")
+    refuse_existing(out)
     merged = merge_models(config, root, out, progress)
     with disk_errors(out):
         shutil.copyfile(path, out / "mergekit_config.yml")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import StoreError
+from journeyman.core.files import refuse_existing
 from journeyman.core.progress import Progress
 from journeyman.flows.making import make_rows
 from journeyman.flows.tune import load_material
@@ -47,7 +47,7 @@ def quantize(source: str, out: Path, preset: Preset, progress: Progress) -> Quan
     Raises:
         StoreError: JM-822 the target exists, JM-801, JM-802 from the disk. ModelError: JM-401 to JM-408 from the source.
     """
-    _refuse_existing(out)
+    refuse_existing(out)
     model = resolve(source)
     decoder = load_decoder(model.path)
     progress.note(f"writing {out} as {preset}")
@@ -61,9 +61,9 @@ def quantize_for(workspace: Workspace, task: str, source: str, out: Path, preset
     Raises:
         DataError: JM-352 nothing prepared; else as ``quantize``.
     """
-    _refuse_existing(out)
-    model = resolve(source or workspace.project.text("base", "model"))
+    refuse_existing(out)
     material = load_material(workspace, task, source)
+    model = material.base
     template = make_student_template(model.path)
     decoder = load_decoder(model.path)
 
@@ -79,8 +79,3 @@ def quantize_for(workspace: Workspace, task: str, source: str, out: Path, preset
 
 def _score(decoder: Decoder, dev: Sequence[TuneRow]) -> DevScore | None:
     return score_rows(decoder, None, dev, SCORE_TOKENS) if dev else None
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another file")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import GateError, StoreError
-from journeyman.core.files import disk_errors, write_atomic
+from journeyman.core.errors import GateError
+from journeyman.core.files import disk_errors, refuse_existing, write_atomic
 from journeyman.flows.assess import find_assessed
 from journeyman.flows.cards import write_card
 from journeyman.flows.runs import MATERIAL, PARITY, RunFolder
@@ -129,8 +129,7 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[
         GateError: JM-623. StoreError: JM-822 the target exists.
     """
     folder = find_release(workspace, task_name)
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another folder")
+    refuse_existing(out)
     names = {
         "gguf": ["adapter.gguf", "template.jinja", "schema.json"],
         "peft": ["peft/adapter_model.safetensors", "peft/adapter_config.json"],

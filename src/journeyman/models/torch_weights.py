@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -77,6 +77,17 @@ def load_decoder(path: Path, number: Number = "float32") -> Decoder:
             got=f"{type(error).__name__}: {error}",
             hint="pull or copy the model again",
         ) from error
+
+
+def name_projections(config: DecoderConfig, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+    """The members of a layer's fused matrices, and their biases, under Hugging Face's names within the layer; views."""
+    for group, names in GROUPS.items():
+        sizes = [config.shapes()[name][0] for name in names]
+        for name, weight in zip(names, torch.split(layer.projections[group], sizes), strict=True):
+            yield f"{name}.weight", weight
+        if group == "qkv" and layer.qkv_bias is not None:
+            for name, bias in zip(names, torch.split(layer.qkv_bias, sizes), strict=True):
+                yield f"{name}.bias", bias
 
 
 def permute_rows(weight: Tensor, heads: int) -> Tensor:

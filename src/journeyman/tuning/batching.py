@@ -15,7 +15,7 @@ from torch import Tensor
 from journeyman.models.torch_decoder import Branches, Layout, Rows
 
 POOL_BATCHES = 24
-# A shared beginning costs a mask and a copy of its keys in every layer; shorter ones are cheaper to compute again (docs/notebook.md).
+# A shared beginning costs a mask and a copy of its keys in every layer; shorter ones are computed again. Both bounds are guesses so far.
 LEAST_SHARED = 24
 LEAST_SHARED_OF_PAIR = 8
 

@@ -22,8 +22,8 @@ from journeyman.core.files import disk_errors
 from journeyman.models.families import DecoderConfig
 from journeyman.models.gguf_header import read_header
 from journeyman.models.llamacpp_quants import quantize
-from journeyman.models.torch_decoder import GROUPS, Decoder
-from journeyman.models.torch_weights import GGUF_NAMES, norm_names, permute_rows, permuted_heads
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import GGUF_NAMES, name_projections, norm_names, permute_rows, permuted_heads
 
 Preset = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_0", "Q5_K_M", "Q4_0", "Q4_K_M"]
 Kind = GGMLQuantizationType
@@ -121,14 +121,10 @@ def name_gguf_tensors(decoder: Decoder) -> Iterator[tuple[str, Tensor]]:
     for index, layer in enumerate(decoder.layers):
         for key, (_hf, gguf) in norm_names(config).items():
             yield f"blk.{index}.{gguf}.weight", layer.norms[key]
-        for group, names in GROUPS.items():
-            sizes = [config.shapes()[name][0] for name in names]
-            for name, weight in zip(names, torch.split(layer.projections[group], sizes), strict=True):
-                heads = permuted_heads(config, name)
-                yield f"blk.{index}.{GGUF_NAMES[name]}.weight", permute_rows(weight, heads) if heads else weight
-            if group == "qkv" and layer.qkv_bias is not None:
-                for name, bias in zip(names, torch.split(layer.qkv_bias, sizes), strict=True):
-                    yield f"blk.{index}.{GGUF_NAMES[name]}.bias", bias
+        for full, tensor in name_projections(config, layer):
+            name, _, kind = full.rpartition(".")
+            heads = permuted_heads(config, name)
+            yield f"blk.{index}.{GGUF_NAMES[name]}.{kind}", permute_rows(tensor, heads) if heads else tensor
 
 
 def choose_kind(preset: Preset, name: str, layers: int) -> Kind:

@@ -16,8 +16,8 @@ from journeyman.core.files import disk_errors, write_atomic
 from journeyman.models.families import LOCAL_ROPE_BASE, DecoderConfig
 from journeyman.models.template import Template
 from journeyman.models.tokenizer import Tokenizer
-from journeyman.models.torch_decoder import GROUPS, Decoder
-from journeyman.models.torch_weights import norm_names
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import name_projections, norm_names
 from journeyman.tuning.lora import Adapters
 
 CLASSES = {
@@ -50,13 +50,8 @@ def name_tensors(decoder: Decoder) -> Iterator[tuple[str, Tensor]]:
         prefix = f"model.layers.{index}."
         for key, (name, _gguf) in norm_names(config).items():
             yield f"{prefix}{name}.weight", layer.norms[key] - config.family.norm_offset
-        for group, names in GROUPS.items():
-            sizes = [config.shapes()[name][0] for name in names]
-            for name, weight in zip(names, torch.split(layer.projections[group], sizes), strict=True):
-                yield f"{prefix}{name}.weight", weight
-            if group == "qkv" and layer.qkv_bias is not None:
-                for name, bias in zip(names, torch.split(layer.qkv_bias, sizes), strict=True):
-                    yield f"{prefix}{name}.bias", bias
+        for name, tensor in name_projections(config, layer):
+            yield f"{prefix}{name}", tensor
     yield "model.norm.weight", decoder.final_norm - config.family.norm_offset
     if decoder.head is not decoder.embedding:
         yield "lm_head.weight", decoder.head

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.core.files import disk_errors
+from journeyman.core.files import disk_errors, read_whole_lines
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_units
@@ -135,7 +135,7 @@ class EventLog:
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
-        kept = [line for line in _read_lines(path) if json.loads(line)["step"] <= step] if step else []
+        kept = [line for line in read_whole_lines(path) if json.loads(line)["step"] <= step] if step else []
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(line + "\n" for line in kept))
@@ -143,14 +143,6 @@ class EventLog:
     def write(self, **values: Json) -> None:
         with disk_errors(self.path), self.path.open("a") as file:
             file.write(json.dumps(values) + "\n")
-
-
-def _read_lines(path: Path) -> list[str]:
-    """Whole lines only: a kill can cut the last one."""
-    if not path.is_file():
-        return []
-    text = path.read_text()
-    return text[: text.rfind("\n") + 1].splitlines()
 
 
 class Batches:

@@ -8,6 +8,7 @@ Shapes: M supervised positions, H hidden, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,15 +18,20 @@ from torch import Tensor
 CHUNK_BYTES = 1 << 26
 
 
-class _TokenLogprobs(torch.autograd.Function):
+Chunk = Callable[[slice], tuple[Tensor, Tensor]]
+
+
+class _WithSlope(torch.autograd.Function):
+    """Values [M] and their gradients [M, H], chunk by chunk, for a function of a slice of the positions."""
+
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, vocabulary: int, chunk: Chunk) -> Tensor:
         unit = torch.empty_like(hidden)
         result = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
-        rows = max(16, CHUNK_BYTES // (4 * head.shape[0]))
+        rows = max(16, CHUNK_BYTES // (4 * vocabulary))
         for start in range(0, hidden.shape[0], rows):
             part = slice(start, start + rows)
-            result[part], unit[part] = _chunk(hidden[part], head, targets[part])
+            result[part], unit[part] = chunk(part)
         ctx.save_for_backward(unit)
         return result
 
@@ -53,7 +59,12 @@ def token_logprobs(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         head: [V, H].
         targets: [M] token ids.
     """
-    result: Tensor = _TokenLogprobs.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
+    states = hidden.detach()
+
+    def chunk(part: slice) -> tuple[Tensor, Tensor]:
+        return _chunk(states[part], head, targets[part])
+
+    result: Tensor = _WithSlope.apply(hidden, head.shape[0], chunk)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -74,25 +85,6 @@ class SoftTargets:
     ids: Tensor
     probabilities: Tensor
     share: Tensor
-
-
-class _SoftLosses(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, soft: SoftTargets) -> Tensor:
-        unit = torch.empty_like(hidden)
-        result = torch.empty(hidden.shape[0], dtype=torch.float32, device=hidden.device)
-        rows = max(16, CHUNK_BYTES // (4 * head.shape[0]))
-        for start in range(0, hidden.shape[0], rows):
-            part = slice(start, start + rows)
-            cut = SoftTargets(soft.ids[part], soft.probabilities[part], soft.share[part])
-            result[part], unit[part] = _soft_chunk(hidden[part], head, targets[part], cut)
-        ctx.save_for_backward(unit)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (unit,) = ctx.saved_tensors
-        return unit * grads[0][:, None].to(unit.dtype), None, None, None
 
 
 def _soft_chunk(hidden: Tensor, head: Tensor, targets: Tensor, soft: SoftTargets) -> tuple[Tensor, Tensor]:
@@ -125,5 +117,11 @@ def soft_losses(hidden: Tensor, head: Tensor, targets: Tensor, soft: SoftTargets
     The two cost one pass over the logits, as the cross-entropy alone does. Distillation: arXiv:1503.02531, at temperature 1, which is
     the only one that stored log-probabilities can be read at.
     """
-    result: Tensor = _SoftLosses.apply(hidden, head, targets, soft)  # type: ignore[no-untyped-call]
+    states = hidden.detach()
+
+    def chunk(part: slice) -> tuple[Tensor, Tensor]:
+        cut = SoftTargets(soft.ids[part], soft.probabilities[part], soft.share[part])
+        return _soft_chunk(states[part], head, targets[part], cut)
+
+    result: Tensor = _WithSlope.apply(hidden, head.shape[0], chunk)  # type: ignore[no-untyped-call]
     return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from journeyman.core.errors import TuneError
-from journeyman.core.files import disk_errors
+from journeyman.core.files import disk_errors, read_whole_lines
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import LEAST_SHARED_OF_PAIR, Batch, TuneRow, Unit, make_batch, order_rows
@@ -190,14 +191,11 @@ def reference_logprobs(
 
 
 def _read_known(path: Path) -> dict[str, float]:
-    """Whole lines only: a kill can cut the last one, which is then cut off the file."""
-    if not path.is_file():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if len(whole) < len(text):
-        path.write_text(whole, encoding="utf-8")
-    return dict(json.loads(line) for line in whole.splitlines())
+    """What is there; a line that a kill has cut is cut off the file, so that the next one begins a line."""
+    lines = read_whole_lines(path)
+    if path.is_file():
+        os.truncate(path, sum(len(line.encode()) + 1 for line in lines))
+    return dict(json.loads(line) for line in lines)
 
 
 def _dpo(ratios: Tensor, _counts: Tensor, beta: float) -> Tensor:

@@ -173,7 +173,8 @@ def _cut(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
 def _out_dtype(config: MergeConfig, models: Mapping[str, Model], slices: Sequence[Slice]) -> torch.dtype:
     name = config.out_dtype or config.dtype
     if name:
-        return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
     return models[config.base_model or slices[0].sources[0].model].dtype
 
 
