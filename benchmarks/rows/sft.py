@@ -6,7 +6,6 @@ goes, and is timed until its dev loss is the rival's; our looks count, the rival
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -17,14 +16,15 @@ from typing import Any
 from machine import describe_commit, describe_machine
 from rivals import NoRival, rival_python, run_script
 
-from journeyman.core.messages import make_message
 from journeyman.models.catalog import resolve
-from journeyman.models.template import Template, make_student_template
+from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.hf_layout import save_folder
+from rows.snips import read_rows, to_ids
 
 Document = dict[str, Any]
 HERE = Path(__file__).resolve().parent.parent
+ROWS_PER_INTENT, DEV_PER_INTENT = slice(0, 75), slice(400, 420)
 OURS = {"epochs": 2.0, "evaluations": 6, "patience": 6}
 # Without `use_cpu` TRL refuses to start on a machine without a GPU.
 LIMIT_S = 25 * 60  # for the rival; what it has learned by then is the goal
@@ -107,7 +107,10 @@ def measure(name: str, data: Path, folder: Path) -> list[Document]:
     shutil.rmtree(folder, ignore_errors=True)
     base = resolve(row.base)
     template = make_student_template(base.path)
-    rows, dev = _snips(data, template, row.instruction, 75, slice(400, 420))
+    rows, dev = (
+        [to_ids(raw, template, row.instruction) for raw in read_rows(data, part)]
+        for part in (ROWS_PER_INTENT, DEV_PER_INTENT)
+    )
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     save_folder(folder / "base", load_decoder(base.path), template)
     job = {"rows": rows, "dev": dev, "threads": threads, "rank": 16, "limit_s": LIMIT_S}
@@ -179,24 +182,3 @@ def _compare(
 
 def _common(name: str, row: Row, n: int) -> Document:
     return {"name": name, "title": row.title, "n": n, "commit": describe_commit(), "machine": describe_machine()}
-
-
-def _snips(
-    data: Path, template: Template, instruction: str, count: int, dev: slice
-) -> tuple[list[Document], list[Document]]:
-    """Token ids of the first ``count`` rows of each intent, and of a slice that is neither tuned on in other benchmarks nor sealed."""
-    intents: dict[str, list[Document]] = {}
-    for line in (data / "snips_nlu/train.jsonl").read_text(encoding="utf-8").splitlines():
-        intents.setdefault(json.loads(line)["intent"], []).append(json.loads(line))
-
-    def ids(raw: Document) -> Document:
-        answer = {"intent": raw["intent"], "slots": {slot["slot"]: slot["value"] for slot in raw["slots"]}}
-        messages = [make_message("system", instruction)] if instruction else []
-        text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-        span = template.supervise([*messages, make_message("user", raw["text"].strip())], text)
-        return {"ids": list(span.ids), "start": span.start}
-
-    return (
-        [ids(raw) for rows in intents.values() for raw in rows[:count]],
-        [ids(raw) for rows in intents.values() for raw in rows[dev]],
-    )

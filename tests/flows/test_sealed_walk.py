@@ -14,11 +14,13 @@ import pytest
 from journeyman.core.errors import DataError, JourneymanError
 from journeyman.data.dataset import find_leaks, read_manifest, read_split
 from journeyman.flows.answers import open_desk
-from journeyman.flows.making import make_rows
+from journeyman.flows.material import load_material
 from journeyman.flows.prepare import import_sources, prepare_task
-from journeyman.flows.tune import load_material
+from journeyman.flows.signals import Writer
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.template import make_student_template
+from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.preference import Pair
 from tests.flows.conftest import Loop
 from tests.flows.projects import paint_rows, write_rows
 
@@ -32,6 +34,10 @@ def project(loop: Loop, tmp_path: Path) -> Path:
     return Path(shutil.copytree(loop.folder, tmp_path / "project"))
 
 
+def pair_rows(pairs: list[Pair]) -> list[TuneRow]:
+    return [row for pair in pairs for row in (pair.chosen, pair.rejected)]
+
+
 def _check(workspace: Workspace) -> int:
     """Prepare anew, then look at the very tokens that tuning would see; the number of rows that it tunes on."""
     prepare_task(workspace, "paint")
@@ -43,7 +49,8 @@ def _check(workspace: Workspace) -> int:
     seen = 0
     for split, examples in material.splits.items():
         assert not find_leaks(examples, sealed, 0.8), split
-        for row in make_rows(material.task, template, examples, 512):
+        writer = Writer(material.task, template, 512)
+        for row in [*writer.rows(examples), *pair_rows(writer.pairs(examples))]:
             text = template.tokenizer.decode(row.ids)
             assert not any(line in text for line in SEALED), split
             seen += split == "train"

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from journeyman.core.messages import make_message
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
-from journeyman.tuning.hf_layout import merge_adapters, save_folder
+from journeyman.tuning.hf_layout import save_folder
+from journeyman.tuning.trainable import merge_weights
 from journeyman.tuning.lora import LoraConfig, make_adapters
 from journeyman.tuning.plan import ALL_LINEAR
 from tests.models.families import FAMILIES, save_model
@@ -42,7 +43,7 @@ def test_merged_adapters_are_in_the_written_weights(tmp_path: Path, tiny_gguf: P
             if name.endswith("lora_B"):
                 tensor.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
         adapters.merge(decoder)
-        save_folder(tmp_path, merge_adapters(decoder, adapters), template)
+        save_folder(tmp_path, merge_weights(decoder, adapters), template)
         model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
         ours = decoder.hidden(IDS, adapters.project) @ decoder.head.T
         torch.testing.assert_close(model(IDS).logits, ours, atol=1e-5, rtol=1e-5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,21 @@ Number = Annotated[str, typer.Option("--number", help="float32 or bfloat16; defa
 
 def tune(
     task: TaskName,
+    method: Annotated[
+        Literal["auto", "sft", "distill", "dpo", "ipo", "orpo", "kto", "reject"],
+        typer.Option(help="What is learned from; auto looks at what the data holds, and says why."),
+    ] = "auto",
+    kind: Annotated[
+        Literal["lora", "rslora", "dora", "full"] | None, typer.Option(help="What is changed; default: lora.")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
+    teacher: Annotated[str, typer.Option(help="A finished run's id or a model to distill from.")] = "",
+    start: Annotated[
+        str,
+        typer.Option(
+            help="The finished run that dpo, ipo, kto and reject begin at; default: plain tuning, done first."
+        ),
+    ] = "",
     rank: Annotated[int | None, typer.Option(help="Rank of the adapters.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Scale of the adapters times rank; default: the rank.")] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
@@ -21,6 +36,14 @@ def tune(
     batch_tokens: Annotated[int | None, typer.Option(help="Tokens per step, padding included.")] = None,
     input_weight: Annotated[
         float | None, typer.Option(help="Loss on the input's own tokens, next to 1 on the answer's.")
+    ] = None,
+    beta: Annotated[float | None, typer.Option(help="How far preference methods may move from their start.")] = None,
+    answer_weight: Annotated[
+        float | None, typer.Option(help="Loss on the wanted answers themselves, next to 1 on the preference.")
+    ] = None,
+    soft_share: Annotated[
+        float | None,
+        typer.Option(help="Share of the teacher's probabilities in the loss of distill; the rest is its text."),
     ] = None,
     evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
     patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
@@ -34,16 +57,24 @@ def tune(
     """Tune a student on the prepared dataset and hold its export against torch. Killed, the same command continues.
 
     Example: journeyman tune tickets --epochs 4
+
+    Example: journeyman tune tickets --method dpo
     """
+    from journeyman.flows.tune import Request
     from journeyman.flows.tune import tune as tune_task
 
     given = {
+        "kind": kind,
+        "layers": layers,
         "rank": rank,
         "alpha": alpha,
         "rate": rate,
         "epochs": epochs,
         "batch_tokens": batch_tokens,
         "input_weight": input_weight,
+        "beta": beta,
+        "answer_weight": answer_weight,
+        "soft_share": soft_share,
         "evaluations": evaluations,
         "patience": patience,
         "seed": seed,
@@ -53,9 +84,7 @@ def tune(
             workspace,
             task,
             {name: value for name, value in given.items() if value is not None},
-            base=base,
-            number=number,
-            threads=threads,
+            Request(method, teacher, start, base, "", number, threads),
         )
     if is_json:
         print_json(

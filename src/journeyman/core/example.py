@@ -60,11 +60,22 @@ def text_target(text: str) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """Another answer to the same input, for preferences and several samples. ``verdict``: e.g. ``chosen``, ``rejected``."""
+    """Another answer to the same input. ``verdict``: ``chosen``, ``rejected``, or nothing for one sample of several.
+
+    ``weight`` is how often it came, next to one for each time that the row's own answer did.
+    """
 
     target: Target
     weight: float = 1.0
     verdict: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        return {"target": self.target.to_json(), "weight": self.weight, "verdict": self.verdict}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Alternative:
+        target = Target.from_json(cast(dict[str, Json], raw["target"]))
+        return Alternative(target, cast(float, raw["weight"]), str(raw["verdict"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +128,7 @@ class Example:
         if self.context:
             raw["context"] = [message_to_openai(message) for message in self.context]
         if self.alternatives:
-            raw["alternatives"] = [
-                {"target": item.target.to_json(), "weight": item.weight, "verdict": item.verdict}
-                for item in self.alternatives
-            ]
+            raw["alternatives"] = [item.to_json() for item in self.alternatives]
         if self.schema is not None:
             raw["schema"] = dict(self.schema)
         if self.passages:
@@ -158,14 +166,7 @@ class Example:
             target=Target.from_json(cast(dict[str, Json], target)) if target else None,
             gold=Target.from_json(cast(dict[str, Json], gold)) if gold else None,
             context=tuple(message_from_openai(item) for item in cast(list[Json], raw.get("context") or [])),
-            alternatives=tuple(
-                Alternative(
-                    Target.from_json(cast(dict[str, Json], item["target"])),
-                    cast(float, item["weight"]),
-                    str(item["verdict"]),
-                )
-                for item in alternatives
-            ),
+            alternatives=tuple(Alternative.from_json(item) for item in alternatives),
             schema=cast(dict[str, Json], schema) if schema is not None else None,
             passages=tuple(Passage(item["chunk"], item["text"], item["source"]) for item in passages),
             group=str(raw.get("group") or ""),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.example import Passage, Target, Terms
+from journeyman.core.example import Alternative, Passage, Target, Terms
 from journeyman.core.messages import Message, message_from_openai, message_to_openai
 
 Origin = Literal["import", "serve", "ask", "task", "assess", "synthesize", "audit"]
@@ -19,6 +19,8 @@ class Trace:
 
     ``origin=assess`` marks calls made by an evaluation: they can never become examples. ``row_key`` identifies an
     imported row (provider id, else content hash and occurrence number), so that the same file twice adds nothing.
+    ``feedback`` is ``{"verdict": "up" | "down"}`` where people said something; ``meta["logprobs"]`` holds the output's tokens
+    (``data.logprobs``).
     ``split`` is an assignment made at import. Times are ISO 8601 in UTC, money in US dollars.
     """
 
@@ -30,6 +32,7 @@ class Trace:
     messages: tuple[Message, ...]
     output: Target | None
     gold: Target | None = None
+    alternatives: tuple[Alternative, ...] = ()
     schema: Mapping[str, Json] | None = None
     tools: tuple[Mapping[str, Json], ...] = ()
     passages: tuple[Passage, ...] = ()
@@ -59,6 +62,7 @@ class Trace:
             "messages": [message_to_openai(message) for message in self.messages],
             "output": self.output.to_json() if self.output else None,
             "gold": self.gold.to_json() if self.gold else None,
+            "alternatives": [item.to_json() for item in self.alternatives],
             "schema": dict(self.schema) if self.schema is not None else None,
             "tools": [dict(tool) for tool in self.tools],
             "passages": [{"chunk": item.chunk, "text": item.text, "source": item.source} for item in self.passages],
@@ -96,6 +100,9 @@ class Trace:
             messages=tuple(message_from_openai(item) for item in cast(list[Json], raw.get("messages") or [])),
             output=target("output"),
             gold=target("gold"),
+            alternatives=tuple(
+                Alternative.from_json(item) for item in cast(list[dict[str, Json]], raw.get("alternatives") or [])
+            ),
             schema=cast(dict[str, Json], schema) if schema is not None else None,
             tools=tuple(cast(list[dict[str, Json]], raw.get("tools") or [])),
             passages=tuple(Passage(item["chunk"], item["text"], item["source"]) for item in passages),

@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.core.errors import TaskError
-from journeyman.core.example import Example, Target, Terms
+from journeyman.core.example import Alternative, Example, Target, Terms
 from journeyman.core.trace import Trace
 from journeyman.data.imports import split_suffix
 from journeyman.data.intake import settle
@@ -116,10 +116,22 @@ def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> 
         reason = "answered with tool calls"
     elif gold is None and problem:
         reason = "answer that breaks the task's output"
+    alternatives = _settle_alternatives(task, trace.alternatives)
+    thumbs = trace.feedback.get("verdict")
+    if thumbs == "down" and trace.output is not None:
+        # An answer that somebody did not want is nothing to learn, and something to prefer others to; a student's own too.
+        alternatives, target = (
+            (*alternatives, Alternative(settle(trace.output, task.schema)[0], verdict="rejected")),
+            None,
+        )
+        reason = "" if reason.startswith("answer") else reason
+    elif thumbs == "up" and target is not None:
+        alternatives = (*alternatives, Alternative(target, verdict="chosen"))
     example = Example(
         input=trace.input,
         target=target,
         gold=trace.gold if gold_problem else gold,
+        alternatives=alternatives,
         schema=trace.schema,
         passages=trace.passages,
         time=trace.time,
@@ -127,8 +139,19 @@ def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> 
         provenance=trace.provenance,
         terms=trace.terms,
         id=trace.id,
+        meta={"logprobs": trace.meta["logprobs"]} if "logprobs" in trace.meta and target is not None else {},
     )
     return example, reason
+
+
+def _settle_alternatives(task: Task, alternatives: Iterable[Alternative]) -> tuple[Alternative, ...]:
+    """As the task reads them now; a broken one stays only where it was rejected."""
+    kept = []
+    for item in alternatives:
+        target, problem = settle(item.target, task.schema)
+        if not problem or item.verdict == "rejected":
+            kept.append(replace(item, target=item.target if problem else target))
+    return tuple(kept)
 
 
 def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | None]:
@@ -143,6 +166,7 @@ def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | N
         chosen.example,
         gold=gold,
         target=target,
+        alternatives=_join_alternatives(candidates, targets[1:]),
         count=len(candidates),
         terms=max((item.example.terms for item in candidates), key=STRICTEST.index),
     )
@@ -154,6 +178,20 @@ def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | N
         else None
     )
     return replace(chosen, example=example, split=split), contradiction
+
+
+def _join_alternatives(
+    candidates: Sequence[Candidate], others: Sequence[tuple[Target, int]]
+) -> tuple[Alternative, ...]:
+    """What all of them have, and the answers that came less often as samples; equal ones once, with their weights added."""
+    found: dict[tuple[str, str], Alternative] = {}
+    items = [item for candidate in candidates for item in candidate.example.alternatives]
+    items += [Alternative(target, float(count)) for target, count in others]
+    for item in items:
+        key = (dump(item.target.to_json()), item.verdict)
+        earlier = found.get(key)
+        found[key] = item if earlier is None else replace(earlier, weight=earlier.weight + item.weight)
+    return tuple(found[key] for key in sorted(found))
 
 
 def _rank(answers: Iterable[tuple[Target | None, str]]) -> list[tuple[Target, int]]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
-from journeyman.data import openai, pairs, table
+from journeyman.data import openai, pairs, preferences, table
 from journeyman.data.lines import Line
 from journeyman.data.record import Record, detail_of, parse_object, row_error
 from journeyman.data.redaction import remove_secrets
@@ -22,6 +22,7 @@ LOOKED_AT_LINES = 200
 Matches = Callable[[Mapping[str, Json]], bool]
 Read = Callable[[dict[str, Json]], Record]
 JSON_FORMATS: dict[str, tuple[Matches, Read]] = {
+    "preferences": (preferences.matches, preferences.read),
     "chat completions": (openai.matches, openai.read),
     "pairs": (pairs.matches, pairs.read),
 }

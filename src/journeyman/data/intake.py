@@ -7,15 +7,15 @@ as the text that it is; without, the row has nothing to learn from and goes into
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from journeyman.core.canonical import Json, bytes_hash, content_hash, dump
 from journeyman.core.errors import DataError
-from journeyman.core.example import Split, Target, Terms, object_target, text_target
+from journeyman.core.example import Alternative, Split, Target, Terms, object_target, text_target
 from journeyman.core.messages import Message, make_message
 from journeyman.core.trace import Trace
-from journeyman.data.record import Record, row_error
+from journeyman.data.record import Record, parse_json, row_error
 from journeyman.data.redaction import RowRedaction
 from journeyman.task.prompt import check_input, read_messages, user_text
 from journeyman.task.schema import Checked, verifier
@@ -51,7 +51,9 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
     check_input(task, seen)
     output, flaw = _read_output(record, verified_by, redaction)
     gold = _read_gold(record, verified_by, redaction)
-    _check_use(output, gold, flaw, intake.split)
+    alternatives = _read_alternatives(record, verified_by, redaction)
+    if not (record.feedback == "down" or alternatives):
+        _check_use(output, gold, flaw, intake.split)
     verdicts: dict[str, Json] = {"output": flaw} if flaw else {}
     return Trace(
         id=f"trace-{bytes_hash(f'{task.name} {row_key}'.encode())[:32]}",
@@ -62,6 +64,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         messages=_messages(task, redaction.text(system), seen) if record.input is None else (),
         output=output,
         gold=gold,
+        alternatives=alternatives,
         schema=schema,
         tools=record.tools,
         model=record.model,
@@ -73,7 +76,8 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         provenance=intake.provenance,
         terms=intake.terms,
         verdicts=verdicts,
-        meta={} if record.time else {"undated": True},
+        feedback={"verdict": record.feedback} if record.feedback else {},
+        meta=({} if record.time else {"undated": True}) | _logprobs(record, output),
     )
 
 
@@ -122,6 +126,35 @@ def _read_gold(record: Record, schema: Mapping[str, Json] | None, redaction: Row
     if problem:
         raise DataError("JM-312", "the gold breaks the task's output", where="gold", got=problem)
     return _redact(gold, schema, redaction)
+
+
+def _read_alternatives(
+    record: Record, schema: Mapping[str, Json] | None, redaction: RowRedaction
+) -> tuple[Alternative, ...]:
+    """Answers that break the schema are kept where they were rejected, as the text that they are: a wrong form is worth unlearning."""
+    kept = []
+    for item in record.alternatives:
+        answer, problem = settle(item.target, schema)
+        if not problem:
+            kept.append(replace(item, target=_redact(answer, schema, redaction)))
+        elif item.verdict == "rejected":
+            kept.append(replace(item, target=text_target(redaction.text(_written(item.target)))))
+    return tuple(kept)
+
+
+def _logprobs(record: Record, output: Target | None) -> dict[str, Json]:
+    """A redacted answer is no longer the one that the teacher's tokens write, and they would give away what was taken out."""
+    if not record.logprobs or output is None or record.output is None:
+        return {}
+    is_same = output == record.output or (output.kind == "object" and _parses_to(record.output.text, output.value))
+    return {"logprobs": list(record.logprobs)} if is_same else {}
+
+
+def _parses_to(text: str, value: Json) -> bool:
+    try:
+        return parse_json(text) == value
+    except DataError:
+        return False
 
 
 def settle(target: Target, schema: Mapping[str, Json] | None) -> tuple[Target, str]:

@@ -6,7 +6,8 @@ Each line is one of
     {"messages": [...], "response": ... or "choices": [...], "gold": ...}
     {"messages": [..., {"role": "assistant", ...}], "gold": ...}
 
-A response may also be a bare message, plain text, or a batch's ``{"body": {...}}``. Of several choices the first counts.
+A response may also be a bare message, plain text, or a batch's ``{"body": {...}}``. Of several choices the first is the answer and the
+others are samples of the same model; a log-probability per token is kept where the response has one. ``feedback`` is ``up`` or ``down``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from journeyman.core.canonical import Json
-from journeyman.core.example import Target, text_target
+from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import Message, message_from_openai, messages_from_openai
-from journeyman.data.record import Record, hash_row, read_target, read_time, row_error
+from journeyman.data.logprobs import read_logprobs
+from journeyman.data.record import Record, hash_row, read_feedback, read_target, read_time, row_error
 
-KNOWN = {"request", "response", "gold", "id", "custom_id", "time", "created", "model", "usage", "choices", "object"}
+KNOWN = {
+    "request",
+    "response",
+    "gold",
+    "feedback",
+    "id",
+    "custom_id",
+    "time",
+    "created",
+    "model",
+    "usage",
+    "choices",
+    "object",
+}
 REQUEST_KEYS = {"messages", "tools", "response_format", "parallel_tool_calls"}
 FLAWS = {"length": "the answer was cut off at the token limit", "content_filter": "the answer was filtered"}
 
@@ -49,6 +64,9 @@ def read(row: dict[str, Json]) -> Record:
         schema=_row_schema(request.get("response_format")),
         output=_target(answer) if answer is not None else None,
         gold=read_target(row.get("gold")),
+        alternatives=_samples(response),
+        feedback=read_feedback(row.get("feedback")),
+        logprobs=tuple(read_logprobs(response, answer.text)) if response is not None and answer is not None else (),
         flaw=FLAWS.get(finish, ""),
         model=str((response or {}).get("model") or request.get("model") or row.get("model") or ""),
         time=read_time((response or {}).get("created") or row.get("created") or row.get("time")),
@@ -79,6 +97,19 @@ def _answer(response: Mapping[str, Json]) -> tuple[Message, str]:
     choice = _mapping(choices[0], "response.choices[0]")
     message = message_from_openai(choice.get("message"), "response.choices[0].message")
     return _assistant(message), str(choice.get("finish_reason") or "")
+
+
+def _samples(response: Mapping[str, Json] | None) -> tuple[Alternative, ...]:
+    """The further choices of one response that ended by themselves."""
+    choices = (response or {}).get("choices")
+    samples = []
+    for index, raw in enumerate(choices if isinstance(choices, list) else []):
+        choice = _mapping(raw, f"response.choices[{index}]")
+        if index and str(choice.get("finish_reason") or "") not in FLAWS:
+            message = _assistant(message_from_openai(choice.get("message"), f"response.choices[{index}].message"))
+            target = _target(message)
+            samples += [Alternative(target)] if target is not None else []
+    return tuple(samples)
 
 
 def _assistant(message: Message) -> Message:

@@ -1,7 +1,8 @@
 """Plain pairs: ``{"input": ..., "output": ..., "gold": ...}`` per line.
 
 ``input`` is an object of the task's fields, or plain text for a task with one. ``output`` (the teacher's answer) and
-``gold`` (the reviewed one) are JSON values or text; either may be missing. ``id``, ``time`` and ``model`` are optional.
+``gold`` (the reviewed one) are JSON values or text; either may be missing. ``id``, ``time`` and ``model`` are optional, and so are
+``alternatives`` (other answers, with a weight and the verdict ``chosen`` or ``rejected``) and ``feedback`` on the output (``up``, ``down``).
 An ``id`` is the file's own, no provider's: two files may count from 1, so it tells rows apart only as part of their content.
 """
 
@@ -10,9 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from journeyman.core.canonical import Json
-from journeyman.data.record import Record, hash_row, read_target, read_time, row_error
+from journeyman.data.record import (
+    Record,
+    hash_row,
+    read_alternatives,
+    read_feedback,
+    read_target,
+    read_time,
+    row_error,
+)
 
-KNOWN = frozenset({"input", "output", "gold", "id", "time", "model"})
+KNOWN = frozenset({"input", "output", "gold", "alternatives", "feedback", "id", "time", "model"})
 
 
 def matches(row: Mapping[str, Json]) -> bool:
@@ -30,6 +39,8 @@ def read(row: dict[str, Json]) -> Record:
         input=fields,
         output=read_target(row.get("output")),
         gold=read_target(row.get("gold")),
+        alternatives=read_alternatives(row.get("alternatives")),
+        feedback=read_feedback(row.get("feedback")),
         model=str(row.get("model") or ""),
         time=read_time(row.get("time")),
         unused=frozenset(row) - KNOWN,

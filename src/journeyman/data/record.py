@@ -11,7 +11,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json, bytes_hash, dump
 from journeyman.core.errors import DataError, UserError
-from journeyman.core.example import Target, object_target, text_target
+from journeyman.core.example import Alternative, Target, object_target, text_target
 from journeyman.core.messages import Message
 
 DEPTH_LIMIT = 100
@@ -24,7 +24,9 @@ class Record:
     Either ``messages`` (what was said to the model) or ``input`` (fields, or plain text for a task with one) is given.
     ``output`` and ``gold`` are unread: text targets may hold JSON. ``flaw`` says why the output is no full answer
     (cut off, filtered). ``key`` is the provider's id, ``time`` what the provider recorded; either may be empty.
-    ``unused`` are keys that no format gives a meaning to.
+    ``alternatives`` are other answers to the same input, unread; ``feedback`` is what people said of the output: ``up``, ``down``
+    or nothing; ``logprobs`` are its tokens as ``logprobs.read_logprobs`` gives them. ``unused`` are keys that no format gives a
+    meaning to.
     """
 
     key: str
@@ -35,6 +37,9 @@ class Record:
     schema: Mapping[str, Json] | None = None
     output: Target | None = None
     gold: Target | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    feedback: str = ""
+    logprobs: tuple[Json, ...] = ()
     flaw: str = ""
     model: str = ""
     time: str = ""
@@ -102,6 +107,48 @@ def read_target(value: Json) -> Target | None:
     if value is None:
         return None
     return text_target(value) if isinstance(value, str) else object_target(value)
+
+
+def read_alternatives(value: Json) -> tuple[Alternative, ...]:
+    """``[{"output": ..., "weight": 1.0, "verdict": "chosen" | "rejected" | ""}]``, or a list of bare outputs.
+
+    Raises:
+        DataError: JM-311, not this shape.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise row_error("the alternatives are not a list", where="alternatives", got=value)
+    return tuple(_read_alternative(item, f"alternatives[{index}]") for index, item in enumerate(value))
+
+
+def _read_alternative(value: Json, where: str) -> Alternative:
+    raw = value if isinstance(value, dict) and "output" in value else {"output": value}
+    target, weight, verdict = read_target(raw["output"]), raw.get("weight", 1.0), raw.get("verdict", "")
+    if target is None:
+        raise row_error("an alternative has no output", where=where)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < 1e6:
+        raise row_error("an alternative's weight is no positive number", where=where, got=weight)
+    if verdict not in ("", "chosen", "rejected"):
+        raise row_error("an alternative's verdict is unknown", where=where, expected="chosen or rejected", got=verdict)
+    return Alternative(target, float(weight), str(verdict))
+
+
+def read_feedback(value: Json) -> str:
+    """Thumbs: ``up`` or ``down``, true or false, 1 or -1; an object's ``verdict`` or ``thumbs``; anything else is none.
+
+    Raises:
+        DataError: JM-311, a word that nobody knows.
+    """
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("verdict", "thumbs", "rating") if key in value), None)
+    if value is None or value == "":
+        return ""
+    if value in (True, 1, "up", "positive", "good"):
+        return "up"
+    if value in (False, -1, "down", "negative", "bad"):
+        return "down"
+    raise row_error("this feedback is unknown", where="feedback", expected="up or down", got=value)
 
 
 def read_time(value: Json) -> str:

@@ -206,13 +206,14 @@ def _document(
     asked: _Asked,
     gate: GatePart,
 ) -> Document:
-    candidates = [_candidate(f"{task.name}@{student.hash[:12]}", "lora", "test", sealed, asked.student)]
+    kind = student.manifest.kind
+    candidates = [_candidate(f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
     if asked.base is not None:
         candidates.append(_candidate(student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
     if teacher := _teacher(workspace, sealed):
         candidates.append(teacher)
     if asked.dev is not None:
-        candidates.append(_candidate(f"{task.name}@{student.hash[:12]}", "lora", "dev", asked.dev_rows, asked.dev))
+        candidates.append(_candidate(f"{task.name}@{student.hash[:12]}", kind, "dev", asked.dev_rows, asked.dev))
     sizes = {name: len(rows) for name, rows in cast(dict[str, list[Json]], manifest["splits"]).items()}
     return Document(
         task=task.name,

@@ -1,4 +1,4 @@
-"""From examples to rows for tuning, and from tuned adapters to a student folder."""
+"""From tuned weights to a student folder: adapters on a base, or a whole model."""
 
 from __future__ import annotations
 
@@ -8,47 +8,24 @@ from importlib.metadata import version
 from pathlib import Path
 
 from journeyman.core.canonical import file_hash
-from journeyman.core.errors import TuneError
-from journeyman.core.example import Example
 from journeyman.core.files import write_atomic
 from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
-from journeyman.models.families import DecoderConfig
-from journeyman.models.manifest import MANIFEST, BaseRef, Manifest
-from journeyman.models.template import Template, make_student_template
-from journeyman.task.answer import answer_text
-from journeyman.task.prompt import student_messages
+from journeyman.models.manifest import MANIFEST, BaseRef, Manifest, StudentKind
+from journeyman.models.template import make_student_template
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import load_decoder
 from journeyman.task.task import Task
-from journeyman.tuning.batching import TuneRow, share_beginning
+from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.gguf_adapter import save_gguf
+from journeyman.tuning.gguf_model import Preset, save_model
 from journeyman.tuning.lora import Adapters
 from journeyman.tuning.peft_layout import CONFIG, WEIGHTS, save_peft
+from journeyman.tuning.trainable import Trainable, merge_weights
 
 SPARE_TOKENS = 1.5
-
-
-def make_rows(task: Task, template: Template, examples: Sequence[Example], context: int) -> list[TuneRow]:
-    """Prompt, answer and loss mask of each example that has an answer.
-
-    Raises:
-        TuneError: JM-505 a row is longer than the model's context; nothing is cut silently.
-    """
-    rows = []
-    for example in examples:
-        if example.answer is None:
-            continue
-        span = template.supervise(student_messages(task, example.input), answer_text(task, example.answer))
-        if len(span.ids) > context:
-            raise TuneError(
-                "JM-505",
-                "a row is longer than the model's context",
-                where=f"row {example.hash[:12]}",
-                expected=f"at most {context} tokens",
-                got=str(len(span.ids)),
-                hint="remove the row, or use a base with a longer context",
-            )
-        rows.append(TuneRow(span.ids, span.start, example.weight, example.hash))
-    return share_beginning(rows)
+# A whole model is written in a type that is finer than the base's own and half the size of 16 bits.
+WHOLE_MODEL: Preset = "Q8_0"
 
 
 def answer_budget(rows: Sequence[TuneRow]) -> int:
@@ -58,26 +35,35 @@ def answer_budget(rows: Sequence[TuneRow]) -> int:
 
 
 def write_student(
-    folder: Path, task: Task, base: ResolvedModel, config: DecoderConfig, adapters: Adapters, max_tokens: int
+    folder: Path, task: Task, base: ResolvedModel, decoder: Decoder, tuned: Trainable, max_tokens: int
 ) -> Student:
-    """Write adapter (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole."""
+    """Write weights (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole.
+
+    LoRA stays an adapter. What an adapter cannot say to the engine (DoRA's magnitudes, all weights) becomes a whole model.
+    """
     template = make_student_template(base.path)
-    save_peft(folder / "peft", adapters, base.name)
-    save_gguf(folder / "adapter.gguf", adapters, config, f"{task.name} on {base.name}")
+    name = f"{task.name} on {base.name}"
+    files = {}
+    if isinstance(tuned, Adapters):
+        save_peft(folder / "peft", tuned, base.name)
+        files = {"peft": f"peft/{WEIGHTS}", "peft_config": f"peft/{CONFIG}"}
+    kind: StudentKind = "lora"
+    if isinstance(tuned, Adapters) and not tuned.config.is_decomposed:
+        save_gguf(folder / "adapter.gguf", tuned, decoder.config, name)
+        files = {"adapter": "adapter.gguf"} | files
+    else:
+        kind = "full"
+        exact = decoder if decoder.is_exact else load_decoder(base.path)
+        whole = merge_weights(exact, tuned.onto(exact))
+        save_model(folder / "model.gguf", whole, base.path, WHOLE_MODEL, name, template.source)
+        files = {"model": "model.gguf"} | files
     write_atomic(folder / "template.jinja", template.source)
     if task.schema is not None:
         write_atomic(folder / "schema.json", json.dumps(task.schema, indent=2, ensure_ascii=False) + "\n")
     manifest = Manifest(
-        kind="lora",
+        kind=kind,
         base=BaseRef(base.name, base.sha256, base.licence),
-        files={
-            role: {"path": path, "sha256": file_hash(folder / path)}
-            for role, path in {
-                "adapter": "adapter.gguf",
-                "peft": f"peft/{WEIGHTS}",
-                "peft_config": f"peft/{CONFIG}",
-            }.items()
-        },
+        files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
         template=template.source,
         task=task.answering(),
         decoding={"max_tokens": task.max_output_tokens or max_tokens, "temperature": 0, "whitespace": "compact"},

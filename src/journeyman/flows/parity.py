@@ -15,7 +15,6 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.core.progress import Progress
-from journeyman.flows.student import Student
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding
 from journeyman.models.template import Template
@@ -24,8 +23,8 @@ from journeyman.task.answer import read_answer
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
-from journeyman.tuning.lora import Adapters
-from journeyman.tuning.reference import Difference, compare_served, generate_greedy
+from journeyman.tuning.reference import Difference, compare_served, generate
+from journeyman.tuning.trainable import Trainable
 
 PROMPTS = 200
 LEAST_EQUAL = 0.97
@@ -67,9 +66,9 @@ def choose_prompts(splits: dict[str, Sequence[Example]], count: int = PROMPTS) -
 async def check_parity(
     task: Task,
     template: Template,
-    student: Student,
+    adapter: str | None,
     decoder: Decoder,
-    adapters: Adapters,
+    adapters: Trainable | None,
     engine: LlamaCpp,
     prompts: Sequence[tuple[str, Example]],
     max_tokens: int,
@@ -83,7 +82,7 @@ async def check_parity(
         messages = student_messages(task, row.input)
         ids = template.prompt_ids(messages)
         mismatches += ids != list(await engine.tokenize(template.render(messages)))
-        reply = await engine.generate(ids, Decoding(max_tokens=max_tokens), adapter=student.adapter)
+        reply = await engine.generate(ids, Decoding(max_tokens=max_tokens), adapter=adapter)
         end = (template.tokenizer.end,) if reply.finish_reason == "stop" else ()
         answer = [token for token in reply.token_ids if token != template.tokenizer.end]
         served.append(TuneRow((*ids, *answer, *end), len(ids)))
@@ -97,7 +96,7 @@ def _judge(
     task: Task,
     template: Template,
     decoder: Decoder,
-    adapters: Adapters,
+    adapters: Trainable | None,
     prompts: Sequence[tuple[str, Example]],
     served: Sequence[TuneRow],
     differences: Sequence[Difference],
@@ -108,7 +107,7 @@ def _judge(
     largest = 0.0
     unlike = [index for index, difference in enumerate(differences) if difference.place is not None]
     asked = [served[index].ids[: served[index].start] for index in unlike]
-    answered = generate_greedy(decoder, adapters, asked, template.tokenizer.end, max_tokens)
+    answered = generate(decoder, adapters, asked, template.tokenizer.end, max_tokens)
     in_torch = dict(zip(unlike, answered, strict=True))
     for index, ((_source, row), answer, difference) in enumerate(zip(prompts, served, differences, strict=True)):
         equal += difference.place is None

@@ -12,7 +12,7 @@ from journeyman.flows.prepare import prepare_task
 from journeyman.flows.releases import Released, release
 from journeyman.flows.reports import write_assessed
 from journeyman.flows.runs import BASE_ROWS
-from journeyman.flows.tune import tune
+from journeyman.flows.tune import Request, tune
 from journeyman.flows.workspace import Workspace
 
 
@@ -34,7 +34,7 @@ def run_all(
 ) -> RunResult:
     """The whole loop. Releases when the gate passed, or with ``force``."""
     prepare_task(workspace, task_name)
-    tune(workspace, task_name, given, threads=threads)
+    tune(workspace, task_name, given, Request(threads=threads))
     assessed = assess(workspace, task_name, base_rows=base_rows)
     path = write_assessed(workspace, assessed)
     released = None

@@ -9,8 +9,8 @@ from pathlib import Path
 from journeyman.core.canonical import Json
 from journeyman.core.files import refuse_existing
 from journeyman.core.progress import Progress
-from journeyman.flows.making import make_rows
-from journeyman.flows.tune import load_material
+from journeyman.flows.material import load_material
+from journeyman.flows.signals import Writer
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.models.template import make_student_template
@@ -68,7 +68,7 @@ def quantize_for(workspace: Workspace, task: str, source: str, out: Path, preset
     decoder = load_decoder(model.path)
 
     def rows(split: str) -> Sequence[TuneRow]:
-        return make_rows(material.task, template, material.splits[split], decoder.config.context)
+        return Writer(material.task, template, decoder.config.context).answers(material.splits[split])
 
     importance = measure_importance(decoder, rows("train")[:IMPORTANCE_ROWS], workspace.progress)
     dev = rows("dev")

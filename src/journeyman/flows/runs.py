@@ -26,6 +26,7 @@ except ImportError:  # Windows: best effort, no lock
 STUDENT = "student"
 BASE_ROWS = 150  # sealed rows that the untuned base is asked: it is slow
 MATERIAL, PLAN, MACHINE, RESULT, PARITY = "material.json", "plan.json", "machine.json", "tuned.json", "parity.json"
+METHOD, CHECKPOINT = "method.json", "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Releases on the local engine behind the gateway: for `serve`, `ask`, `assess` and typed functions.
 
-One engine per base model holds the adapters of every release that is loaded. The alias is read at each call, so a
+One engine per file of weights holds the adapters of every release that is loaded on it. The alias is read at each call, so a
 rollback to a loaded release takes effect at once.
 """
 
@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from journeyman.core.errors import GateError, ModelError
 from journeyman.flows.student import Student
@@ -63,23 +64,32 @@ def student_name(task: Task, student: Student) -> str:
 async def load_students(
     stack: AsyncExitStack, students: Sequence[Student], *, with_base: bool = False, threads: int | None = None
 ) -> list[Served]:
-    """Start one engine per base; engines stop when ``stack`` closes. With ``with_base`` the bases are served as well.
+    """Start one engine per file of weights: a base holds the adapters of all its students, a whole model is alone.
+
+    Engines stop when ``stack`` closes. With ``with_base`` the bases are served as well, after the students.
 
     Raises:
         ModelError: JM-401 a base is not pulled, JM-409 a base of another content, JM-420 not loadable.
     """
     served: list[Served] = []
-    bases = {student.manifest.base.sha256: student for student in students}
-    for sha256, first in bases.items():
-        base = _resolve_base(first)
-        mine = [student for student in students if student.manifest.base.sha256 == sha256]
-        adapters = {student.adapter: student.adapter_path for student in mine}
-        engine = await LlamaCpp.start(base.path, adapters, threads=threads)
+    bases: dict[Path, ResolvedModel] = {}
+    groups: dict[Path, list[Student]] = {}
+    for student in students:
+        if student.own_weights is None or with_base:
+            base = _resolve_base(student)
+            bases[base.path] = base
+        groups.setdefault(student.own_weights or base.path, []).append(student)
+    plain: list[Served] = []
+    for path in dict.fromkeys([*groups, *(bases if with_base else ())]):
+        mine = groups.get(path, [])
+        adapters = {name: file for student in mine for name, file in student.adapters.items()}
+        engine = await LlamaCpp.start(path, adapters, threads=threads)
         stack.push_async_callback(engine.close)
-        served += [_serve_student(engine, base, student) for student in mine]
-        if with_base:
-            served.append(Served(f"base:{base.name}", LocalModel(engine, load_base_template(base.path), base.name)))
-    return served
+        served += [_serve_student(engine, path, student) for student in mine]
+        if with_base and path in bases:
+            name = bases[path].name
+            plain.append(Served(f"base:{name}", LocalModel(engine, load_base_template(path), name)))
+    return served + plain
 
 
 def loadable(workspace: Workspace, task_name: str = "") -> list[Student]:
@@ -134,9 +144,9 @@ async def _serve(
         await serve_until_signal(make_app(Registry(served, workspace.store.alias), recorder), listener, ready)
 
 
-def _serve_student(engine: LlamaCpp, base: ResolvedModel, student: Student) -> Served:
+def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
     manifest = student.manifest
-    template = Template(manifest.template, load_tokenizer(base.path))
+    template = Template(manifest.template, load_tokenizer(weights))
     name = f"{manifest.task_name}@{student.hash}"
     return Served(
         name=name,

@@ -21,13 +21,22 @@ class Student:
         return self.manifest.hash
 
     @property
-    def adapter(self) -> str:
-        """The adapter's content hash, which is its name in the engine."""
-        return self.manifest.files["adapter"]["sha256"]
+    def adapter(self) -> str | None:
+        """The adapter's content hash, which is its name in the engine; None for a student that is a whole model."""
+        entry = self.manifest.files.get("adapter")
+        return entry["sha256"] if entry else None
 
     @property
-    def adapter_path(self) -> Path:
-        return self.folder / self.manifest.files["adapter"]["path"]
+    def adapters(self) -> dict[str, Path]:
+        """What the engine loads on top of the weights."""
+        entry = self.manifest.files.get("adapter")
+        return {entry["sha256"]: self.folder / entry["path"]} if entry else {}
+
+    @property
+    def own_weights(self) -> Path | None:
+        """The GGUF of a student that is a whole model; None: it answers on its base."""
+        entry = self.manifest.files.get("model")
+        return self.folder / entry["path"] if entry else None
 
     @property
     def max_tokens(self) -> int:

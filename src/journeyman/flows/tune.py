@@ -1,40 +1,56 @@
-"""`tune T`: from a prepared dataset to a student folder that has passed the parity gate. Resumable at every step."""
+"""`tune T`: from a prepared dataset to a student folder that has passed the parity gate. Resumable at every step.
+
+What is learned from (answers, pairs, verdicts, a teacher's log-probabilities) is a lesson; methods that begin at a tuned student
+tune that one first, in a run of its own that can be assessed as well.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 from journeyman.core.canonical import Json
+from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
-from journeyman.data.dataset import read_manifest, read_split, read_unlabelled
-from journeyman.flows.making import answer_budget, make_rows, write_student
+from journeyman.flows.lessons import Lesson, Work, base_of, make_lesson, open_start
+from journeyman.flows.making import answer_budget, write_student
+from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import check_parity, choose_prompts, refuse_defects
-from journeyman.flows.runs import MACHINE, MATERIAL, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
-from journeyman.models.catalog import ResolvedModel, resolve
 from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
-from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
-from journeyman.tuning.loop import Tuned, tune_rows
-from journeyman.tuning.lora import Adapters
-from journeyman.tuning.machine import (
-    Machine,
-    check_memory,
-    count_flops,
-    estimate_bytes,
-    probe_machine,
-    use_machine,
-)
+from journeyman.tuning.loop import Tuned
+from journeyman.tuning.loop import tune as tune_weights
+from journeyman.tuning.machine import Machine, check_memory, count_flops, estimate_bytes, probe_machine, use_machine
 from journeyman.tuning.peft_layout import open_peft
-from journeyman.tuning.plan import Plan, make_plan
+from journeyman.tuning.plan import Method, Plan, make_plan
+from journeyman.tuning.trainable import Trainable, make_trainable
+
+# Methods that move a tuned student, and what its weights look like, which they cannot change.
+CONTINUING = ("dpo", "ipo", "kto")
+SHAPE = ("kind", "layers", "rank", "alpha")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller asks for besides the settings of the plan. ``start`` is a finished run's id, ``teacher`` that or a model."""
+
+    method: Asked = "auto"
+    teacher: str = ""
+    start: str = ""
+    base: str = ""
+    dataset: str = ""
+    number: str = ""
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,40 +62,30 @@ class TuneResult:
     tuned: Mapping[str, Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a run works on: the task, its base, and the splits that tuning may see."""
-
-    task: Task
-    dataset: str
-    base: ResolvedModel
-    splits: Mapping[str, Sequence[Example]]
-
-
 def tune(
-    workspace: Workspace,
-    task_name: str,
-    given: Mapping[str, Json] | None = None,
-    *,
-    base: str = "",
-    dataset: str = "",
-    number: str = "",
-    threads: int | None = None,
+    workspace: Workspace, task_name: str, given: Mapping[str, Json] | None = None, request: Request | None = None
 ) -> TuneResult:
-    """Tune a LoRA student on the task's latest dataset (or ``dataset``), export it, hold it against torch.
+    """Tune a student on the task's latest dataset, export it, hold it against torch.
 
     The same arguments on the same dataset continue or repeat the same run.
 
     Raises:
         DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
     """
-    material = load_material(workspace, task_name, base, dataset)
-    run = find_run(workspace.project.runs, task_name, "tune", _key(material, given or {}, number, threads))
+    request, given = request or Request(), dict(given or {})
+    material = load_material(workspace, task_name, request.base, request.dataset)
+    holding = hold(material.learnable)
+    method, reason = choose_method(request.method, holding, bool(request.teacher))
+    start = _start_run(workspace, material, given, request) if method in (*CONTINUING, "reject") else None
+    key = _key(material, given, request, method, start)
+    run = find_run(workspace.project.runs, task_name, "tune", key)
     with run.lock():
-        run.decide(MATERIAL, lambda: _describe(material))
+        run.decide(MATERIAL, material.to_json)
+        run.decide(METHOD, lambda: {"method": method, "reason": reason, "holding": holding.to_json()})
+        workspace.progress.note(f"{method}: {reason}")
         student = load_student(run.path / STUDENT)
         if student is None:
-            student = _make_student(workspace, material, run, given or {}, number, threads)
+            student = _make_student(workspace, material, run, given, request, method, start)
         parity = run.read(PARITY)
         if parity is None:
             parity = _show_parity(workspace, material, run, student)
@@ -91,37 +97,46 @@ def tune(
         return TuneResult(run, material.dataset, student, parity, run.read(RESULT) or {})
 
 
-def load_material(workspace: Workspace, task_name: str, base: str = "", dataset: str = "") -> Material:
-    task = workspace.task(task_name)
-    chosen, manifest = read_manifest(workspace.store, task_name, dataset)
-    splits: dict[str, Sequence[Example]] = {
-        "train": read_split(workspace.store, manifest, "train", purpose="tune"),
-        "dev": read_split(workspace.store, manifest, "dev", purpose="tune"),
-        "calibration": read_split(workspace.store, manifest, "calibration"),
-        "unlabelled": read_unlabelled(workspace.store, manifest),
-    }
-    return Material(task, chosen, resolve(base or workspace.project.text("base", "model")), splits)
+def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Json], request: Request) -> RunFolder:
+    """The run whose student a method begins at: a given one, or plain tuning, which is done now if it was not yet.
+
+    Raises:
+        TuneError: JM-533 no such run, JM-535 it tuned another base.
+    """
+    name = material.task.name
+    if not request.start:
+        workspace.progress.note("first, plain tuning")
+        shape = {key: given[key] for key in SHAPE if key in given}
+        return tune(workspace, name, shape, replace(request, method="sft", teacher="")).run
+    run = RunFolder(workspace.project.runs / request.start)
+    stored = run.read(MATERIAL)
+    if stored is None or not (run.path / STUDENT).is_dir() or not run.id.startswith(f"{name}-tune-"):
+        raise TuneError(
+            "JM-533",
+            "this run has no tuned weights to begin at",
+            where=str(run.path),
+            hint="let `journeyman tune TASK` finish, then name its run",
+        )
+    if base_of(stored).sha256 != material.base.sha256:
+        raise TuneError("JM-535", "this run tuned another base", where=run.id, expected=material.base.name)
+    return run
 
 
-def _key(material: Material, given: Mapping[str, Json], number: str, threads: int | None) -> dict[str, Json]:
-    return {
+def _key(
+    material: Material, given: Mapping[str, Json], request: Request, method: str, start: RunFolder | None
+) -> dict[str, Json]:
+    key: dict[str, Json] = {
         "task": material.task.answering(),
         "dataset": material.dataset,
         "base": material.base.sha256,
         "given": dict(given),
-        "number": number,
-        "threads": threads,
+        "number": request.number,
+        "threads": request.threads,
+        "method": method,
+        "signals": signal_key(material.splits["train"]),
     }
-
-
-def _describe(material: Material) -> dict[str, Json]:
-    train = material.splits["train"]
-    return {
-        "dataset": material.dataset,
-        "base": {"name": material.base.name, "sha256": material.base.sha256},
-        "rows": {name: len(rows) for name, rows in material.splits.items()},
-        "restricted": sum(row.terms == "restricted" for row in train),
-    }
+    key |= {"start": start.id} if start else {}
+    return key | ({"teacher": request.teacher} if request.teacher else {})
 
 
 def _make_student(
@@ -129,36 +144,63 @@ def _make_student(
     material: Material,
     run: RunFolder,
     given: Mapping[str, Json],
-    number: str,
-    threads: int | None,
+    request: Request,
+    method: Method | Literal["reject"],
+    start: RunFolder | None,
 ) -> Student:
-    """Probe, plan, tune, write."""
+    """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
-    template = make_student_template(material.base.path)
-    rows = make_rows(material.task, template, material.splits["train"], config.context)
-    dev = make_rows(material.task, template, material.splits["dev"], config.context)
-    plan = Plan.from_json(run.decide(PLAN, lambda: make_plan(rows, given).to_json()))
-    machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(number, threads).to_json()))
-    _announce(workspace, plan, machine, rows, dev)
-    longest = max(len(row.ids) for row in rows)
-    check_memory(estimate_bytes(config, plan.whole("rank"), plan.whole("batch_tokens"), longest, machine.number))
+    writer = Writer(material.task, make_student_template(material.base.path), config.context)
+    if method == "sft":  # what is too long or missing is told before anything is loaded
+        make_plan(writer.rows(material.splits["train"]), given)
+    machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(request).to_json()))
     use_machine(machine)
     decoder = load_decoder(material.base.path, machine.number)
-    tuned = tune_rows(decoder, rows, dev, plan, run.path, workspace.progress)
-    _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, rows))
-    budget = answer_budget([*rows, *dev])
-    return write_student(run.path / STUDENT, material.task, material.base, config, tuned.adapters, budget)
+    begun = open_start(start, decoder) if start else None
+    work = Work(material, writer, decoder, run.path, workspace.progress, begun, request.teacher, workspace.project.runs)
+    lesson = make_lesson(work, method)
+    shaped = _shape(start, given) if start and method in CONTINUING else given
+    planned: Method = "sft" if method == "reject" else method
+    plan = Plan.from_json(run.decide(PLAN, lambda: make_plan(lesson.rows, shaped, planned).to_json()))
+    dev = writer.answers(material.splits["dev"])
+    _announce(workspace, plan, machine, lesson, dev)
+    check_memory(estimate_bytes(config, plan, max(len(row.ids) for row in lesson.rows), machine.number))
+    weights = open_start(start, decoder) if start and method in CONTINUING else make_trainable(decoder, plan)
+    tuned = tune_weights(decoder, weights, lesson.make(plan, weights), plan, run.path, workspace.progress)
+    _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
+    budget = answer_budget([*writer.answers(material.splits["train"]), *dev])
+    return write_student(run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget)
 
 
-def _probe(number: str, threads: int | None) -> Machine:
-    return probe_machine(number or None, threads)  # type: ignore[arg-type]
+def _shape(start: RunFolder, given: Mapping[str, Json]) -> dict[str, Json]:
+    """Settings with the start's shape; a caller cannot give another one.
+
+    Raises:
+        TuneError: JM-502, a shape that differs.
+    """
+    settings = Plan.from_json(start.read(PLAN) or {}).settings
+    shape = {name: settings[name].value for name in SHAPE}
+    for name in SHAPE:
+        if name in given and given[name] != shape[name]:
+            raise TuneError(
+                "JM-502",
+                f"the {name} is that of the student that this run begins at",
+                where=start.id,
+                expected=str(shape[name]),
+                got=str(given[name]),
+            )
+    return shape | dict(given)
 
 
-def _announce(
-    workspace: Workspace, plan: Plan, machine: Machine, rows: Sequence[TuneRow], dev: Sequence[TuneRow]
-) -> None:
+def _probe(request: Request) -> Machine:
+    return probe_machine(request.number or None, request.threads)  # type: ignore[arg-type]
+
+
+def _announce(workspace: Workspace, plan: Plan, machine: Machine, lesson: Lesson, dev: Sequence[TuneRow]) -> None:
     note = workspace.progress.note
-    note(f"{len(rows)} rows to tune on, {len(dev)} to choose by; {plan.total_tokens} tokens in all")
+    note(f"{len(lesson.rows)} rows to tune on, {len(dev)} to choose by; {plan.total_tokens} tokens in all")
+    if lesson.notes:
+        note(", ".join(f"{name} {value}" for name, value in lesson.notes.items()))
     note(
         f"{machine.number} because {machine.number_reason}; {machine.threads} threads because {machine.threads_reason}"
     )
@@ -173,11 +215,11 @@ def _utilization(config: DecoderConfig, plan: Plan, machine: Machine, tuned: Tun
     """Operations that the model needed, over those that products at the measured peak would have done in the same time; looks at dev
     are in the time, not in the operations."""
     share = sum(row.supervised for row in rows) / sum(len(row.ids) for row in rows)
-    flops = count_flops(config, plan.whole("rank"), tuned.cursor.tokens, int(share * tuned.cursor.tokens))
+    flops = count_flops(config, plan, tuned.cursor.tokens, int(share * tuned.cursor.tokens))
     return flops / (max(tuned.cursor.seconds, 1e-9) * machine.peak_gflops * 1e9)
 
 
-def _record(workspace: Workspace, run: RunFolder, tuned: Tuned, utilization: float) -> None:
+def _record(workspace: Workspace, run: RunFolder, tuned: Tuned, utilization: float, lesson: Lesson) -> None:
     cursor = tuned.cursor
     workspace.progress.note(
         f"{cursor.tokens / max(cursor.seconds, 1e-9):.0f} tokens/s, {utilization:.0%} of the machine's measured peak"
@@ -191,15 +233,17 @@ def _record(workspace: Workspace, run: RunFolder, tuned: Tuned, utilization: flo
             "utilization": round(utilization, 3),
             "dev_loss": tuned.score.loss if tuned.score else None,
             "dev_exact": tuned.score.exact if tuned.score else None,
+            "lesson": dict(lesson.notes),
         },
     )
 
 
 def _show_parity(workspace: Workspace, material: Material, run: RunFolder, student: Student) -> dict[str, Json]:
+    """What is served beside torch in fp32: an adapter as its PEFT folder has it, a whole model as the run left its weights."""
     prompts = choose_prompts(dict(material.splits))
     decoder = load_decoder(material.base.path, "float32")
-    adapters = open_peft(decoder, student.folder / "peft")
-    parity = asyncio.run(_ask_engine(workspace, material, student, decoder, adapters, prompts))
+    weights = open_peft(decoder, student.folder / "peft") if student.adapter else open_start(run, decoder)
+    parity = asyncio.run(_ask_engine(workspace, material, student, decoder, weights, prompts))
     run.write(PARITY, parity)
     return parity
 
@@ -209,14 +253,22 @@ async def _ask_engine(
     material: Material,
     student: Student,
     decoder: Decoder,
-    adapters: Adapters,
+    weights: Trainable,
     prompts: Sequence[tuple[str, Example]],
 ) -> dict[str, Json]:
-    engine = await LlamaCpp.start(material.base.path, {student.adapter: student.adapter_path})
+    engine = await LlamaCpp.start(student.own_weights or material.base.path, student.adapters)
     try:
         template = make_student_template(material.base.path)
         parity = await check_parity(
-            material.task, template, student, decoder, adapters, engine, prompts, student.max_tokens, workspace.progress
+            material.task,
+            template,
+            student.adapter,
+            decoder,
+            weights,
+            engine,
+            prompts,
+            student.max_tokens,
+            workspace.progress,
         )
     finally:
         await engine.close()

@@ -35,6 +35,14 @@ def _words(digits: str) -> pre_tokenizers.PreTokenizer:
     return _bytes(pre_tokenizers.Split(Regex(WORDS % digits), behavior="isolated"), use_regex=False)
 
 
+def _byte_characters() -> dict[str, int]:
+    """GPT-2's visible stand-in for each byte: itself where it prints, else the next free code point from 256 on."""
+    printing = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    rest = [byte for byte in range(256) if byte not in printing]
+    return {chr(byte): byte for byte in printing} | {chr(256 + place): byte for place, byte in enumerate(rest)}
+
+
+BYTE_OF = _byte_characters()
 # llama.cpp's name of a byte-level pre-tokenizer -> the same rule in `tokenizers`.
 PRE_TOKENIZERS: Mapping[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "smollm": lambda: _bytes(pre_tokenizers.Digits(individual_digits=True)),
@@ -63,6 +71,19 @@ class Tokenizer:
         """Text of ids; special tokens are left out."""
         control = set(self.special.values())
         return self.engine.decode([token for token in ids if token not in control], skip_special_tokens=False)
+
+    def token_bytes(self, token: int) -> bytes:
+        """What one token writes; control tokens write nothing."""
+        if token in self.special.values():
+            return b""
+        piece = self.engine.id_to_token(token)
+        if piece is None:
+            return b""
+        if isinstance(self.engine.decoder, decoders.ByteLevel):
+            return bytes(BYTE_OF[character] for character in piece if character in BYTE_OF)
+        if len(piece) == 6 and piece.startswith("<0x"):
+            return bytes.fromhex(piece[3:5])
+        return piece.replace(SPACE, " ").encode()
 
     def to_json(self) -> str:
         """The tokenizer as Hugging Face's ``tokenizer.json``, where control tokens are parsed and a BOS is put first."""

@@ -148,6 +148,11 @@ class Decoder:
     final_norm: Tensor
     layers: tuple[Layer, ...]
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it computes in fp32, in which weights are merged."""
+        return self.embedding.dtype == torch.float32
+
     def hidden(self, ids: Tensor, project: Project | None = None, past: Past | None = None) -> Tensor:
         """Last hidden states, normed: [B, T] ids -> [B, T, H]; with ``past`` the ids follow what it holds, and join it."""
         layout: Layout = Rows(*ids.shape) if past is None else Following(past, ids.shape[1])

@@ -22,6 +22,32 @@ class TeacherToken:
     alternatives: Sequence[tuple[bytes, float]]
 
 
+def without_spaces(tokens: Sequence[TeacherToken]) -> list[TeacherToken]:
+    """The tokens of a JSON text with the white space outside its strings taken out, from alternatives too.
+
+    A student writes compact JSON; what a teacher's spaces and line ends cost it is of no interest.
+    """
+    result = []
+    is_inside = is_escaped = False
+    for token in tokens:
+        alternatives = [(_strip(text, is_inside, is_escaped)[0], logprob) for text, logprob in token.alternatives]
+        kept, is_inside, is_escaped = _strip(token.text, is_inside, is_escaped)
+        result.append(TeacherToken(kept, token.logprob, [item for item in alternatives if item[0]]))
+    return result
+
+
+def _strip(text: bytes, is_inside: bool, is_escaped: bool) -> tuple[bytes, bool, bool]:
+    """A piece of JSON without the spaces between its parts, and whether it ends inside a string, and after a backslash there."""
+    kept = bytearray()
+    for byte in text:
+        if is_inside or byte not in b" \t\r\n":
+            kept.append(byte)
+        if byte == ord('"') and not is_escaped:
+            is_inside = not is_inside
+        is_escaped = is_inside and byte == ord("\\") and not is_escaped
+    return bytes(kept), is_inside, is_escaped
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """What the teacher gives to the student's tokens at one position, by id; empty where it said nothing."""

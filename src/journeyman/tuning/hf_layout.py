@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +17,6 @@ from journeyman.models.template import Template
 from journeyman.models.tokenizer import Tokenizer
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import name_projections, norm_names
-from journeyman.tuning.lora import Adapters
 
 CLASSES = {
     "llama": "LlamaForCausalLM",
@@ -26,20 +24,6 @@ CLASSES = {
     "qwen3": "Qwen3ForCausalLM",
     "gemma3": "Gemma3ForCausalLM",
 }
-
-
-def merge_adapters(decoder: Decoder, adapters: Adapters) -> Decoder:
-    """The decoder with W + s·B·A in place of each W, in the weights' own number type."""
-    layers = tuple(
-        replace(
-            layer,
-            projections={
-                group: adapters.merged.get((index, group), weight) for group, weight in layer.projections.items()
-            },
-        )
-        for index, layer in enumerate(decoder.layers)
-    )
-    return replace(decoder, layers=layers)
 
 
 def name_tensors(decoder: Decoder) -> Iterator[tuple[str, Tensor]]:

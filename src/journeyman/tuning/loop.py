@@ -30,11 +30,12 @@ from journeyman.tuning.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from journeyman.tuning.lora import Adapters, make_adapters
 from journeyman.tuning.objective import DevScore, Objective, supervised
 from journeyman.tuning.plan import Plan
+from journeyman.tuning.trainable import Trainable, adopt, make_trainable
 
-CHECKPOINT_S = 30.0
+# A checkpoint every half minute, but no more than a twentieth of the time on writing them.
+CHECKPOINT_S, WRITING_SHARE = 30.0, 0.05
 FLOOR_OF_RATE = 0.02
 
 
@@ -70,14 +71,14 @@ class Cursor:
 class Tuned:
     """The best adapters by dev, and where the run ended, which says what it took."""
 
-    adapters: Adapters
+    adapters: Trainable
     cursor: Cursor
     score: DevScore | None
 
 
 def tune(
     decoder: Decoder,
-    adapters: Adapters,
+    adapters: Trainable,
     objective: Objective,
     plan: Plan,
     folder: Path,
@@ -94,11 +95,11 @@ def tune(
     optimizer = torch.optim.AdamW(
         names.values(), lr=plan.number("rate"), weight_decay=plan.number("weight_decay"), fused=True
     )
-    cursor, best = _resume(folder, names, optimizer)
+    cursor, best = _resume(folder, adapters, optimizer)
     log = EventLog(folder / "events.jsonl", cursor.step)
     progress.start("tune", plan.total_tokens, "tokens")
     progress.advance(cursor.tokens)
-    started, saved_at = clock() - cursor.seconds, clock()
+    started, saved_at, due_s = clock() - cursor.seconds, clock(), CHECKPOINT_S
     adapters.merge(decoder)
     batches = Batches(objective.units, plan)
     while not cursor.is_done:
@@ -111,13 +112,15 @@ def tune(
             cursor = _look(objective, plan, cursor, log)
             if cursor.stale == 0:
                 best = {name: tensor.detach().clone() for name, tensor in names.items()}
-        if cursor.is_done or clock() - saved_at > CHECKPOINT_S:
-            cursor = replace(cursor, seconds=clock() - started)
+        if cursor.is_done or clock() - saved_at > due_s:
+            before = clock()
+            cursor = replace(cursor, seconds=before - started)
             _save(folder, names, optimizer, cursor, best)
             saved_at = clock()
+            due_s = max(CHECKPOINT_S, (saved_at - before) / WRITING_SHARE)
     is_scored = cursor.best_exact >= 0
     progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if is_scored else "")
-    _adopt(names, best)
+    adopt(adapters, best)
     adapters.merge(decoder)
     return Tuned(adapters, cursor, DevScore(cursor.best_loss, cursor.best_exact) if is_scored else None)
 
@@ -126,7 +129,7 @@ def tune_rows(
     decoder: Decoder, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan, folder: Path, progress: Progress
 ) -> Tuned:
     """Supervised tuning of fresh adapters on ``rows``, chosen by ``dev``; raises what ``tune`` raises."""
-    adapters = make_adapters(decoder, plan.lora(), plan.whole("seed"))
+    adapters = make_trainable(decoder, plan)
     return tune(decoder, adapters, supervised(decoder, adapters, rows, dev, plan), plan, folder, progress)
 
 
@@ -163,7 +166,7 @@ class Batches:
 
 def _step(
     decoder: Decoder,
-    adapters: Adapters,
+    adapters: Trainable,
     optimizer: torch.optim.Optimizer,
     objective: Objective,
     batch: Batch,
@@ -245,21 +248,14 @@ def _save(
     save_checkpoint(folder / "checkpoint.safetensors", Checkpoint(tensors, cursor.to_json()))
 
 
-def _resume(
-    folder: Path, names: Mapping[str, Tensor], optimizer: torch.optim.Optimizer
-) -> tuple[Cursor, dict[str, Tensor]]:
+def _resume(folder: Path, weights: Trainable, optimizer: torch.optim.Optimizer) -> tuple[Cursor, dict[str, Tensor]]:
     checkpoint = load_checkpoint(folder / "checkpoint.safetensors")
     if checkpoint is None:
         return Cursor(), {}
-    _adopt(names, {name: checkpoint.tensors[f"now/{name}"] for name in names})
+    names = dict(weights.parameters())
+    adopt(weights, {name: checkpoint.tensors[f"now/{name}"] for name in names})
     restore_optimizer(optimizer, names, checkpoint.tensors)
     best = {
         name.removeprefix("best/"): tensor for name, tensor in checkpoint.tensors.items() if name.startswith("best/")
     }
     return Cursor.from_json(checkpoint.cursor), best
-
-
-@torch.no_grad()
-def _adopt(names: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    for name, value in values.items():
-        names[name].copy_(value)

@@ -3,14 +3,15 @@
 W_eff = W + s·B·A is written into one buffer per projection at the start of a step; forward and backward then use plain products with
 W_eff, and the gradients of A and B come from two thin products each. Nothing of rank r touches the activations in forward.
 Shapes: N positions, r rank, [out, in] weights. A is [r, in], B is [out, r] (PEFT's layout, by PEFT's names).
-Method: Hu et al. 2021, arXiv:2106.09685; rsLoRA's scale alpha/sqrt(r): Kalajdzievski 2023, arXiv:2312.03732.
+Method: Hu et al. 2021, arXiv:2106.09685; rsLoRA's scale alpha/sqrt(r): Kalajdzievski 2023, arXiv:2312.03732. DoRA (arXiv:2402.09353)
+scales each row of V = W + s·B·A to a tuned magnitude m, with the row's norm taken as a constant in the gradient, as its authors do.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,12 +22,14 @@ from journeyman.models.torch_decoder import GROUPS, Decoder
 
 @dataclass(frozen=True, slots=True)
 class LoraConfig:
-    """``targets`` are PEFT names such as ``self_attn.q_proj``; ``layers`` None means all."""
+    """``targets`` are PEFT names such as ``self_attn.q_proj``; layers before ``first_layer`` have no adapters."""
 
     rank: int
     alpha: float
     targets: tuple[str, ...]
     is_rank_stabilized: bool = False
+    is_decomposed: bool = False
+    first_layer: int = 0
 
     @property
     def scale(self) -> float:
@@ -35,20 +38,32 @@ class LoraConfig:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One adapter: ``a`` [r, in], ``b`` [out, r], and the rows of the fused weight that it changes."""
+    """One adapter: ``a`` [r, in], ``b`` [out, r], DoRA's ``magnitude`` [out], and the rows of the fused weight that it changes."""
 
     a: Tensor
     b: Tensor
     start: int
+    magnitude: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class Adapters:
-    """All pairs by (layer, group), each group's members in order, and the merged weights of this step."""
+    """All pairs by (layer, group), each group's members in order, and the merged weights of this step.
+
+    ``factors`` [out] of each merged weight are DoRA's m / ‖V‖ by row, one where nothing is decomposed.
+    """
 
     config: LoraConfig
     pairs: dict[tuple[int, str], tuple[tuple[str, Pair], ...]]
     merged: dict[tuple[int, str], Tensor]
+    factors: dict[tuple[int, str], Tensor] = field(default_factory=dict)
+
+    def onto(self, decoder: Decoder) -> Adapters:
+        """The same parameters on another copy of the base, merged."""
+        merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in self.pairs}
+        other = replace(self, merged=merged)
+        other.merge(decoder)
+        return other
 
     def parameters(self) -> Iterator[tuple[str, Tensor]]:
         """(PEFT name, tensor) in a fixed order: ``layers.0.self_attn.q_proj.lora_A``."""
@@ -56,6 +71,8 @@ class Adapters:
             for name, pair in members:
                 yield f"layers.{layer}.{name}.lora_A", pair.a
                 yield f"layers.{layer}.{name}.lora_B", pair.b
+                if pair.magnitude is not None:
+                    yield f"layers.{layer}.{name}.lora_magnitude_vector", pair.magnitude
 
     @torch.no_grad()
     def merge(self, decoder: Decoder) -> None:
@@ -65,40 +82,55 @@ class Adapters:
             target = self.merged[key]
             target.copy_(frozen)
             for _name, pair in members:
-                rows = target[pair.start : pair.start + pair.b.shape[0]]
-                if rows.dtype == pair.b.dtype:
-                    rows.addmm_(pair.b, pair.a, alpha=self.config.scale)
-                else:
-                    rows.copy_(rows.float().addmm_(pair.b, pair.a, alpha=self.config.scale))
+                place = slice(pair.start, pair.start + pair.b.shape[0])
+                rows = target[place]
+                whole = rows if rows.dtype == pair.b.dtype else rows.float()
+                whole.addmm_(pair.b, pair.a, alpha=self.config.scale)
+                if pair.magnitude is not None:
+                    factor = pair.magnitude / whole.norm(dim=1)
+                    self.factors[key][place] = factor
+                    whole.mul_(factor[:, None])
+                if whole is not rows:
+                    rows.copy_(whole)
 
     def project(self, layer: int, group: str, x: Tensor, weight: Tensor) -> Tensor:
         key = (layer, group)
         if key not in self.pairs:
             return torch.nn.functional.linear(x, weight)
-        members = self.pairs[key]
-        flat = [tensor for _name, pair in members for tensor in (pair.a, pair.b)]
-        starts = [pair.start for _name, pair in members]
-        result: Tensor = _Merged.apply(x, self.merged[key], self.config.scale, starts, *flat)  # type: ignore[no-untyped-call]
+        pairs = [pair for _name, pair in self.pairs[key]]
+        shape = Shape(self.config.scale, tuple(pair.start for pair in pairs), self.factors.get(key))
+        flat = [tensor for pair in pairs for tensor in (pair.a, pair.b)]
+        flat += [pair.magnitude for pair in pairs if pair.magnitude is not None]
+        result: Tensor = _Merged.apply(x, self.merged[key], shape, *flat)  # type: ignore[no-untyped-call]
         return result
 
 
 def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0) -> Adapters:
-    """A from Kaiming-uniform (PEFT's and the paper's start), B zero, both fp32; merged buffers in the weights' dtype."""
+    """A from Kaiming-uniform (PEFT's and the paper's start), B zero, magnitudes the rows' norms, all fp32; merged buffers in the
+    weights' dtype."""
     generator = torch.Generator().manual_seed(seed)
     shapes = decoder.config.shapes()
     pairs: dict[tuple[int, str], tuple[tuple[str, Pair], ...]] = {}
-    for layer in range(decoder.config.layers):
+    factors: dict[tuple[int, str], Tensor] = {}
+    for layer in range(config.first_layer, decoder.config.layers):
         for group, names in GROUPS.items():
+            weight = decoder.layers[layer].projections[group]
             start, members = 0, []
             for name in names:
                 out, size = shapes[name]
                 if name in config.targets:
-                    members.append((name, _make_pair(out, size, config.rank, start, generator)))
+                    pair = _make_pair(out, size, config.rank, start, generator)
+                    if config.is_decomposed:
+                        norms = weight[start : start + out].float().norm(dim=1)
+                        pair = replace(pair, magnitude=norms.requires_grad_())
+                    members.append((name, pair))
                 start += out
             if members:
                 pairs[(layer, group)] = tuple(members)
+                if config.is_decomposed:
+                    factors[(layer, group)] = torch.ones(weight.shape[0])
     merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in pairs}
-    return Adapters(config, pairs, merged)
+    return Adapters(config, pairs, merged, factors)
 
 
 def _make_pair(out: int, size: int, rank: int, start: int, generator: torch.Generator) -> Pair:
@@ -107,33 +139,54 @@ def _make_pair(out: int, size: int, rank: int, start: int, generator: torch.Gene
     return Pair(a.requires_grad_(), torch.zeros(out, rank).requires_grad_(), start)
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a fused projection's backward needs to know: the scale, each member's first row, DoRA's factors [out]."""
+
+    scale: float
+    starts: tuple[int, ...]
+    factors: Tensor | None
+
+
 class _Merged(torch.autograd.Function):
-    """y = x·W_effᵀ; gradients for x and for each A, B of the fused projection."""
+    """y = x·W_effᵀ; gradients for x and for each A, B and magnitude of the fused projection."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, merged: Tensor, scale: float, starts: list[int], *flat: Tensor) -> Tensor:
-        ctx.save_for_backward(x, merged, *flat)
-        ctx.scale, ctx.starts = scale, starts
-        return torch.nn.functional.linear(x, merged)
+    def forward(ctx: Any, x: Tensor, merged: Tensor, shape: Shape, *flat: Tensor) -> Tensor:
+        y = torch.nn.functional.linear(x, merged)
+        ctx.save_for_backward(x, merged, *([y] if shape.factors is not None else []), *flat)
+        ctx.shape = shape
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, merged, *flat = ctx.saved_tensors
+        x, merged, *rest = ctx.saved_tensors
+        shape: Shape = ctx.shape
         grad = grads[0].reshape(-1, merged.shape[0])  # [N, out]
         grad_x = (grad @ merged).view_as(x) if ctx.needs_input_grad[0] else None
-        return (grad_x, None, None, None, *_pair_grads(x.reshape(grad.shape[0], -1), grad, flat, ctx.starts, ctx.scale))
+        x = x.reshape(grad.shape[0], -1)
+        count = 2 * len(shape.starts)
+        if shape.factors is None:
+            return (grad_x, None, None, *_pair_grads(x, grad, rest, shape))
+        y, *flat = rest
+        turned = grad * shape.factors.to(grad.dtype)
+        # y = m·(xVᵀ)/‖V‖ by row, so the slope of m is that of y times y/m, and m = factor·‖V‖
+        slopes = (grad * y.view_as(grad)).sum(0, dtype=torch.float32)
+        places = [slice(start, start + m.shape[0]) for start, m in zip(shape.starts, flat[count:], strict=True)]
+        magnitudes = [slopes[place] / m for place, m in zip(places, flat[count:], strict=True)]
+        return (grad_x, None, None, *_pair_grads(x, turned, flat[:count], shape), *magnitudes)
 
 
-def _pair_grads(x: Tensor, grad: Tensor, flat: list[Tensor], starts: list[int], scale: float) -> list[Tensor]:
+def _pair_grads(x: Tensor, grad: Tensor, flat: list[Tensor], shape: Shape) -> list[Tensor]:
     """dB = s·dyᵀ(xAᵀ) and dA = s·(dyB)ᵀx for each member; the products with x are shared by the group."""
     down, up = flat[0::2], flat[1::2]
     rank = down[0].shape[0]
     low = x @ torch.cat(down).to(x.dtype).T  # [N, members·r]
-    slices = [grad[:, start : start + b.shape[0]] for start, b in zip(starts, up, strict=True)]
+    slices = [grad[:, start : start + b.shape[0]] for start, b in zip(shape.starts, up, strict=True)]
     back = torch.cat([piece @ b.to(grad.dtype) for piece, b in zip(slices, up, strict=True)], dim=1)
-    grad_a = (back.T @ x).float() * scale  # [members·r, in]
+    grad_a = (back.T @ x).float() * shape.scale  # [members·r, in]
     result = []
     for index, piece in enumerate(slices):
         rows = slice(index * rank, (index + 1) * rank)
-        result += [grad_a[rows], (piece.T @ low[:, rows]).float() * scale]
+        result += [grad_a[rows], (piece.T @ low[:, rows]).float() * shape.scale]
     return result

@@ -18,6 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.models.families import DecoderConfig
 from journeyman.models.torch_weights import Number
+from journeyman.tuning.plan import Plan
 
 BF16_GAIN = 1.3
 
@@ -60,14 +61,18 @@ def probe_machine(number: Number | None = None, threads: int | None = None) -> M
     return Machine(number, reason, chosen_threads, threads_reason, round(bf16 if number == "bfloat16" else fp32, 1))
 
 
-def count_flops(config: DecoderConfig, rank: int, tokens: int, supervised: int) -> int:
-    """Operations of LoRA steps over ``tokens`` of which ``supervised`` reach the head: what the model needs, not what padding costs.
+def count_flops(config: DecoderConfig, plan: Plan, tokens: int, supervised: int) -> int:
+    """Operations of steps over ``tokens`` of which ``supervised`` reach the head: what the model needs, not what padding costs.
 
-    Per token 2P forward and 2P for the gradients of the inputs, and two thin products each for A and B; per supervised token two
-    products with the head. Attention's own products are left out (under 2 % at 100 positions).
+    Per token 2P forward, and in the layers that are tuned 2P for the gradients of the inputs and two thin products each for A and B,
+    or 2P for all weights; per supervised token two products with the head. Attention's own products are left out (under 2 % at 100
+    positions).
     """
+    tuned = min(plan.whole("layers") or config.layers, config.layers)
+    share = tuned / config.layers
     thin = sum(out + size for out, size in config.shapes().values())
-    body = 4 * config.body_parameters + 4 * rank * config.layers * thin
+    own = 2 * config.body_parameters * share if plan.text("kind") == "full" else 4 * plan.whole("rank") * tuned * thin
+    body = int(2 * config.body_parameters * (1 + share) + own)
     return tokens * body + supervised * 4 * config.vocabulary * config.hidden
 
 
@@ -76,15 +81,16 @@ def use_machine(machine: Machine) -> None:
     torch.set_num_threads(machine.threads)
 
 
-def estimate_bytes(config: DecoderConfig, rank: int, batch_tokens: int, longest: int, number: Number) -> dict[str, int]:
-    """Peak bytes by part: weights (frozen and merged), adapters with gradients and moments, activations, output head."""
+def estimate_bytes(config: DecoderConfig, plan: Plan, longest: int, number: Number) -> dict[str, int]:
+    """Peak bytes by part: weights (frozen and merged), what is tuned with gradients, moments and best values, activations, head."""
     width = 2 if number == "bfloat16" else 4
-    tokens = max(batch_tokens, longest)
+    tokens = max(plan.whole("batch_tokens"), longest)
     inner = sum(out for out, _ in config.shapes().values())
-    adapter = config.layers * rank * sum(out + size for out, size in config.shapes().values())
+    thin = config.layers * sum(out + size for out, size in config.shapes().values())
+    tuned = config.body_parameters if plan.text("kind") == "full" else plan.whole("rank") * thin
     return {
         "weights": width * (2 * config.body_parameters + config.vocabulary * config.hidden),
-        "adapters": 4 * 5 * adapter,
+        "tuned": 4 * 5 * tuned,
         "activations": width * tokens * config.layers * (6 * config.hidden + 2 * inner),
         "head": 1 << 28,
         "runtime": 600 << 20,

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_rows
-from journeyman.tuning.lora import Adapters
 from journeyman.tuning.losses import cross_entropy, token_logprobs
 from journeyman.tuning.plan import Plan
+from journeyman.tuning.trainable import Trainable
 
 # (states [M, H], head [V, H], batch) -> a scalar with a gradient for the states
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]
@@ -43,7 +43,7 @@ class Objective:
 
 
 def supervised(
-    decoder: Decoder, adapters: Adapters, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan
+    decoder: Decoder, adapters: Trainable, rows: Sequence[TuneRow], dev: Sequence[TuneRow], plan: Plan
 ) -> Objective:
     """The answers' tokens, and the inputs' own at the plan's ``input_weight`` (arXiv:2405.14394)."""
     units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
@@ -55,12 +55,12 @@ def supervised_loss(states: Tensor, head: Tensor, batch: Batch) -> Tensor:
     return cross_entropy(token_logprobs(states, head, batch.targets), batch.weights)
 
 
-def look_at(decoder: Decoder, adapters: Adapters, dev: Sequence[TuneRow], plan: Plan) -> Callable[[], DevScore]:
+def look_at(decoder: Decoder, adapters: Trainable, dev: Sequence[TuneRow], plan: Plan) -> Callable[[], DevScore]:
     return lambda: score_rows(decoder, adapters, dev, plan.whole("batch_tokens"))
 
 
 @torch.no_grad()
-def score_rows(decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
+def score_rows(decoder: Decoder, adapters: Trainable | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
     """Teacher-forced mean token loss and share of rows that greedy decoding would answer exactly."""
     total, tokens, exact = 0.0, 0, 0
     for indices in order_rows(rows, batch_tokens, 0, 0):

@@ -20,9 +20,11 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 def save_peft(folder: Path, adapters: Adapters, base: str) -> None:
     """Write a folder that ``peft.PeftModel.from_pretrained`` loads; ``base`` names the base model in it."""
-    tensors = {f"{PREFIX}{name}.weight": tensor.detach().contiguous() for name, tensor in adapters.parameters()}
+    tensors = {_file_name(name): tensor.detach().contiguous() for name, tensor in adapters.parameters()}
     write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
-    write_atomic(folder / CONFIG, json.dumps(_config_json(adapters.config, base), indent=2, sort_keys=True) + "\n")
+    layers = 1 + max((layer for layer, _group in adapters.pairs), default=0)
+    text = json.dumps(_config_json(adapters.config, base, layers), indent=2, sort_keys=True)
+    write_atomic(folder / CONFIG, text + "\n")
 
 
 def load_peft(folder: Path, adapters: Adapters) -> None:
@@ -35,7 +37,7 @@ def load_peft(folder: Path, adapters: Adapters) -> None:
         tensors = load_file(str(folder / WEIGHTS))
     except (OSError, SafetensorError) as error:
         raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
-    expected = {f"{PREFIX}{name}.weight": tensor for name, tensor in adapters.parameters()}
+    expected = {_file_name(name): tensor for name, tensor in adapters.parameters()}
     differing = sorted(
         name
         for name in expected.keys() | tensors.keys()
@@ -74,7 +76,7 @@ def load_config(folder: Path) -> LoraConfig:
     """
     try:
         raw = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        unsupported = [key for key in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if raw.get(key)]
+        unsupported = [key for key in ("modules_to_save", "rank_pattern", "alpha_pattern") if raw.get(key)]
         if raw["peft_type"] != "LORA" or raw.get("bias", "none") != "none" or unsupported:
             raise TuneError(
                 "JM-522",
@@ -83,9 +85,29 @@ def load_config(folder: Path) -> LoraConfig:
                 expected="plain LoRA without bias",
                 got=", ".join(unsupported) or f"{raw['peft_type']}, bias {raw.get('bias')}",
             )
-        return LoraConfig(raw["r"], raw["lora_alpha"], _targets(raw["target_modules"]), bool(raw.get("use_rslora")))
+        return LoraConfig(
+            raw["r"],
+            raw["lora_alpha"],
+            _targets(raw["target_modules"]),
+            is_rank_stabilized=bool(raw.get("use_rslora")),
+            is_decomposed=bool(raw.get("use_dora")),
+            first_layer=_first_layer(raw.get("layers_to_transform"), folder),
+        )
     except (OSError, KeyError, json.JSONDecodeError) as error:
         raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
+
+
+def _file_name(name: str) -> str:
+    return PREFIX + name + ("" if name.endswith("lora_magnitude_vector") else ".weight")
+
+
+def _first_layer(layers: list[int] | None, folder: Path) -> int:
+    """PEFT's list of layers, which here can only leave out the first ones."""
+    if not layers:
+        return 0
+    if sorted(layers) != list(range(min(layers), max(layers) + 1)):
+        raise TuneError("JM-522", "this adapter leaves out layers in the middle", where=str(folder), got=str(layers))
+    return min(layers)
 
 
 def _targets(names: list[str]) -> tuple[str, ...]:
@@ -96,8 +118,9 @@ def _targets(names: list[str]) -> tuple[str, ...]:
     return tuple(full for short, full in known.items() if short in names)
 
 
-def _config_json(config: LoraConfig, base: str) -> dict[str, object]:
-    return {
+def _config_json(config: LoraConfig, base: str, layers: int) -> dict[str, object]:
+    some = {"layers_to_transform": list(range(config.first_layer, layers))} if config.first_layer else {}
+    return some | {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,
@@ -107,6 +130,7 @@ def _config_json(config: LoraConfig, base: str) -> dict[str, object]:
         "bias": "none",
         "target_modules": sorted(name.split(".")[-1] for name in config.targets),
         "use_rslora": config.is_rank_stabilized,
+        "use_dora": config.is_decomposed,
         "fan_in_fan_out": False,
         "inference_mode": True,
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast, get_args
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
@@ -23,7 +23,11 @@ LIMITS: dict[str, tuple[float, float]] = {
     "rate": (1e-7, 1.0),
     "epochs": (0.01, 1000),
     "batch_tokens": (16, 1_000_000),
+    "layers": (0, 1000),
     "input_weight": (0.0, 1.0),
+    "beta": (1e-4, 100.0),
+    "answer_weight": (0.0, 100.0),
+    "soft_share": (0.0, 1.0),
     "warmup_share": (0.0, 0.5),
     "weight_decay": (0.0, 1.0),
     "clip": (0.01, 1000.0),
@@ -31,6 +35,12 @@ LIMITS: dict[str, tuple[float, float]] = {
     "patience": (1, 1000),
     "seed": (0, 2**31 - 1),
 }
+Kind = Literal["lora", "rslora", "dora", "full"]
+Method = Literal["sft", "distill", "dpo", "ipo", "orpo", "kto"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# What a pass over pairs changes is small: the rate is a fortieth of plain tuning's, and the answers that were wanted keep a loss of their own.
+PREFERENCE_RATE = 5e-5
+OF_METHODS = ("beta", "answer_weight", "soft_share")
 ALL_LINEAR = (
     "self_attn.q_proj",
     "self_attn.k_proj",
@@ -44,8 +54,9 @@ ALL_LINEAR = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``evaluations`` is the number of looks at dev in the whole run,
-    ``patience`` the number of looks without gain before it stops. ``total_tokens`` is what the schedule runs over."""
+    """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``layers`` is how many of the last ones are tuned (0: all);
+    ``evaluations`` is the number of looks at dev in the whole run, ``patience`` the number of looks without gain before it stops;
+    ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's. ``total_tokens`` is what the schedule runs over."""
 
     settings: Mapping[str, Setting]
     total_tokens: int
@@ -56,8 +67,18 @@ class Plan:
     def whole(self, name: str) -> int:
         return int(self.number(name))
 
+    def text(self, name: str) -> str:
+        return str(self.settings[name].value)
+
     def lora(self) -> LoraConfig:
-        return LoraConfig(self.whole("rank"), self.number("alpha"), ALL_LINEAR)
+        kind = self.text("kind")
+        return LoraConfig(
+            self.whole("rank"),
+            self.number("alpha"),
+            ALL_LINEAR,
+            is_rank_stabilized=kind == "rslora",
+            is_decomposed=kind == "dora",
+        )
 
     def to_json(self) -> dict[str, Json]:
         values: dict[str, Json] = {name: setting.to_json() for name, setting in self.settings.items()}
@@ -73,7 +94,7 @@ class Plan:
         return Plan(settings, cast(int, raw["total_tokens"]))
 
 
-def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
+def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method = "sft") -> Plan:
     """Derive what the user did not give.
 
     Raises:
@@ -82,13 +103,16 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
     if not rows:
         raise TuneError("JM-501", "there is nothing to tune on", hint="import rows with answers, then prepare")
     tokens = sum(len(row.ids) for row in rows)
+    kind = cast(str, given.get("kind", "lora"))
     settings = {
+        "kind": Setting("lora", "default"),
+        "layers": Setting(0, "default", "all"),
         "rank": _derive_rank(len(rows)),
-        "alpha": Setting(None, "derived", "equal to the rank"),
-        "rate": Setting(2e-3, "default", "steps are few, so they are large"),
-        "epochs": _derive_epochs(len(rows)),
+        "rate": _derive_rate(kind, method),
+        "epochs": _derive_epochs(len(rows), method),
         "batch_tokens": _derive_batch(tokens, len(rows)),
         "input_weight": Setting(0.0, "default"),
+        **_of_method(method),
         "warmup_share": Setting(0.05, "default"),
         "weight_decay": Setting(0.0, "default"),
         "clip": Setting(1.0, "default"),
@@ -96,12 +120,24 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json]) -> Plan:
         "seed": Setting(0, "default"),
     }
     for name, value in given.items():
+        if name in OF_METHODS and name not in settings:
+            raise TuneError("JM-502", f"{method} has no setting {name}", got=f"{name} {value}")
         settings[name] = Setting(_checked(name, value), "flag")
     if "evaluations" not in settings:
         settings["evaluations"] = _derive_evaluations(cast(float, settings["epochs"].value))
-    if settings["alpha"].value is None:
-        settings["alpha"] = Setting(settings["rank"].value, "derived", "equal to the rank")
+    if "alpha" not in settings:
+        settings["alpha"] = _derive_alpha(kind, cast(int, settings["rank"].value))
     return Plan(settings, int(tokens * float(cast(float, settings["epochs"].value))))
+
+
+def _of_method(method: Method) -> dict[str, Setting]:
+    """Settings that one method alone has."""
+    if method == "distill":
+        return {"soft_share": Setting(0.5, "default")}
+    if method == "sft":
+        return {}
+    weight = Setting(0.2, "default", "keeps what was wanted likely in itself")
+    return {"beta": Setting(0.1, "default")} | ({} if method in ("orpo", "kto") else {"answer_weight": weight})
 
 
 def _derive_rank(rows: int) -> Setting:
@@ -109,8 +145,23 @@ def _derive_rank(rows: int) -> Setting:
     return Setting(rank, "derived", f"{rows} rows")
 
 
-def _derive_epochs(rows: int) -> Setting:
+def _derive_alpha(kind: str, rank: int) -> Setting:
+    """A scale of one, which for rank-stabilized adapters is set at rank 16 and holds for the others."""
+    return Setting(4, "derived", "a scale of 4/√rank") if kind == "rslora" else Setting(rank, "derived", "the rank")
+
+
+def _derive_rate(kind: str, method: Method) -> Setting:
+    if method in ("dpo", "ipo", "kto"):
+        return Setting(PREFERENCE_RATE, "derived", f"{method} on a tuned student")
+    if kind == "full":
+        return Setting(1e-4, "derived", "all weights want a twentieth of the adapters' rate")
+    return Setting(2e-3, "default", "steps are few, so they are large")
+
+
+def _derive_epochs(rows: int, method: Method) -> Setting:
     """Small sets are seen more often; from a few thousand rows on, fewer passes reach the same dev score."""
+    if method in ("dpo", "ipo", "kto"):
+        return Setting(2, "derived", "a tuned student moves a little")
     epochs = 5 if rows < 1000 else 4 if rows < 4000 else 3 if rows < 20_000 else 2
     return Setting(epochs, "derived", f"{rows} rows")
 
@@ -128,6 +179,10 @@ def _derive_batch(tokens: int, rows: int) -> Setting:
 
 
 def _checked(name: str, value: Json) -> Json:
+    if name == "kind":
+        if value not in KINDS:
+            raise TuneError("JM-502", "unknown kind of tuning", expected=" | ".join(KINDS), got=repr(value))
+        return value
     if name not in LIMITS:
         raise TuneError("JM-502", f"unknown tuning setting {name}", expected=" | ".join(LIMITS), got=name)
     low, high = LIMITS[name]

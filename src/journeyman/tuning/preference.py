@@ -25,9 +25,9 @@ from journeyman.core.files import disk_errors, read_whole_lines
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import LEAST_SHARED_OF_PAIR, Batch, TuneRow, Unit, make_batch, order_rows
-from journeyman.tuning.lora import Adapters
 from journeyman.tuning.losses import token_logprobs
 from journeyman.tuning.objective import Loss
+from journeyman.tuning.trainable import Trainable
 
 PairMethod = Literal["dpo", "ipo", "orpo"]
 Reference = Mapping[str, float]
@@ -107,7 +107,7 @@ def pair_loss(method: PairMethod, reference: Reference, beta: float, sft_weight:
 
 def kto_loss(
     decoder: Decoder,
-    adapters: Adapters,
+    adapters: Trainable,
     mismatched: Mapping[str, TuneRow],
     desirable: Mapping[str, bool],
     reference: Reference,
@@ -150,7 +150,7 @@ def row_key(row: TuneRow) -> str:
 
 
 @torch.no_grad()
-def score_answers(decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow]) -> Tensor:
+def score_answers(decoder: Decoder, adapters: Trainable | None, rows: Sequence[TuneRow]) -> Tensor:
     """Sum of the answer's log-probabilities of each row, [B], in one batch."""
     batch = make_batch([replace(row, input_weight=0.0) for row in rows])
     project = adapters.project if adapters else None
@@ -160,7 +160,7 @@ def score_answers(decoder: Decoder, adapters: Adapters | None, rows: Sequence[Tu
 
 def reference_logprobs(
     decoder: Decoder,
-    adapters: Adapters | None,
+    adapters: Trainable | None,
     rows: Sequence[TuneRow],
     path: Path,
     progress: Progress,

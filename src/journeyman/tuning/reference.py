@@ -9,7 +9,7 @@ import torch
 
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import TuneRow, make_batch, order_rows
-from journeyman.tuning.lora import Adapters
+from journeyman.tuning.trainable import Trainable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Difference:
 
 @torch.no_grad()
 def compare_served(
-    decoder: Decoder, adapters: Adapters | None, rows: Sequence[TuneRow], batch_tokens: int = 1024
+    decoder: Decoder, adapters: Trainable | None, rows: Sequence[TuneRow], batch_tokens: int = 1024
 ) -> list[Difference]:
     """One teacher-forced pass over served answers (``ids[start:]``, with their end-of-turn token where they ended)."""
     result = [Difference(None)] * len(rows)
@@ -46,23 +46,33 @@ def compare_served(
 
 
 @torch.no_grad()
-def generate_greedy(
+def generate(
     decoder: Decoder,
-    adapters: Adapters | None,
+    adapters: Trainable | None,
     prompts: Sequence[Sequence[int]],
     end: int,
     max_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
     batch_rows: int = 64,
 ) -> list[list[int]]:
-    """Greedy answers, ``batch_rows`` prompts side by side; the end token is left out."""
+    """Answers, ``batch_rows`` prompts side by side; greedy at temperature 0, else drawn. The end token is left out."""
+    generator = torch.Generator().manual_seed(seed)
     answers: list[list[int]] = []
     for start in range(0, len(prompts), batch_rows):
-        answers += _generate_batch(decoder, adapters, prompts[start : start + batch_rows], end, max_tokens)
+        part = prompts[start : start + batch_rows]
+        answers += _generate_batch(decoder, adapters, part, end, max_tokens, temperature, generator)
     return answers
 
 
 def _generate_batch(
-    decoder: Decoder, adapters: Adapters | None, prompts: Sequence[Sequence[int]], end: int, max_tokens: int
+    decoder: Decoder,
+    adapters: Trainable | None,
+    prompts: Sequence[Sequence[int]],
+    end: int,
+    max_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
 ) -> list[list[int]]:
     project = adapters.project if adapters else None
     lengths = torch.tensor([len(prompt) for prompt in prompts])
@@ -75,7 +85,11 @@ def _generate_batch(
     answers: list[list[int]] = [[] for _ in prompts]
     open_rows = set(range(len(prompts)))
     for _ in range(max_tokens):
-        tokens = (states @ decoder.head.T).argmax(1)
+        logits = (states @ decoder.head.T).float()
+        if temperature > 0:
+            tokens = torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
+        else:
+            tokens = logits.argmax(1)
         for row in sorted(open_rows):
             if tokens[row] == end:
                 open_rows.discard(row)

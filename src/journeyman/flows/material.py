@@ -1,0 +1,50 @@
+"""What a tuning run works on: the task, its base, and the splits that tuning may see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from journeyman.core.canonical import Json
+from journeyman.core.example import Example
+from journeyman.data.dataset import read_manifest, read_split, read_unlabelled
+from journeyman.flows.workspace import Workspace
+from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.task.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """``splits``: train, dev, calibration, and ``unlabelled``, the rows that have no answer."""
+
+    task: Task
+    dataset: str
+    base: ResolvedModel
+    splits: Mapping[str, Sequence[Example]]
+
+    @property
+    def learnable(self) -> list[Example]:
+        """Train rows, and rows without an answer to learn: what was rejected there can still be unlearned."""
+        return [*self.splits["train"], *self.splits["unlabelled"]]
+
+    def to_json(self) -> dict[str, Json]:
+        train = self.splits["train"]
+        return {
+            "dataset": self.dataset,
+            "base": {"name": self.base.name, "sha256": self.base.sha256},
+            "rows": {name: len(rows) for name, rows in self.splits.items()},
+            "restricted": sum(row.terms == "restricted" for row in train),
+        }
+
+
+def load_material(workspace: Workspace, task_name: str, base: str = "", dataset: str = "") -> Material:
+    """Raises: DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled."""
+    task = workspace.task(task_name)
+    chosen, manifest = read_manifest(workspace.store, task_name, dataset)
+    splits: dict[str, Sequence[Example]] = {
+        "train": read_split(workspace.store, manifest, "train", purpose="tune"),
+        "dev": read_split(workspace.store, manifest, "dev", purpose="tune"),
+        "calibration": read_split(workspace.store, manifest, "calibration"),
+        "unlabelled": read_unlabelled(workspace.store, manifest),
+    }
+    return Material(task, chosen, resolve(base or workspace.project.text("base", "model")), splits)

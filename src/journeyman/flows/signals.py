@@ -1,0 +1,245 @@
+"""What a dataset holds to learn from, as rows of tokens: answers, samples, pairs, verdicts, a teacher's log-probabilities.
+
+Which method a run uses follows from that when nobody says it (`choose_method`), and the reason is kept with the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+from journeyman.core.canonical import Json, content_hash, dump
+from journeyman.core.errors import TuneError
+from journeyman.core.example import Alternative, Example, Target
+from journeyman.models.template import Template
+from journeyman.task.answer import answer_text
+from journeyman.task.prompt import student_messages
+from journeyman.task.task import Task
+from journeyman.tuning.align import Position, TeacherToken, without_spaces
+from journeyman.tuning.batching import TuneRow, share_beginning
+from journeyman.tuning.distill import align_row
+from journeyman.tuning.plan import Method
+from journeyman.tuning.preference import Pair, Verdict, row_key
+
+Asked = Literal["auto", "sft", "distill", "dpo", "ipo", "orpo", "kto", "reject"]
+LEAST_PAIRS, LEAST_VERDICTS, LEAST_SOFT_SHARE = 50, 50, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How many rows of each signal there are."""
+
+    answers: int
+    pairs: int
+    liked: int
+    disliked: int
+    scored: int
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Examples to rows of one student: its task, its template, its context."""
+
+    task: Task
+    template: Template
+    context: int
+
+    def row(self, example: Example, target: Target, weight: float | None = None) -> TuneRow:
+        """Prompt and one answer.
+
+        Raises:
+            TuneError: JM-505 longer than the model's context; nothing is cut silently.
+        """
+        span = self.template.supervise(student_messages(self.task, example.input), self._written(target))
+        if len(span.ids) > self.context:
+            raise TuneError(
+                "JM-505",
+                "a row is longer than the model's context",
+                where=f"row {example.hash[:12]}",
+                expected=f"at most {self.context} tokens",
+                got=str(len(span.ids)),
+                hint="remove the row, or use a base with a longer context",
+            )
+        return TuneRow(span.ids, span.start, example.weight if weight is None else weight, example.hash)
+
+    def rows(self, examples: Iterable[Example]) -> list[TuneRow]:
+        """One row per answer that may be learned: several samples of one input share its weight by how often they came."""
+        rows = []
+        for example in examples:
+            answers = wanted(example)
+            total = sum(weight for _target, weight in answers)
+            rows += [self.row(example, target, example.weight * weight / total) for target, weight in answers]
+        return share_beginning(rows)
+
+    def answers(self, examples: Iterable[Example]) -> list[TuneRow]:
+        """One row per example that has an answer: what dev is scored on."""
+        return share_beginning([self.row(item, item.answer) for item in examples if item.answer is not None])
+
+    def pairs(self, examples: Iterable[Example]) -> list[Pair]:
+        """The best answer of each example beside every one that is known to be worse."""
+        pairs = []
+        for example in examples:
+            best = best_answer(example)
+            if best is not None:
+                chosen = self.row(example, best)
+                pairs += [Pair(chosen, self.row(example, target)) for target in unwanted(example)]
+        return [pair for pair in pairs if pair.chosen.ids != pair.rejected.ids]
+
+    def verdicts(self, examples: Iterable[Example]) -> list[Verdict]:
+        """Every answer that people, or the gold beside it, judged."""
+        return [
+            Verdict(self.row(example, target), is_desirable)
+            for example in examples
+            for target, is_desirable in judged(example)
+        ]
+
+    def soft(self, examples: Iterable[Example]) -> dict[str, list[Position]]:
+        """Stored log-probabilities of the teacher's answers, where they line up with what the student is to write."""
+        found = {}
+        for example in examples:
+            stored = stored_tokens(example)
+            if stored and example.answer is not None and example.answer == example.target:
+                row = self.row(example, example.answer)
+                tokens = without_spaces(stored) if self.task.schema is not None else stored
+                places = align_row(row, tokens, self.template.tokenizer)
+                if places is not None:
+                    found[row_key(row)] = places
+        return found
+
+    def _written(self, target: Target) -> str:
+        """As the student writes it; an answer that broke the form (a rejected one) is its own text."""
+        if target.kind == "text" and self.task.schema is not None:
+            return target.text
+        return answer_text(self.task, target)
+
+
+def wanted(example: Example) -> list[tuple[Target, float]]:
+    """Answers to learn, with weights: gold alone where there is one, else the teacher's and its further samples."""
+    if example.gold is not None:
+        return [(example.gold, 1.0)]
+    samples = [(item.target, item.weight) for item in example.alternatives if item.verdict == ""]
+    if example.target is None:
+        chosen = [(item.target, item.weight) for item in example.alternatives if item.verdict == "chosen"]
+        return chosen or []
+    taken = sum(weight for _target, weight in samples)
+    rejected = {dump(target.to_json()) for target in unwanted(example)}
+    kept = [(target, weight) for target, weight in samples if dump(target.to_json()) not in rejected]
+    return [(example.target, max(1.0, example.count - taken)), *kept]
+
+
+def best_answer(example: Example) -> Target | None:
+    if example.answer is not None:
+        return example.answer
+    return next((item.target for item in example.alternatives if item.verdict == "chosen"), None)
+
+
+def unwanted(example: Example) -> list[Target]:
+    """Answers that were rejected, or that the gold corrects."""
+    best = best_answer(example)
+    found = [item.target for item in example.alternatives if item.verdict == "rejected"]
+    if example.gold is not None:
+        found += [example.target] if example.target is not None else []
+        found += [item.target for item in example.alternatives if item.verdict == ""]
+    distinct = {dump(target.to_json()): target for target in found if target != best}
+    return list(distinct.values())
+
+
+def judged(example: Example) -> list[tuple[Target, bool]]:
+    """Answers with a verdict: thumbs, a choice between two, or gold beside what it corrects. Gold alone was compared with nothing."""
+    liked = [item.target for item in example.alternatives if item.verdict == "chosen"]
+    disliked = unwanted(example)
+    if disliked and example.answer is not None:
+        liked.append(example.answer)
+    distinct = {dump(target.to_json()): target for target in liked}
+    return [(target, True) for target in distinct.values()] + [(target, False) for target in disliked]
+
+
+def stored_tokens(example: Example) -> list[TeacherToken]:
+    """The teacher's tokens of the row's answer, as the import kept them."""
+    stored = cast(list[list[Json]], example.meta.get("logprobs") or [])
+    return [
+        TeacherToken(
+            str(text).encode("latin-1"),
+            cast(float, logprob),
+            [(str(other).encode("latin-1"), value) for other, value in cast(list[tuple[str, float]], alternatives)],
+        )
+        for text, logprob, alternatives in stored
+    ]
+
+
+def hold(examples: Sequence[Example]) -> Holding:
+    """Counts, without any tokens."""
+    return Holding(
+        answers=sum(bool(wanted(example)) for example in examples),
+        pairs=sum(len(unwanted(example)) for example in examples if best_answer(example) is not None),
+        liked=sum(is_wanted for example in examples for _target, is_wanted in judged(example)),
+        disliked=sum(not is_wanted for example in examples for _target, is_wanted in judged(example)),
+        scored=sum("logprobs" in example.meta for example in examples),
+    )
+
+
+def signal_key(examples: Sequence[Example]) -> str:
+    """What a run depends on besides the rows' own content: stored log-probabilities are no part of a row's hash."""
+    stored = {example.hash: example.meta["logprobs"] for example in examples if "logprobs" in example.meta}
+    return content_hash(stored) if stored else ""
+
+
+def choose_method(asked: Asked, holding: Holding, has_teacher: bool) -> tuple[Method | Literal["reject"], str]:
+    """The method and why; a given one is never overridden.
+
+    Raises:
+        TuneError: JM-531 the data holds nothing that this method learns from.
+    """
+    if asked != "auto":
+        _refuse_empty(asked, holding, has_teacher)
+        return asked, "given"
+    if has_teacher:
+        return "distill", "a teacher was given"
+    if holding.scored >= LEAST_SOFT_SHARE * max(1, holding.answers):
+        return "distill", f"{holding.scored} of {holding.answers} answers have the teacher's log-probabilities"
+    if holding.pairs >= LEAST_PAIRS:
+        return "dpo", f"{holding.pairs} pairs of a better and a worse answer; plain tuning comes first"
+    if min(holding.liked, holding.disliked) >= LEAST_VERDICTS:
+        return (
+            "kto",
+            f"{holding.liked} answers that were liked, {holding.disliked} that were not; plain tuning comes first",
+        )
+    return "sft", f"{holding.answers} answers, {holding.pairs} pairs, {holding.liked + holding.disliked} verdicts"
+
+
+def _refuse_empty(asked: Asked, holding: Holding, has_teacher: bool) -> None:
+    lacks = {
+        "distill": not (holding.scored or has_teacher),
+        "orpo": not holding.pairs,
+        "kto": not (holding.liked and holding.disliked),
+    }
+    if lacks.get(asked):
+        raise TuneError(
+            "JM-531",
+            f"the data holds nothing that {asked} learns from",
+            expected={
+                "distill": "stored log-probabilities, or --teacher",
+                "orpo": "pairs: gold beside another answer, or rejected alternatives",
+                "kto": "answers that were liked and answers that were not",
+            }[asked],
+            got=", ".join(f"{count} {name}" for name, count in holding.to_json().items()),
+            hint="journeyman tune TASK --method sft",
+        )
+
+
+def add_rejected(examples: Sequence[Example], rejected: Mapping[str, Sequence[Target]]) -> list[Example]:
+    """Examples with a student's wrong answers, by row hash, among what was rejected."""
+    return [
+        replace(
+            example,
+            alternatives=(
+                *example.alternatives,
+                *(Alternative(target, verdict="rejected") for target in rejected.get(example.hash, ())),
+            ),
+        )
+        for example in examples
+    ]
