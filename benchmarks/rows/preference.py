@@ -130,7 +130,7 @@ def measure_speed(name: str, data: Path, folder: Path) -> list[Document]:
         return [common | {"rival": None, "reason": str(reason)}]
     ours = run_script(
         Path(sys.executable),
-        HERE / "ours_dpo.py",
+        HERE / "rows/ours_dpo.py",
         job | {"model": str(base.path), "out": str(folder / "ours")},
         folder,
     )

@@ -125,7 +125,7 @@ def measure(name: str, data: Path, folder: Path) -> list[Document]:
         return [_common(name, row, len(rows)) | {"rival": None, "reason": str(reason)}]
     ours = run_script(
         Path(sys.executable),
-        HERE / "ours_sft.py",
+        HERE / "rows/ours_sft.py",
         job
         | {"model": str(base.path), "out": str(folder / "ours"), "given": OURS | {"rank": 16}}
         | {"score": [str(folder / "trl")]},

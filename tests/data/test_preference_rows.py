@@ -118,7 +118,12 @@ def test_a_bad_row_goes_into_quarantine(
 
 def _choice(*tokens: tuple[str, float]) -> dict[str, Json]:
     content: list[Json] = [
-        {"token": text, "logprob": value, "bytes": list(text.encode()), "top_logprobs": [{"token": "x", "logprob": -3.0}]}
+        {
+            "token": text,
+            "logprob": value,
+            "bytes": list(text.encode()),
+            "top_logprobs": [{"token": "x", "logprob": -3.0}],
+        }
         for text, value in tokens
     ]
     text = "".join(text for text, _value in tokens)

@@ -12,9 +12,9 @@ from journeyman.core.messages import make_message
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.hf_layout import save_folder
-from journeyman.tuning.trainable import merge_weights
 from journeyman.tuning.lora import LoraConfig, make_adapters
 from journeyman.tuning.plan import ALL_LINEAR
+from journeyman.tuning.trainable import merge_weights
 from tests.models.families import FAMILIES, save_model
 
 IDS = torch.randint(3, 90, (2, 19), generator=torch.Generator().manual_seed(4))

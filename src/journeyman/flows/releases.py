@@ -123,7 +123,7 @@ def find_release(workspace: Workspace, task_name: str, prefix: str = "") -> Path
 def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[Path]:
     """Copy the live release in another tool's form; returns the files written.
 
-    ``gguf``: base-independent LoRA GGUF and template. ``peft``: the folder PEFT loads. ``ollama``: Modelfile and adapter.
+    ``gguf``: the adapter or the whole model, and the template. ``peft``: the folder PEFT loads. ``ollama``: Modelfile and weights.
 
     Raises:
         GateError: JM-623. StoreError: JM-822 the target exists.
@@ -131,9 +131,9 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[
     folder = find_release(workspace, task_name)
     refuse_existing(out)
     names = {
-        "gguf": ["adapter.gguf", "template.jinja", "schema.json"],
+        "gguf": ["adapter.gguf", "model.gguf", "template.jinja", "schema.json"],
         "peft": ["peft/adapter_model.safetensors", "peft/adapter_config.json"],
-        "ollama": ["adapter.gguf", f"{ATTACHMENTS}/Modelfile"],
+        "ollama": ["adapter.gguf", "model.gguf", f"{ATTACHMENTS}/Modelfile"],
     }[form]
     written = []
     with disk_errors(out):

@@ -22,6 +22,7 @@ from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESUL
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
+from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.template import make_student_template
@@ -77,7 +78,7 @@ def tune(
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
     start = _start_run(workspace, material, given, request) if method in (*CONTINUING, "reject") else None
-    key = _key(material, given, request, method, start)
+    key = _key(workspace, material, given, request, method, start)
     run = find_run(workspace.project.runs, task_name, "tune", key)
     with run.lock():
         run.decide(MATERIAL, material.to_json)
@@ -123,7 +124,12 @@ def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Jso
 
 
 def _key(
-    material: Material, given: Mapping[str, Json], request: Request, method: str, start: RunFolder | None
+    workspace: Workspace,
+    material: Material,
+    given: Mapping[str, Json],
+    request: Request,
+    method: str,
+    start: RunFolder | None,
 ) -> dict[str, Json]:
     key: dict[str, Json] = {
         "task": material.task.answering(),
@@ -135,8 +141,12 @@ def _key(
         "method": method,
         "signals": signal_key(material.splits["train"]),
     }
-    key |= {"start": start.id} if start else {}
-    return key | ({"teacher": request.teacher} if request.teacher else {})
+    if start:
+        key["start"] = start.id
+    if request.teacher:
+        is_run = (workspace.project.runs / request.teacher / MATERIAL).is_file()
+        key["teacher"] = request.teacher if is_run else resolve(request.teacher).sha256
+    return key
 
 
 def _make_student(

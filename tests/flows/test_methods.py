@@ -1,0 +1,133 @@
+"""Every method and kind of `tune` on the tiny model: what it learns from, what it leaves, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from journeyman.core.errors import TuneError
+from journeyman.flows.assess import assess
+from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.releases import export, release
+from journeyman.flows.tune import Request, TuneResult, tune
+from journeyman.flows.workspace import Workspace, open_workspace
+from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
+
+SHORT = {"epochs": 2, "evaluations": 1}
+
+
+def _corrected(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """The teacher named another colour in every third row, and the gold corrects it."""
+    for index, row in enumerate(rows):
+        gold = dict(row["gold"])  # type: ignore[call-overload]
+        place = (COLOURS.index(gold["colour"]) + (index % 3 == 0)) % 3
+        row["output"] = gold | {"colour": COLOURS[place]}
+    return rows
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iterator[Workspace]:
+    folder = make_project(tmp_path_factory.mktemp("methods") / "project", tiny_gguf)
+    write_rows(folder / "train.jsonl", _corrected(paint_rows(90, 1)))
+    write_rows(folder / "open.jsonl", [{"input": row["input"]} for row in paint_rows(6, 5)])
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl"), str(folder / "open.jsonl")])
+        prepare_task(opened, "paint")
+        yield opened
+
+
+def _tune(workspace: Workspace, given: dict[str, object] | None = None, **request: object) -> TuneResult:
+    return tune(workspace, "paint", SHORT | (given or {}), Request(**{"threads": 1} | request))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", ["dpo", "ipo", "kto"])
+def test_a_preference_run_begins_at_plain_tuning(workspace: Workspace, method: str) -> None:
+    result = _tune(workspace, method=method)
+    chosen = json.loads((result.run.path / "method.json").read_text())
+    assert (chosen["method"], chosen["holding"]["pairs"]) == (method, chosen["holding"]["disliked"])
+    lesson = result.tuned["lesson"]
+    assert (lesson["pairs"] if method != "kto" else lesson["desirable"]) >= chosen["holding"]["pairs"] > 20  # type: ignore[index,operator]
+    first = _tune(workspace, {}, method="sft")
+    assert first.student.hash != result.student.hash
+    before, after = (
+        (run.path / "student/peft/adapter_model.safetensors").read_bytes() for run in (first.run, result.run)
+    )
+    assert len(before) == len(after)
+    assert before != after
+
+
+def test_orpo_needs_no_start(workspace: Workspace) -> None:
+    result = _tune(workspace, {"beta": 0.5}, method="orpo")
+    assert result.tuned["lesson"]["mined"] == 0  # type: ignore[index,call-overload]
+    assert not (result.run.path / "reference.jsonl").exists()
+
+
+def test_a_tuned_run_teaches_by_its_probabilities(workspace: Workspace) -> None:
+    teacher = _tune(workspace, method="sft")
+    result = _tune(workspace, method="distill", teacher=teacher.run.id)
+    rows = json.loads((result.run.path / "material.json").read_text())["rows"]
+    assert result.tuned["lesson"]["scored"] >= rows["train"]  # type: ignore[index,call-overload,operator]
+    assert len((result.run.path / "teacher.jsonl").read_text().splitlines()) >= rows["train"]
+
+
+def test_draws_that_agree_become_rows(workspace: Workspace) -> None:
+    result = _tune(workspace, method="reject")
+    drawn = [json.loads(line) for line in (result.run.path / "drawn.jsonl").read_text().splitlines()]
+    assert len(drawn) == 6
+    assert all(len(texts) == 8 for _hash, texts in drawn)
+
+
+@pytest.mark.parametrize("kind", ["rslora", "dora", "full"])
+def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
+    result = _tune(workspace, {"kind": kind, "layers": 1}, method="sft")
+    assert result.student.manifest.kind == ("lora" if kind == "rslora" else "full")
+    assert (result.student.own_weights is None) == (kind == "rslora")
+    assert result.parity["prompt_mismatches"] == 0
+
+
+def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, tmp_path: Path) -> None:
+    """It is the best on dev here, so `assess` chooses it."""
+    result = _tune(workspace, {"kind": "full", "epochs": 30, "rate": 2e-3}, method="sft")
+    assessed = assess(workspace, "paint", base_rows=3)
+    assert assessed.student.hash == result.student.hash
+    assert {candidate.kind for candidate in assessed.document.candidates} >= {"full", "base"}
+    released = release(workspace, "paint", "tiny")
+    files = export(workspace, "paint", "gguf", tmp_path / "out")
+    assert {path.name for path in files} >= {"model.gguf", "template.jinja"}
+    asked = journeyman(workspace.project.root, "ask", "paint", "bcdfg two red hklmn", "--json")
+    assert asked.returncode == 0, asked.stderr
+    assert json.loads(asked.stdout)["model"].endswith(released.hash)
+
+
+@pytest.mark.parametrize(
+    ("given", "request_", "code"),
+    [
+        ({"soft_share": 0.3}, {"method": "sft"}, "JM-502"),
+        ({"kind": "tiny"}, {"method": "sft"}, "JM-502"),
+        ({}, {"method": "distill"}, "JM-531"),
+        ({}, {"method": "dpo", "start": "paint-tune-none"}, "JM-533"),
+        ({}, {"method": "distill", "teacher": "no-such-model"}, "JM-402"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    workspace: Workspace, given: dict[str, object], request_: dict[str, object], code: str
+) -> None:
+    with pytest.raises(Exception, match=code):
+        _tune(workspace, given, **request_)
+
+
+def test_a_shape_that_differs_from_the_start_is_refused(workspace: Workspace) -> None:
+    first = _tune(workspace, method="sft")
+    with pytest.raises(TuneError, match="JM-502"):
+        _tune(workspace, {"rank": 3}, method="dpo", start=first.run.id)
+
+
+def test_the_method_follows_from_the_data_and_says_why(workspace: Workspace) -> None:
+    result = _tune(workspace)
+    chosen = json.loads((result.run.path / "method.json").read_text())
+    assert chosen["method"] == "sft", "27 pairs are too few"
+    assert "pairs" in chosen["reason"]
