@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
-from journeyman.core.errors import GateError, StoreError
+from journeyman.core.errors import GateError, StoreError, TuneError
 from journeyman.evaluation.document import Document
+from journeyman.flows.exporting import export
 from journeyman.flows.pipeline import run_all
-from journeyman.flows.releases import export, find_release, release, roll_back
+from journeyman.flows.releases import find_release, release, roll_back
 from journeyman.flows.reports import report
 from journeyman.flows.workspace import open_workspace
 from journeyman.models.manifest import load_manifest
@@ -108,10 +111,25 @@ def test_exports_are_whole_and_never_overwrite(copy: Path, tmp_path: Path) -> No
             "ollama": {"adapter.gguf", "Modelfile"},
         }.items():
             out = tmp_path / form
-            written = export(workspace, "paint", form, out)  # type: ignore[arg-type]
+            written = export(workspace, "paint", form, out).files  # type: ignore[arg-type]
             assert {path.name for path in written} == names
             with pytest.raises(StoreError, match="JM-822"):
                 export(workspace, "paint", form, out)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("form", "kind"), [("merged", "Q8_0"), ("hf", "F32")])
+def test_a_merged_model_answers_as_the_adapter_does(copy: Path, tmp_path: Path, form: str, kind: str) -> None:
+    with open_workspace(copy) as workspace:
+        done = export(workspace, "paint", form, tmp_path / "out", kind)  # type: ignore[arg-type]
+        assert done.parity is not None
+        assert (done.parity.prompt_mismatches, done.parity.defects) == (0, ())
+        if form == "hf":
+            assert (done.parity.equal, done.lost) == (done.parity.n, ())
+            model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+            assert model.config.model_type == "llama"
+        with pytest.raises(TuneError, match="JM-507"):
+            export(workspace, "paint", form, tmp_path / "other", "Q9")  # type: ignore[arg-type]
+        assert not (tmp_path / "other").exists()
 
 
 def test_a_changed_release_is_refused(copy: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from journeyman.core.errors import TuneError
 from journeyman.flows.assess import assess
+from journeyman.flows.exporting import export
 from journeyman.flows.prepare import import_sources, prepare_task
-from journeyman.flows.releases import export, release
+from journeyman.flows.releases import release
 from journeyman.flows.tune import Request, TuneResult, tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
@@ -96,8 +97,11 @@ def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, t
     assert assessed.student.hash == result.student.hash
     assert {candidate.kind for candidate in assessed.document.candidates} >= {"full", "base"}
     released = release(workspace, "paint", "tiny")
-    files = export(workspace, "paint", "gguf", tmp_path / "out")
+    files = export(workspace, "paint", "gguf", tmp_path / "out").files
     assert {path.name for path in files} >= {"model.gguf", "template.jinja"}
+    merged = export(workspace, "paint", "merged", tmp_path / "merged", "F16")
+    assert merged.parity is not None
+    assert merged.parity.prompt_mismatches == 0
     asked = journeyman(workspace.project.root, "ask", "paint", "bcdfg two red hklmn", "--json")
     assert asked.returncode == 0, asked.stderr
     assert json.loads(asked.stdout)["model"].endswith(released.hash)
@@ -127,7 +131,7 @@ def test_a_shape_that_differs_from_the_start_is_refused(workspace: Workspace) ->
 
 
 def test_the_method_follows_from_the_data_and_says_why(workspace: Workspace) -> None:
-    result = _tune(workspace)
+    result = _tune(workspace, {"epochs": 1})
     chosen = json.loads((result.run.path / "method.json").read_text())
     assert chosen["method"] == "sft", "27 pairs are too few"
     assert "pairs" in chosen["reason"]

@@ -23,7 +23,7 @@ from journeyman.task.answer import read_answer
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
-from journeyman.tuning.reference import Difference, compare_served, generate
+from journeyman.tuning.reference import compare_served, generate
 from journeyman.tuning.trainable import Trainable
 
 PROMPTS = 200
@@ -63,18 +63,16 @@ def choose_prompts(splits: dict[str, Sequence[Example]], count: int = PROMPTS) -
     return chosen[:count]
 
 
-async def check_parity(
+async def ask_served(
     task: Task,
     template: Template,
     adapter: str | None,
-    decoder: Decoder,
-    adapters: Trainable | None,
     engine: LlamaCpp,
     prompts: Sequence[tuple[str, Example]],
     max_tokens: int,
     progress: Progress,
-) -> Parity:
-    """Ask the engine, then run torch once over what it answered."""
+) -> tuple[list[TuneRow], int]:
+    """The engine's greedy answers as rows of tokens, and how many prompts have other token ids there than here."""
     progress.start("parity", len(prompts), "prompts")
     served: list[TuneRow] = []
     mismatches = 0
@@ -87,22 +85,22 @@ async def check_parity(
         answer = [token for token in reply.token_ids if token != template.tokenizer.end]
         served.append(TuneRow((*ids, *answer, *end), len(ids)))
         progress.advance()
-    differences = compare_served(decoder, adapters, served)
     progress.finish()
-    return _judge(task, template, decoder, adapters, prompts, served, differences, mismatches, max_tokens)
+    return served, mismatches
 
 
-def _judge(
+def judge_served(
     task: Task,
     template: Template,
     decoder: Decoder,
     adapters: Trainable | None,
     prompts: Sequence[tuple[str, Example]],
     served: Sequence[TuneRow],
-    differences: Sequence[Difference],
     mismatches: int,
     max_tokens: int,
 ) -> Parity:
+    """Run torch once over what was served, and let it answer where the two part."""
+    differences = compare_served(decoder, adapters, served)
     torch_exact = served_exact = labelled = equal = 0
     largest = 0.0
     unlike = [index for index, difference in enumerate(differences) if difference.place is not None]

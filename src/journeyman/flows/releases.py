@@ -1,4 +1,4 @@
-"""`release`, `rollback`, `export`: immutable folders named by hash, and the alias that says which one is live."""
+"""`release`, `rollback`: immutable folders named by hash, and the alias that says which one is live."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
-from journeyman.core.files import disk_errors, refuse_existing, write_atomic
+from journeyman.core.files import disk_errors, write_atomic
 from journeyman.flows.assess import find_assessed
 from journeyman.flows.cards import write_card
 from journeyman.flows.runs import MATERIAL, PARITY, RunFolder
@@ -19,7 +19,6 @@ from journeyman.flows.workspace import Workspace
 from journeyman.models.manifest import MANIFEST, load_manifest
 
 ATTACHMENTS = "attachments"
-Form = Literal["gguf", "peft", "ollama"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,30 +117,6 @@ def find_release(workspace: Workspace, task_name: str, prefix: str = "") -> Path
             hint=f"journeyman run {task_name}",
         )
     return fitting[0]
-
-
-def export(workspace: Workspace, task_name: str, form: Form, out: Path) -> list[Path]:
-    """Copy the live release in another tool's form; returns the files written.
-
-    ``gguf``: the adapter or the whole model, and the template. ``peft``: the folder PEFT loads. ``ollama``: Modelfile and weights.
-
-    Raises:
-        GateError: JM-623. StoreError: JM-822 the target exists.
-    """
-    folder = find_release(workspace, task_name)
-    refuse_existing(out)
-    names = {
-        "gguf": ["adapter.gguf", "model.gguf", "template.jinja", "schema.json"],
-        "peft": ["peft/adapter_model.safetensors", "peft/adapter_config.json"],
-        "ollama": ["adapter.gguf", "model.gguf", f"{ATTACHMENTS}/Modelfile"],
-    }[form]
-    written = []
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            if (folder / name).is_file():
-                written.append(Path(shutil.copy2(folder / name, out / Path(name).name)))
-    return written
 
 
 def _refuse_unequal(run: RunFolder, force: str) -> None:

@@ -17,7 +17,7 @@ from journeyman.core.example import Example
 from journeyman.flows.lessons import Lesson, Work, base_of, make_lesson, open_start
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.parity import check_parity, choose_prompts, refuse_defects
+from journeyman.flows.parity import ask_served, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
 from journeyman.flows.student import Student, load_student
@@ -25,8 +25,7 @@ from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.template import make_student_template
-from journeyman.models.torch_decoder import Decoder
+from journeyman.models.template import Template, make_student_template
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import Tuned
@@ -34,7 +33,7 @@ from journeyman.tuning.loop import tune as tune_weights
 from journeyman.tuning.machine import Machine, check_memory, count_flops, estimate_bytes, probe_machine, use_machine
 from journeyman.tuning.peft_layout import open_peft
 from journeyman.tuning.plan import Method, Plan, make_plan
-from journeyman.tuning.trainable import Trainable, make_trainable
+from journeyman.tuning.trainable import make_trainable
 
 # Methods that move a tuned student, and what its weights look like, which they cannot change.
 CONTINUING = ("dpo", "ipo", "kto")
@@ -253,34 +252,26 @@ def _show_parity(workspace: Workspace, material: Material, run: RunFolder, stude
     prompts = choose_prompts(dict(material.splits))
     decoder = load_decoder(material.base.path, "float32")
     weights = open_peft(decoder, student.folder / "peft") if student.adapter else open_start(run, decoder)
-    parity = asyncio.run(_ask_engine(workspace, material, student, decoder, weights, prompts))
-    run.write(PARITY, parity)
-    return parity
+    template = make_student_template(material.base.path)
+    served, mismatches = asyncio.run(_ask_engine(workspace, material, student, template, prompts))
+    task, most = material.task, student.max_tokens
+    parity = judge_served(task, template, decoder, weights, prompts, served, mismatches, most)
+    refuse_defects(parity)
+    run.write(PARITY, parity.to_json())
+    return parity.to_json()
 
 
 async def _ask_engine(
     workspace: Workspace,
     material: Material,
     student: Student,
-    decoder: Decoder,
-    weights: Trainable,
+    template: Template,
     prompts: Sequence[tuple[str, Example]],
-) -> dict[str, Json]:
+) -> tuple[list[TuneRow], int]:
     engine = await LlamaCpp.start(student.own_weights or material.base.path, student.adapters)
     try:
-        template = make_student_template(material.base.path)
-        parity = await check_parity(
-            material.task,
-            template,
-            student.adapter,
-            decoder,
-            weights,
-            engine,
-            prompts,
-            student.max_tokens,
-            workspace.progress,
+        return await ask_served(
+            material.task, template, student.adapter, engine, prompts, student.max_tokens, workspace.progress
         )
     finally:
         await engine.close()
-    refuse_defects(parity)
-    return parity.to_json()

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType, GGUFWriter, LlamaFileType
+from gguf.quants import dequantize
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -109,6 +110,39 @@ def save_model(
         writer.close()
         partial.replace(path)
     return Written(path, preset, path.stat().st_size, dict(kinds), fell_back)
+
+
+@torch.no_grad()
+def find_lost(before: Decoder, after: Decoder, preset: Preset) -> list[str]:
+    """Matrices that moved by less than their error in the type that they are written in: much of what was tuned is lost there.
+
+    Both are root mean squares: of what changed, and of what rounding to the type takes away.
+    """
+    lost = []
+    olds = dict(name_gguf_tensors(before))
+    for name, tensor in name_gguf_tensors(after):
+        moved = (tensor - olds[name]).float().square().mean().sqrt()
+        if tensor.dim() < 2 or not moved:
+            continue
+        data = np.ascontiguousarray(tensor.detach().float().numpy())
+        wanted = choose_kind(preset, name, after.config.layers)
+        kind = next(kind for kind in (wanted, FALLBACK.get(wanted, Kind.F16), Kind.F16) if _fits(kind, data))
+        error = np.sqrt(np.mean((_rounded(data, kind) - data) ** 2))
+        if float(moved) < float(error):
+            lost.append(name)
+    return lost
+
+
+def _rounded(data: NDArray[np.float32], kind: Kind) -> NDArray[np.float32]:
+    """What is read back of a matrix that was written in this type."""
+    if kind == Kind.F32:
+        return data
+    if kind in (Kind.F16, Kind.BF16):
+        dtype = torch.float16 if kind == Kind.F16 else torch.bfloat16
+        rounded: NDArray[np.float32] = torch.from_numpy(data).to(dtype).float().numpy()
+        return rounded
+    result: NDArray[np.float32] = dequantize(quantize(data, kind), kind)
+    return result
 
 
 def name_gguf_tensors(decoder: Decoder) -> Iterator[tuple[str, Tensor]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file
@@ -18,6 +19,8 @@ from journeyman.models.tokenizer import Tokenizer
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import name_projections, norm_names
 
+FolderType = Literal["F32", "F16", "BF16"]
+FOLDER_TYPES: dict[FolderType, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 CLASSES = {
     "llama": "LlamaForCausalLM",
     "qwen2": "Qwen2ForCausalLM",
