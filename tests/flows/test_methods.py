@@ -124,6 +124,36 @@ def test_what_cannot_be_is_refused(
         _tune(workspace, given, **request_)
 
 
+def test_a_search_keeps_to_its_time_and_goes_on_where_it_was(workspace: Workspace) -> None:
+    request = Request(method="sft", threads=1, budget_s=12)
+    result = tune(workspace, "paint", {}, request)
+    trials = (result.run.path / "trials.jsonl").read_text().splitlines()
+    assert len(trials) >= 3
+    plan = json.loads((result.run.path / "plan.json").read_text())
+    assert plan["epochs"]["value"] > 0.5
+    again = tune(workspace, "paint", {}, request)
+    assert again.student.hash == result.student.hash
+    assert (result.run.path / "trials.jsonl").read_text().splitlines() == trials
+
+
+@pytest.mark.parametrize(("budget", "method", "code"), [(0.01, "sft", "JM-536"), (30, "dpo", "JM-537")])
+def test_a_search_that_cannot_be_is_refused(workspace: Workspace, budget: float, method: str, code: str) -> None:
+    with pytest.raises(TuneError, match=code):
+        tune(workspace, "paint", {}, Request(method=method, threads=1, budget_s=budget))  # type: ignore[arg-type]
+
+
+def test_the_mask_is_what_tuning_sees(workspace: Workspace) -> None:
+    shown = journeyman(workspace.project.root, "tune", "paint", "--show-mask", "2", "--input-weight", "0.1", "--json")
+    rows = json.loads(shown.stdout)["rows"]
+    assert len(rows) == 2
+    for row in rows:
+        answer = "".join(token["text"] for token in row["tokens"] if token["weight"] == 1)
+        assert json.loads(answer.removesuffix("<|im_end|>")).keys() == {"colour", "many"}
+        assert {token["weight"] for token in row["tokens"]} == {0, 0.1, 1}
+    plain = journeyman(workspace.project.root, "tune", "paint", "--show-mask", "1")
+    assert "  loss 1   | {" in plain.stdout
+
+
 def test_a_shape_that_differs_from_the_start_is_refused(workspace: Workspace) -> None:
     first = _tune(workspace, method="sft")
     with pytest.raises(TuneError, match="JM-502"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyman.cli.terminal import Bars
+from journeyman.core.errors import SettingsError
 
 if TYPE_CHECKING:
     from journeyman.flows.workspace import Workspace
@@ -20,6 +22,18 @@ ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", help="Project folder; default: this one or one above it.", show_default=False),
 ]
+
+
+def parse_duration(text: str) -> float:
+    """``90s``, ``20m``, ``1.5h`` in seconds; a bare number is seconds.
+
+    Raises:
+        SettingsError: JM-106, something else.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if found is None or not float(found[1]):
+        raise SettingsError("JM-106", "this is no length of time", expected="for example 90s, 20m or 1h", got=text)
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
+from journeyman.cli.options import AsJson, ProjectFolder, TaskName, parse_duration, working
 from journeyman.cli.terminal import print_json, print_lines
 
 Number = Annotated[str, typer.Option("--number", help="float32 or bfloat16; default: the faster one, by trying.")]
@@ -45,6 +47,12 @@ def tune(
         float | None,
         typer.Option(help="Share of the teacher's probabilities in the loss of distill; the rest is its text."),
     ] = None,
+    budget: Annotated[
+        str, typer.Option(help="Time for a search of rate, rank and passes on dev, and its winner: 20m, 1h, 90s.")
+    ] = "",
+    mask: Annotated[
+        int, typer.Option("--show-mask", help="Show the tokens of N rows and which carry a loss; nothing is tuned.")
+    ] = 0,
     evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
     patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order of rows and of the adapters' start.")] = None,
@@ -79,12 +87,17 @@ def tune(
         "patience": patience,
         "seed": seed,
     }
+    settings = {name: value for name, value in given.items() if value is not None}
+    if mask:
+        _show_mask(task, settings, mask, base, project, is_json)
+        return
+    request = Request(method, teacher, start, base, "", number, threads, parse_duration(budget) if budget else 0.0)
     with working(project, is_json) as workspace:
         result = tune_task(
             workspace,
             task,
-            {name: value for name, value in given.items() if value is not None},
-            Request(method, teacher, start, base, "", number, threads),
+            settings,
+            request,
         )
     if is_json:
         print_json(
@@ -99,3 +112,20 @@ def tune(
         )
         return
     print_lines(f"student {result.student.hash[:12]} is in {result.student.folder}", f"next: journeyman assess {task}")
+
+
+def _show_mask(
+    task: str, given: Mapping[str, float | str], count: int, base: str, project: Path | None, is_json: bool
+) -> None:
+    from journeyman.flows.masks import show_mask
+
+    with working(project, is_json) as workspace:
+        rows = show_mask(workspace, task, given, count, base)
+    if is_json:
+        print_json({"task": task, "rows": [row.to_json() for row in rows]})
+        return
+    for row in rows:
+        learned = sum(token.weight > 0 for token in row.tokens)
+        print_lines(f"row {row.source[:12]}: {len(row.tokens)} tokens, {learned} with a loss")
+        for weight, text in row.spans:
+            print_lines(f"  {f'loss {weight:g}' if weight else 'read':<9}| " + text.replace("\n", "\u23ce"))

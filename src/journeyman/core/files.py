@@ -56,6 +56,21 @@ def read_whole_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add one line to a file that grows by lines; a line that a kill has cut before is cut off.
+
+    Raises:
+        StoreError: JM-801 disk full, JM-802 not writable.
+    """
+    lines = read_whole_lines(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            os.truncate(path, sum(len(known.encode()) + 1 for known in lines))
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into one clear error."""

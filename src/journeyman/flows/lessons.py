@@ -73,10 +73,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """``rows`` are what a pass goes over; ``make`` forms the objective for the weights of a run, looks at dev included."""
+    """``rows`` are what a pass goes over; ``make`` forms the objective for the weights of a run, which looks at the dev rows given."""
 
     rows: Sequence[TuneRow]
-    make: Callable[[Plan, Trainable], Objective]
+    dev: Sequence[TuneRow]
+    make: Callable[[Plan, Trainable, Sequence[TuneRow]], Objective]
     notes: Mapping[str, Json]
 
 
@@ -92,10 +93,10 @@ def make_lesson(work: Work, method: Method | Literal["reject"]) -> Lesson:
     drawn = _drawn_rows(work) if method == "reject" else []
     rows = share_beginning([*work.writer.rows(work.train), *drawn])
 
-    def make(plan: Plan, weights: Trainable) -> Objective:
+    def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:
         return supervised(work.decoder, weights, rows, dev, plan)
 
-    return Lesson(rows, make, {"drawn": len(drawn)} if method == "reject" else {})
+    return Lesson(rows, dev, make, {"drawn": len(drawn)} if method == "reject" else {})
 
 
 def open_start(run: RunFolder, decoder: Decoder) -> Trainable:
@@ -137,7 +138,7 @@ def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[Tune
     units = make_units(pairs)
     rows = [row for unit in units for row in unit]
 
-    def make(plan: Plan, weights: Trainable) -> Objective:
+    def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:
         known = (
             reference_logprobs(work.decoder, work.start, rows, work.folder / REFERENCE, work.progress)
             if method != "orpo"
@@ -147,7 +148,7 @@ def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[Tune
         loss = pair_loss(method, known, plan.number("beta"), weight)
         return Objective(units, loss, look_at(work.decoder, weights, dev, plan) if dev else None)
 
-    return Lesson(rows, make, {"pairs": len(pairs), "mined": mined, "alike": alike})
+    return Lesson(rows, dev, make, {"pairs": len(pairs), "mined": mined, "alike": alike})
 
 
 def _verdicts(work: Work, dev: Sequence[TuneRow]) -> Lesson:
@@ -158,7 +159,7 @@ def _verdicts(work: Work, dev: Sequence[TuneRow]) -> Lesson:
     likes = sum(wanted.values())
     balance = {True: len(wanted) / (2 * max(1, likes)), False: len(wanted) / (2 * max(1, len(wanted) - likes))}
 
-    def make(plan: Plan, weights: Trainable) -> Objective:
+    def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:
         every = [*rows, *others.values()]
         known = reference_logprobs(work.decoder, work.start, every, work.folder / REFERENCE, work.progress)
         loss = kto_loss(
@@ -166,7 +167,7 @@ def _verdicts(work: Work, dev: Sequence[TuneRow]) -> Lesson:
         )
         return Objective([(row,) for row in rows], loss, look_at(work.decoder, weights, dev, plan) if dev else None)
 
-    return Lesson(rows, make, {"verdicts": len(verdicts), "desirable": likes})
+    return Lesson(rows, dev, make, {"verdicts": len(verdicts), "desirable": likes})
 
 
 def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
@@ -190,12 +191,12 @@ def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
             hint="give --teacher, or tune with --method sft",
         )
 
-    def make(plan: Plan, weights: Trainable) -> Objective:
+    def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:
         units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
         loss = distill_loss(soft, plan.number("soft_share"))
         return Objective(units, loss, look_at(work.decoder, weights, dev, plan) if dev else None)
 
-    return Lesson(rows, make, {"scored": covered, "answered_by_teacher": asked})
+    return Lesson(rows, dev, make, {"scored": covered, "answered_by_teacher": asked})
 
 
 @dataclass(frozen=True, slots=True)

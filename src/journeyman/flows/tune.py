@@ -19,6 +19,7 @@ from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import ask_served, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
@@ -42,7 +43,8 @@ SHAPE = ("kind", "layers", "rank", "alpha")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a caller asks for besides the settings of the plan. ``start`` is a finished run's id, ``teacher`` that or a model."""
+    """What a caller asks for besides the settings of the plan. ``start`` is a finished run's id, ``teacher`` that or a model;
+    ``budget_s`` is the time for a search and its winner, 0 for the derived settings."""
 
     method: Asked = "auto"
     teacher: str = ""
@@ -51,6 +53,7 @@ class Request:
     dataset: str = ""
     number: str = ""
     threads: int | None = None
+    budget_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,14 @@ def tune(
     material = load_material(workspace, task_name, request.base, request.dataset)
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
+    if request.budget_s and (method in CONTINUING or not material.splits["dev"]):
+        raise TuneError(
+            "JM-537",
+            "a search needs dev rows, and a method that does not begin at a tuned student",
+            expected="sft, distill, orpo or reject",
+            got=f"{method}, {len(material.splits['dev'])} dev rows",
+            hint="tune without --budget",
+        )
     start = _start_run(workspace, material, given, request) if method in (*CONTINUING, "reject") else None
     key = _key(workspace, material, given, request, method, start)
     run = find_run(workspace.project.runs, task_name, "tune", key)
@@ -138,6 +149,7 @@ def _key(
         "number": request.number,
         "threads": request.threads,
         "method": method,
+        "budget_s": request.budget_s,
         "signals": signal_key(material.splits["train"]),
     }
     if start:
@@ -170,14 +182,18 @@ def _make_student(
     lesson = make_lesson(work, method)
     shaped = _shape(start, given) if start and method in CONTINUING else given
     planned: Method = "sft" if method == "reject" else method
-    plan = Plan.from_json(run.decide(PLAN, lambda: make_plan(lesson.rows, shaped, planned).to_json()))
-    dev = writer.answers(material.splits["dev"])
-    _announce(workspace, plan, machine, lesson, dev)
+
+    def decide_plan() -> dict[str, Json]:
+        chosen = search(work, lesson, shaped, planned, request.budget_s) if request.budget_s else shaped
+        return make_plan(lesson.rows, chosen, planned).to_json()
+
+    plan = Plan.from_json(run.decide(PLAN, decide_plan))
+    _announce(workspace, plan, machine, lesson)
     check_memory(estimate_bytes(config, plan, max(len(row.ids) for row in lesson.rows), machine.number))
     weights = open_start(start, decoder) if start and method in CONTINUING else make_trainable(decoder, plan)
-    tuned = tune_weights(decoder, weights, lesson.make(plan, weights), plan, run.path, workspace.progress)
+    tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
-    budget = answer_budget([*writer.answers(material.splits["train"]), *dev])
+    budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
     return write_student(run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget)
 
 
@@ -205,9 +221,9 @@ def _probe(request: Request) -> Machine:
     return probe_machine(request.number or None, request.threads)  # type: ignore[arg-type]
 
 
-def _announce(workspace: Workspace, plan: Plan, machine: Machine, lesson: Lesson, dev: Sequence[TuneRow]) -> None:
+def _announce(workspace: Workspace, plan: Plan, machine: Machine, lesson: Lesson) -> None:
     note = workspace.progress.note
-    note(f"{len(lesson.rows)} rows to tune on, {len(dev)} to choose by; {plan.total_tokens} tokens in all")
+    note(f"{len(lesson.rows)} rows to tune on, {len(lesson.dev)} to choose by; {plan.total_tokens} tokens in all")
     if lesson.notes:
         note(", ".join(f"{name} {value}" for name, value in lesson.notes.items()))
     note(
