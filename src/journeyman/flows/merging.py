@@ -11,10 +11,12 @@ from journeyman.core.progress import Progress
 from journeyman.models.families import read_config
 from journeyman.models.template import make_student_template
 from journeyman.tuning.hf_layout import save_description
+from journeyman.tuning.merge.adapters import Report, is_adapter_merge, merge_adapters
 from journeyman.tuning.merge.config import MergeConfig, load_merge
 from journeyman.tuning.merge.engine import Merged, merge_models
 from journeyman.tuning.merge.sources import path_of
 
+__all__ = ["is_adapter_merge", "merge", "merge_adapter_files"]
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -42,6 +44,18 @@ def merge(path: Path, out: Path, progress: Progress) -> Merged:
     write_atomic(out / "README.md", _card(config, merged))
     _describe(_lender(config), root, merged)
     return merged
+
+
+def merge_adapter_files(path: Path, out: Path, progress: Progress) -> Report:
+    """Adapters into one, or one out of a tuned model.
+
+    Raises:
+        TuneError: JM-540, JM-541, JM-544. StoreError: JM-822 the target exists.
+    """
+    refuse_existing(out)
+    report = merge_adapters(path, out, progress)
+    write_atomic(out / "merge-report.json", report.model_dump_json(indent=2) + "\n")
+    return report
 
 
 def _lender(config: MergeConfig) -> str:

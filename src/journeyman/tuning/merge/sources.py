@@ -71,10 +71,11 @@ class InMemory:
 
 @dataclass(frozen=True)
 class WithAdapter:
-    """A model with s·B·A on top of the tensors that the adapter names."""
+    """A model with s·B·A on top of the tensors that the adapter names, and DoRA's ``magnitudes`` as their rows' norms."""
 
     model: Model
     pairs: Mapping[str, tuple[Tensor, Tensor]]
+    magnitudes: Mapping[str, Tensor]
     scale: float
 
     @property
@@ -90,6 +91,8 @@ class WithAdapter:
         if name in self.pairs:
             a, b = self.pairs[name]
             tensor.addmm_(b, a, alpha=self.scale)
+        if name in self.magnitudes:
+            tensor.mul_((self.magnitudes[name] / tensor.norm(dim=1))[:, None])
         return tensor
 
 
@@ -127,7 +130,12 @@ def _with_adapter(model: Model, folder: Path) -> Model:
     }
     if strange := sorted(pairs.keys() - model.shapes.keys()):
         raise ValueError(f"the adapter changes {strange[0]}, which the model does not have")
-    return WithAdapter(model, pairs, config.scale)
+    magnitudes = {
+        f"model.{stem}.weight": tensors[f"{PREFIX}{stem}.lora_magnitude_vector"].float()
+        for stem in stems
+        if config.is_decomposed
+    }
+    return WithAdapter(model, pairs, magnitudes, config.scale)
 
 
 def path_of(reference: str, root: Path) -> Path:

@@ -1,0 +1,244 @@
+"""Adapters without their base: several merged into one, and one extracted from a model that was tuned whole.
+
+In the same YAML as a merge of models, with `adapter_method`:
+
+    adapter_method: cat            # cat, svd, linear; the names and the meaning of PEFT's combinations
+    adapters: [{adapter: one, weight: 0.7}, {adapter: two, weight: 0.3}]
+    rank: 16                       # svd alone; default: the largest of the inputs
+
+    adapter_method: extract        # from `model`, tuned from `base_model`
+    model: tuned
+    base_model: base
+    rank: 32
+
+The result is a PEFT folder with a scale of one. Shapes: A is [r, in], B is [out, r]; the change of a matrix is scale·B·A.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from journeyman.core.errors import TuneError
+from journeyman.core.files import write_atomic
+from journeyman.core.progress import Progress
+from journeyman.tuning.merge.sources import open_model
+from journeyman.tuning.peft_layout import CONFIG, PREFIX, WEIGHTS, load_config
+
+Method = Literal["cat", "svd", "linear", "extract"]
+# Of an extraction: directions beyond the rank and rounds of power iteration (Halko et al. 2011, arXiv:0909.4061).
+SPARE, ROUNDS = 8, 4
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    adapter: str
+    weight: float = 1.0
+
+
+class AdapterMerge(BaseModel):
+    """One merge of adapters, or one extraction."""
+
+    model_config = ConfigDict(extra="forbid")
+    adapter_method: Method
+    adapters: list[Part] = []
+    rank: Annotated[int, Field(ge=1, le=4096)] | None = None
+    model: str | None = None
+    base_model: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> AdapterMerge:
+        if self.adapter_method == "extract":
+            if not (self.model and self.base_model and self.rank) or self.adapters:
+                raise ValueError("an extraction has model, base_model and rank, and no adapters")
+        elif not self.adapters or self.model or self.base_model:
+            raise ValueError("a merge of adapters has adapters, and no models")
+        return self
+
+
+class Report(BaseModel):
+    """Per matrix the share of the change's energy (squared Frobenius norm) that the result holds; ``left_out``: tensors that differ
+    and that an adapter cannot hold."""
+
+    folder: Path
+    rank: int
+    held: dict[str, float]
+    left_out: list[str] = []
+
+
+def is_adapter_merge(path: Path) -> bool:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(raw, dict) and "adapter_method" in raw
+
+
+def merge_adapters(path: Path, out: Path, progress: Progress) -> Report:
+    """Do what the YAML at ``path`` says; references are relative to its folder.
+
+    Raises:
+        TuneError: JM-540 not this form, JM-541 a model cannot be read, JM-544 adapters that do not fit each other; from adapters
+            JM-520, JM-522. StoreError: JM-801, JM-802.
+    """
+    try:
+        config = AdapterMerge.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise TuneError(
+            "JM-540", "this merge cannot be read", where=str(path), got=f"{first['loc']}: {first['msg']}"
+        ) from error
+    if config.adapter_method == "extract":
+        return _extract(config, path.parent, out, progress)
+    parts = [(Adapter.open(path.parent / part.adapter), part.weight) for part in config.adapters]
+    return _combine(config, parts, out)
+
+
+class Adapter:
+    """Every pair of a PEFT folder, with its scale."""
+
+    def __init__(self, pairs: Mapping[str, tuple[Tensor, Tensor]], scale: float, base: str) -> None:
+        self.pairs, self.scale, self.base = pairs, scale, base
+
+    @staticmethod
+    def open(folder: Path) -> Adapter:
+        config = load_config(folder)
+        if config.is_decomposed:
+            raise TuneError("JM-522", "DoRA's magnitudes belong to one base and cannot be combined", where=str(folder))
+        tensors = load_file(str(folder / WEIGHTS))
+        stems = sorted({name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors})
+        pairs = {
+            stem: (
+                tensors[f"{PREFIX}{stem}.lora_A.weight"].float(),
+                tensors[f"{PREFIX}{stem}.lora_B.weight"].float(),
+            )
+            for stem in stems
+        }
+        base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
+        return Adapter(pairs, config.scale, str(base))
+
+
+def _combine(config: AdapterMerge, parts: list[tuple[Adapter, float]], out: Path) -> Report:
+    first = parts[0][0]
+    for adapter, _weight in parts[1:]:
+        if adapter.pairs.keys() != first.pairs.keys():
+            strange = sorted(adapter.pairs.keys() ^ first.pairs.keys())[0]
+            raise TuneError("JM-544", "these adapters change other matrices", got=strange, where=str(out))
+    ranks = [next(iter(adapter.pairs.values()))[0].shape[0] for adapter, _weight in parts]
+    if config.adapter_method == "linear" and len(set(ranks)) > 1:
+        raise TuneError(
+            "JM-544", "linear needs adapters of one rank", got=", ".join(map(str, ranks)), hint="adapter_method: svd"
+        )
+    made, held = {}, {}
+    for stem in first.pairs:
+        a = torch.cat([adapter.pairs[stem][0] for adapter, _weight in parts])
+        b = torch.cat([adapter.pairs[stem][1] * adapter.scale * weight for adapter, weight in parts], dim=1)
+        if config.adapter_method == "cat":
+            made[stem], held[stem] = (a, b), 1.0
+        elif config.adapter_method == "svd":
+            made[stem], held[stem] = _truncate(a, b, config.rank or max(ranks))
+        else:
+            made[stem], held[stem] = _average(stem, parts), 1.0
+    rank = next(iter(made.values()))[0].shape[0]
+    _save(out, made, rank, first.base)
+    return Report(folder=out, rank=rank, held=held)
+
+
+def _average(stem: str, parts: list[tuple[Adapter, float]]) -> tuple[Tensor, Tensor]:
+    """PEFT's linear: each factor takes the root of its weight, so that one adapter alone is itself; products mix."""
+    roots = [(abs(weight) * adapter.scale) ** 0.5 for adapter, weight in parts]
+    signs = [1.0 if weight >= 0 else -1.0 for _adapter, weight in parts]
+    pairs = [adapter.pairs[stem] for adapter, _weight in parts]
+    a = torch.stack([pair[0] * root for pair, root in zip(pairs, roots, strict=True)]).sum(0)
+    b = torch.stack([pair[1] * root * sign for pair, root, sign in zip(pairs, roots, signs, strict=True)]).sum(0)
+    return a, b
+
+
+def _truncate(a: Tensor, b: Tensor, rank: int) -> tuple[tuple[Tensor, Tensor], float]:
+    """The best product of this rank for B·A, without forming it: its singular values are those of a small core."""
+    left, upper = torch.linalg.qr(b)  # [out, R], [R, R]
+    right, lower = torch.linalg.qr(a.T)  # [in, R], [R, R]
+    u, values, vt = torch.linalg.svd(upper @ lower.T)
+    kept = values[:rank]
+    roots = kept.sqrt()
+    energy = float(values.square().sum())
+    share = float(kept.square().sum()) / energy if energy else 1.0
+    new_b = (left @ u[:, : len(kept)]) * roots
+    new_a = roots[:, None] * (vt[: len(kept)] @ right.T)
+    return (_pad(new_a, rank, 0), _pad(new_b, rank, 1)), share
+
+
+def _pad(tensor: Tensor, rank: int, dim: int) -> Tensor:
+    missing = rank - tensor.shape[dim]
+    if missing <= 0:
+        return tensor
+    shape = [missing, tensor.shape[1]] if dim == 0 else [tensor.shape[0], missing]
+    return torch.cat([tensor, torch.zeros(shape)], dim=dim)
+
+
+def _extract(config: AdapterMerge, root: Path, out: Path, progress: Progress) -> Report:
+    assert config.model is not None
+    assert config.base_model is not None
+    assert config.rank is not None
+    made, held, left_out = {}, {}, []
+    with ExitStack() as stack:
+        tuned, base = (open_model(name, root, stack) for name in (config.model, config.base_model))
+        names = [name for name in base.shapes if tuned.shapes.get(name) == base.shapes[name]]
+        left_out += sorted(tuned.shapes.keys() ^ base.shapes.keys())
+        progress.start("extract", len(names), "tensors")
+        for name in names:
+            delta = tuned.read(name) - base.read(name)
+            progress.advance()
+            stem = name.removeprefix("model.").removesuffix(".weight")
+            if not _is_projection(name):
+                left_out += [name] if float(delta.abs().max()) > 0 else []
+                continue
+            rank = min(config.rank, *delta.shape)
+            torch.manual_seed(0)  # the sketch is drawn from torch's own generator
+            u, values, v = torch.svd_lowrank(delta, q=min(rank + SPARE, *delta.shape), niter=ROUNDS)
+            roots = values[:rank].sqrt()
+            energy = float(delta.square().sum())
+            held[stem] = float(values[:rank].square().sum()) / energy if energy else 1.0
+            made[stem] = (
+                _pad(roots[:, None] * v[:, :rank].T, config.rank, 0),
+                _pad(u[:, :rank] * roots, config.rank, 1),
+            )
+        progress.finish()
+    _save(out, made, config.rank, str(config.base_model))
+    return Report(folder=out, rank=config.rank, held=held, left_out=left_out)
+
+
+def _is_projection(name: str) -> bool:
+    return ".layers." in name and name.endswith("_proj.weight")
+
+
+def _save(out: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], rank: int, base: str) -> None:
+    tensors = {name: tensor.contiguous() for name, tensor in _named(pairs)}
+    write_atomic(out / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "target_modules": sorted({stem.rsplit(".", 1)[-1] for stem in pairs}),
+        "inference_mode": True,
+    }
+    write_atomic(out / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def _named(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+    for stem, (a, b) in pairs.items():
+        yield f"{PREFIX}{stem}.lora_A.weight", a
+        yield f"{PREFIX}{stem}.lora_B.weight", b
