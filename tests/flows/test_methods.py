@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from journeyman.core.errors import TuneError
 from journeyman.flows.assess import assess
 from journeyman.flows.exporting import export
+from journeyman.flows.lessons import open_start
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.tune import Request, TuneResult, tune
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.torch_weights import load_decoder
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
 
 SHORT = {"epochs": 2, "evaluations": 1}
@@ -88,6 +91,15 @@ def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     assert result.student.manifest.kind == ("lora" if kind == "rslora" else "full")
     assert (result.student.own_weights is None) == (kind == "rslora")
     assert result.parity["prompt_mismatches"] == 0
+
+
+def test_a_finish_tunes_what_is_served(workspace: Workspace) -> None:
+    result = _tune(workspace, {"finish": "Q4_0", "finish_share": 0.5}, method="sft")
+    assert result.student.own_weights is not None
+    served = load_decoder(result.student.own_weights)
+    tuned = open_start(result.run, load_decoder(Path(workspace.project.text("base", "model"))))
+    for (layer, group), weight in tuned.merged.items():
+        assert torch.equal(served.layers[layer].projections[group], weight)
 
 
 def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ def tune(
         Literal["lora", "rslora", "dora", "full"] | None, typer.Option(help="What is changed; default: lora.")
     ] = None,
     layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
+    finish: Annotated[
+        Literal["Q8_0", "Q4_0"] | None,
+        typer.Option(help="Tune the last quarter with weights as this type holds them; the student is one file of it."),
+    ] = None,
     teacher: Annotated[str, typer.Option(help="A finished run's id or a model to distill from.")] = "",
     start: Annotated[
         str,
@@ -74,6 +78,7 @@ def tune(
     given = {
         "kind": kind,
         "layers": layers,
+        "finish": finish,
         "rank": rank,
         "alpha": alpha,
         "rate": rate,

@@ -43,7 +43,7 @@ from journeyman.tuning.preference import (
     row_key,
 )
 from journeyman.tuning.reference import generate
-from journeyman.tuning.trainable import Trainable, adopt, make_trainable
+from journeyman.tuning.trainable import Trainable, adopt, make_trainable, settle
 
 # Draws per row: as the student's own uncertainty spreads them.
 DRAWS, TEMPERATURE = 2, 1.0
@@ -116,7 +116,7 @@ def open_start(run: RunFolder, decoder: Decoder) -> Trainable:
     weights = make_trainable(decoder, Plan.from_json(plan))
     best = {name.removeprefix("best/"): t for name, t in checkpoint.tensors.items() if name.startswith("best/")}
     adopt(weights, best)
-    weights.merge(decoder)
+    settle(decoder, weights, Plan.from_json(plan))
     return weights
 
 

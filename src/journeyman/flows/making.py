@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 from journeyman.core.canonical import file_hash
 from journeyman.core.files import write_atomic
@@ -35,11 +36,18 @@ def answer_budget(rows: Sequence[TuneRow]) -> int:
 
 
 def write_student(
-    folder: Path, task: Task, base: ResolvedModel, decoder: Decoder, tuned: Trainable, max_tokens: int
+    folder: Path,
+    task: Task,
+    base: ResolvedModel,
+    decoder: Decoder,
+    tuned: Trainable,
+    max_tokens: int,
+    finish: str = "",
 ) -> Student:
     """Write weights (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole.
 
-    LoRA stays an adapter. What an adapter cannot say to the engine (DoRA's magnitudes, all weights) becomes a whole model.
+    LoRA stays an adapter. What an adapter cannot say to the engine (DoRA's magnitudes, all weights, a ``finish`` in the type that is
+    served) becomes a whole model.
     """
     template = make_student_template(base.path)
     name = f"{task.name} on {base.name}"
@@ -48,14 +56,14 @@ def write_student(
         save_peft(folder / "peft", tuned, base.name)
         files = {"peft": f"peft/{WEIGHTS}", "peft_config": f"peft/{CONFIG}"}
     kind: StudentKind = "lora"
-    if isinstance(tuned, Adapters) and not tuned.config.is_decomposed:
+    if isinstance(tuned, Adapters) and not tuned.config.is_decomposed and not finish:
         save_gguf(folder / "adapter.gguf", tuned, decoder.config, name)
         files = {"adapter": "adapter.gguf"} | files
     else:
         kind = "full"
         exact = decoder if decoder.is_exact else load_decoder(base.path)
         whole = merge_weights(exact, tuned.onto(exact))
-        save_model(folder / "model.gguf", whole, base.path, WHOLE_MODEL, name, template.source)
+        save_model(folder / "model.gguf", whole, base.path, cast(Preset, finish or WHOLE_MODEL), name, template.source)
         files = {"model": "model.gguf"} | files
     write_atomic(folder / "template.jinja", template.source)
     if task.schema is not None:

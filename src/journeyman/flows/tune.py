@@ -194,7 +194,9 @@ def _make_student(
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
     budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
-    return write_student(run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget)
+    return write_student(
+        run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget, plan.text("finish")
+    )
 
 
 def _shape(start: RunFolder, given: Mapping[str, Json]) -> dict[str, Json]:

@@ -50,15 +50,16 @@ class Weights:
         return result
 
 
-def make_weights(decoder: Decoder, first_layer: int = 0) -> Weights:
-    """Copies of the projections from ``first_layer`` on."""
+def make_weights(decoder: Decoder, first_layer: int = 0, *, is_rounded: bool = False) -> Weights:
+    """Copies of the projections from ``first_layer`` on; ``is_rounded``: products are formed with others, which will be rounded."""
     masters, merged = {}, {}
     for layer in range(first_layer, decoder.config.layers):
         for group in GROUPS:
             frozen = decoder.layers[layer].projections[group]
             master = frozen.float().clone().requires_grad_()
             masters[(layer, group)] = master
-            merged[(layer, group)] = master if frozen.dtype == torch.float32 else frozen.clone()
+            is_same = frozen.dtype == torch.float32 and not is_rounded
+            merged[(layer, group)] = master if is_same else frozen.clone()
     return Weights(masters, merged)
 
 

@@ -32,7 +32,7 @@ from journeyman.tuning.checkpoint import (
 )
 from journeyman.tuning.objective import DevScore, Objective, supervised
 from journeyman.tuning.plan import Plan
-from journeyman.tuning.trainable import Trainable, adopt, make_trainable
+from journeyman.tuning.trainable import Trainable, adopt, make_trainable, settle
 
 # A checkpoint every half minute, but no more than a twentieth of the time on writing them.
 CHECKPOINT_S, WRITING_SHARE = 30.0, 0.05
@@ -100,13 +100,14 @@ def tune(
     progress.start("tune", plan.total_tokens, "tokens")
     progress.advance(cursor.tokens)
     started, saved_at, due_s = clock() - cursor.seconds, clock(), CHECKPOINT_S
-    adapters.merge(decoder)
+    _merge(decoder, adapters, plan, cursor)
     batches = Batches(objective.units, plan)
     while not cursor.is_done:
         batch, is_last = batches.at(cursor.epoch, cursor.batch)
         loss = _step(decoder, adapters, optimizer, objective, batch, plan, cursor)
         log.write(step=cursor.step + 1, tokens=cursor.tokens + batch.tokens, loss=loss, rate=_rate(plan, cursor.tokens))
-        cursor = _advance(cursor, batch, is_last, plan)
+        cursor = _begin_finish(_advance(cursor, batch, is_last, plan), cursor, plan)
+        _merge(decoder, adapters, plan, cursor)
         progress.advance(batch.tokens, f"loss {loss:.3f}")
         if _is_look_due(cursor, plan):
             cursor = _look(objective, plan, cursor, log)
@@ -121,7 +122,7 @@ def tune(
     is_scored = cursor.best_exact >= 0
     progress.finish(f"dev loss {cursor.best_loss:.4f}, dev exact {cursor.best_exact:.3f}" if is_scored else "")
     adopt(adapters, best)
-    adapters.merge(decoder)
+    _merge(decoder, adapters, plan, cursor)
     return Tuned(adapters, cursor, DevScore(cursor.best_loss, cursor.best_exact) if is_scored else None)
 
 
@@ -173,7 +174,7 @@ def _step(
     plan: Plan,
     cursor: Cursor,
 ) -> float:
-    """Forward, backward, clip, update, merge; returns the loss."""
+    """Forward, backward, clip, update; returns the loss."""
     optimizer.zero_grad(set_to_none=True)
     states = decoder.states(batch.ids, batch.layout, adapters.project)[batch.positions]
     loss = objective.loss(states, decoder.head, batch)
@@ -191,8 +192,23 @@ def _step(
     torch.nn.utils.clip_grad_norm_(group["params"], plan.number("clip"))
     group["lr"] = _rate(plan, cursor.tokens)
     optimizer.step()
-    adapters.merge(decoder)
     return value
+
+
+def _is_finishing(plan: Plan, tokens: int) -> bool:
+    return bool(plan.text("finish")) and tokens >= (1 - plan.number("finish_share")) * plan.total_tokens
+
+
+def _merge(decoder: Decoder, adapters: Trainable, plan: Plan, cursor: Cursor) -> None:
+    """Bring the weights that answer up to date; in the finish, as the type that is served holds them."""
+    settle(decoder, adapters, plan, is_finishing=_is_finishing(plan, cursor.tokens))
+
+
+def _begin_finish(cursor: Cursor, before: Cursor, plan: Plan) -> Cursor:
+    """What dev said of weights that were not rounded says nothing about rounded ones."""
+    if _is_finishing(plan, cursor.tokens) and not _is_finishing(plan, before.tokens):
+        return replace(cursor, best_exact=-1.0, best_loss=math.inf, stale=0)
+    return cursor
 
 
 def _rate(plan: Plan, tokens: int) -> float:
@@ -230,9 +246,9 @@ def _look(objective: Objective, plan: Plan, cursor: Cursor, log: EventLog) -> Cu
     if score.rank > DevScore(cursor.best_loss, cursor.best_exact).rank:
         return replace(cursor, looks=cursor.looks + 1, best_exact=score.exact, best_loss=score.loss, stale=0)
     stale = cursor.stale + 1
-    return replace(
-        cursor, looks=cursor.looks + 1, stale=stale, is_done=cursor.is_done or stale >= plan.whole("patience")
-    )
+    may_stop = not plan.text("finish") or _is_finishing(plan, cursor.tokens)
+    is_done = cursor.is_done or (may_stop and stale >= plan.whole("patience"))
+    return replace(cursor, looks=cursor.looks + 1, stale=stale, is_done=is_done)
 
 
 def _save(

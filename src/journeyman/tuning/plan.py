@@ -28,6 +28,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "beta": (1e-4, 100.0),
     "answer_weight": (0.0, 100.0),
     "soft_share": (0.0, 1.0),
+    "finish_share": (0.01, 1.0),
     "warmup_share": (0.0, 0.5),
     "weight_decay": (0.0, 1.0),
     "clip": (0.01, 1000.0),
@@ -36,11 +37,14 @@ LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
 }
 Kind = Literal["lora", "rslora", "dora", "full"]
+Finish = Literal["Q8_0", "Q4_0"]
 Method = Literal["sft", "distill", "dpo", "ipo", "orpo", "kto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # What a pass over pairs changes is small: the rate is a fortieth of plain tuning's, and the answers that were wanted keep a loss of their own.
 PREFERENCE_RATE = 5e-5
 OF_METHODS = ("beta", "answer_weight", "soft_share")
+FINISHES: tuple[Finish, ...] = get_args(Finish)
+WORDS: dict[str, tuple[str, ...]] = {"kind": KINDS, "finish": FINISHES}
 ALL_LINEAR = (
     "self_attn.q_proj",
     "self_attn.k_proj",
@@ -56,7 +60,7 @@ ALL_LINEAR = (
 class Plan:
     """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``layers`` is how many of the last ones are tuned (0: all);
     ``evaluations`` is the number of looks at dev in the whole run, ``patience`` the number of looks without gain before it stops;
-    ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's. ``total_tokens`` is what the schedule runs over."""
+    with a ``finish`` the last ``finish_share`` of the run sees weights as that type holds them; ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's. ``total_tokens`` is what the schedule runs over."""
 
     settings: Mapping[str, Setting]
     total_tokens: int
@@ -113,6 +117,8 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method
         "batch_tokens": _derive_batch(tokens, len(rows)),
         "input_weight": Setting(0.0, "default"),
         **_of_method(method),
+        "finish": Setting("", "default", "no rounding"),
+        "finish_share": Setting(0.25, "default", "of the run, when there is a finish"),
         "warmup_share": Setting(0.05, "default"),
         "weight_decay": Setting(0.0, "default"),
         "clip": Setting(1.0, "default"),
@@ -179,9 +185,9 @@ def _derive_batch(tokens: int, rows: int) -> Setting:
 
 
 def _checked(name: str, value: Json) -> Json:
-    if name == "kind":
-        if value not in KINDS:
-            raise TuneError("JM-502", "unknown kind of tuning", expected=" | ".join(KINDS), got=repr(value))
+    if name in WORDS:
+        if value not in WORDS[name]:
+            raise TuneError("JM-502", f"unknown {name}", expected=" | ".join(WORDS[name]), got=repr(value))
         return value
     if name not in LIMITS:
         raise TuneError("JM-502", f"unknown tuning setting {name}", expected=" | ".join(LIMITS), got=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.full import make_weights
 from journeyman.tuning.lora import make_adapters
 from journeyman.tuning.plan import Plan
+from journeyman.tuning.rounding import Rounded, round_weights
 
 
 class Trainable(Protocol):
@@ -43,7 +44,7 @@ def make_trainable(decoder: Decoder, plan: Plan) -> Trainable:
     layers = plan.whole("layers")
     first = max(0, decoder.config.layers - layers) if layers else 0
     if plan.text("kind") == "full":
-        return make_weights(decoder, first)
+        return make_weights(decoder, first, is_rounded=bool(plan.text("finish")))
     return make_adapters(decoder, replace(plan.lora(), first_layer=first), plan.whole("seed"))
 
 
@@ -53,6 +54,13 @@ def adopt(weights: Trainable, values: Mapping[str, Tensor]) -> None:
     names = dict(weights.parameters())
     for name, value in values.items():
         names[name].copy_(value)
+
+
+def settle(decoder: Decoder, weights: Trainable, plan: Plan, *, is_finishing: bool = True) -> None:
+    """Merge; where the plan has a finish, and it has begun, as the type that is served holds the weights."""
+    weights.merge(decoder)
+    if is_finishing and plan.text("finish"):
+        round_weights(weights.merged, cast(Rounded, plan.text("finish")))
 
 
 def merge_weights(decoder: Decoder, tuned: Trainable) -> Decoder:
