@@ -29,10 +29,11 @@ def _adapters(
     *,
     is_decomposed: bool = False,
     first_layer: int = 0,
+    is_merged: bool = True,
 ) -> Adapters:
     generator = torch.Generator().manual_seed(seed)
     config = LoraConfig(4, 8.0, targets, is_decomposed=is_decomposed, first_layer=first_layer)
-    adapters = make_adapters(decoder, config, seed)
+    adapters = make_adapters(decoder, config, seed, is_merged=is_merged)
     with torch.no_grad():
         for name, tensor in adapters.parameters():
             if name.endswith("lora_B"):
@@ -63,10 +64,16 @@ def _reference_project(adapters: Adapters):
     return project
 
 
-@pytest.mark.parametrize(("is_decomposed", "first_layer"), [(False, 0), (True, 0), (False, 1)])
-def test_gradients_equal_autograd_of_the_textbook_form(tiny_gguf: Path, is_decomposed: bool, first_layer: int) -> None:
+@pytest.mark.parametrize(
+    ("is_decomposed", "first_layer", "is_merged"),
+    [(False, 0, True), (True, 0, True), (False, 1, True), (False, 0, False), (False, 1, False)],
+)
+def test_gradients_equal_autograd_of_the_textbook_form(
+    tiny_gguf: Path, is_decomposed: bool, first_layer: int, is_merged: bool
+) -> None:
     decoder = load_decoder(tiny_gguf)
-    adapters = _adapters(decoder, is_decomposed=is_decomposed, first_layer=first_layer)
+    adapters = _adapters(decoder, is_decomposed=is_decomposed, first_layer=first_layer, is_merged=is_merged)
+    assert bool(adapters.merged) == is_merged
     ids = torch.randint(3, 250, (2, 11), generator=torch.Generator().manual_seed(3))
     positions, targets = torch.tensor([3, 4, 15, 20]), torch.tensor([7, 9, 30, 2])
     weights = torch.tensor([0.1, 0.2, 0.3, 0.4])

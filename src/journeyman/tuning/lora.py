@@ -1,7 +1,8 @@
-"""LoRA on the fused projections of ``models.torch_decoder``, with the merged weight formed once per step.
+"""LoRA on the fused projections of ``models.torch_decoder``: merged into the weights once per step, or added beside them.
 
-W_eff = W + s·B·A is written into one buffer per projection at the start of a step; forward and backward then use plain products with
-W_eff, and the gradients of A and B come from two thin products each. Nothing of rank r touches the activations in forward.
+Merged, W_eff = W + s·B·A is written into one buffer per projection at the start of a step; forward and backward then use plain products
+with W_eff. That passes over all weights twice more, whatever the step's size. Added, y = x·Wᵀ + s·(x·Aᵀ)·Bᵀ: two more thin products per
+position. Small steps are faster added, large ones merged (docs/notebook.md); both give the same numbers.
 Shapes: N positions, r rank, [out, in] weights. A is [r, in], B is [out, r] (PEFT's layout, by PEFT's names).
 Method: Hu et al. 2021, arXiv:2106.09685; rsLoRA's scale alpha/sqrt(r): Kalajdzievski 2023, arXiv:2312.03732. DoRA (arXiv:2402.09353)
 scales each row of V = W + s·B·A to a tuned magnitude m, with the row's norm taken as a constant in the gradient, as its authors do.
@@ -50,7 +51,8 @@ class Pair:
 class Adapters:
     """All pairs by (layer, group), each group's members in order, and the merged weights of this step.
 
-    ``factors`` [out] of each merged weight are DoRA's m / ‖V‖ by row, one where nothing is decomposed.
+    ``factors`` [out] of each merged weight are DoRA's m / ‖V‖ by row, one where nothing is decomposed. ``merged`` is empty where the
+    adapters are added beside the weights.
     """
 
     config: LoraConfig
@@ -76,12 +78,10 @@ class Adapters:
 
     @torch.no_grad()
     def merge(self, decoder: Decoder) -> None:
-        """Form W + s·B·A for every projection; call once after each change of the parameters."""
-        for key, members in self.pairs.items():
-            frozen = decoder.layers[key[0]].projections[key[1]]
-            target = self.merged[key]
-            target.copy_(frozen)
-            for _name, pair in members:
+        """Form W + s·B·A for every projection that has a buffer; call once after each change of the parameters."""
+        for key, target in self.merged.items():
+            target.copy_(decoder.layers[key[0]].projections[key[1]])
+            for _name, pair in self.pairs[key]:
                 place = slice(pair.start, pair.start + pair.b.shape[0])
                 rows = target[place]
                 whole = rows if rows.dtype == pair.b.dtype else rows.float()
@@ -101,13 +101,16 @@ class Adapters:
         shape = Shape(self.config.scale, tuple(pair.start for pair in pairs), self.factors.get(key))
         flat = [tensor for pair in pairs for tensor in (pair.a, pair.b)]
         flat += [pair.magnitude for pair in pairs if pair.magnitude is not None]
-        result: Tensor = _Merged.apply(x, self.merged[key], shape, *flat)  # type: ignore[no-untyped-call]
+        if key in self.merged:
+            result: Tensor = _Merged.apply(x, self.merged[key], shape, *flat)  # type: ignore[no-untyped-call]
+        else:
+            result = _Added.apply(x, weight, shape, *flat)  # type: ignore[no-untyped-call]
         return result
 
 
-def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0) -> Adapters:
+def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0, *, is_merged: bool = True) -> Adapters:
     """A from Kaiming-uniform (PEFT's and the paper's start), B zero, magnitudes the rows' norms, all fp32; merged buffers in the
-    weights' dtype."""
+    weights' dtype. DoRA is always merged."""
     generator = torch.Generator().manual_seed(seed)
     shapes = decoder.config.shapes()
     pairs: dict[tuple[int, str], tuple[tuple[str, Pair], ...]] = {}
@@ -129,7 +132,8 @@ def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0) -> Adapte
                 pairs[(layer, group)] = tuple(members)
                 if config.is_decomposed:
                     factors[(layer, group)] = torch.ones(weight.shape[0])
-    merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in pairs}
+    with_buffer = pairs if is_merged or config.is_decomposed else ()
+    merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in with_buffer}
     return Adapters(config, pairs, merged, factors)
 
 
@@ -177,16 +181,58 @@ class _Merged(torch.autograd.Function):
         return (grad_x, None, None, *_pair_grads(x, turned, flat[:count], shape), *magnitudes)
 
 
+class _Added(torch.autograd.Function):
+    """y = x·Wᵀ + s·(x·Aᵀ)·Bᵀ for each member's rows; gradients for x and for each A and B of the fused projection."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, shape: Shape, *flat: Tensor) -> Tensor:
+        flat_x = x.reshape(-1, x.shape[-1])
+        y = torch.nn.functional.linear(flat_x, weight)  # [N, out]
+        down, up = flat[0::2], flat[1::2]
+        rank = down[0].shape[0]
+        low = flat_x @ torch.cat(down).to(x.dtype).T  # [N, members·r]
+        for index, (start, b) in enumerate(zip(shape.starts, up, strict=True)):
+            part = low[:, index * rank : (index + 1) * rank]
+            y[:, start : start + b.shape[0]].addmm_(part, b.to(x.dtype).T, alpha=shape.scale)
+        ctx.save_for_backward(flat_x, weight, low, *flat)
+        ctx.shape = shape
+        return y.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, low, *flat = ctx.saved_tensors
+        shape: Shape = ctx.shape
+        grad = grads[0].reshape(-1, weight.shape[0])  # [N, out]
+        back = _back(grad, flat, shape)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = grad @ weight
+            grad_x.addmm_(back, torch.cat(flat[0::2]).to(grad.dtype), alpha=shape.scale)
+            grad_x = grad_x.view(*grads[0].shape[:-1], -1)
+        return (grad_x, None, None, *_grads(x, grad, low, back, flat, shape))
+
+
 def _pair_grads(x: Tensor, grad: Tensor, flat: list[Tensor], shape: Shape) -> list[Tensor]:
     """dB = s·dyᵀ(xAᵀ) and dA = s·(dyB)ᵀx for each member; the products with x are shared by the group."""
-    down, up = flat[0::2], flat[1::2]
-    rank = down[0].shape[0]
-    low = x @ torch.cat(down).to(x.dtype).T  # [N, members·r]
-    slices = [grad[:, start : start + b.shape[0]] for start, b in zip(shape.starts, up, strict=True)]
-    back = torch.cat([piece @ b.to(grad.dtype) for piece, b in zip(slices, up, strict=True)], dim=1)
+    low = x @ torch.cat(flat[0::2]).to(x.dtype).T  # [N, members·r]
+    return _grads(x, grad, low, _back(grad, flat, shape), flat, shape)
+
+
+def _back(grad: Tensor, flat: list[Tensor], shape: Shape) -> Tensor:
+    """dy·B of each member side by side: [N, members·r]."""
+    pieces = [
+        grad[:, start : start + b.shape[0]] @ b.to(grad.dtype)
+        for start, b in zip(shape.starts, flat[1::2], strict=True)
+    ]
+    return torch.cat(pieces, dim=1) if len(pieces) > 1 else pieces[0]
+
+
+def _grads(x: Tensor, grad: Tensor, low: Tensor, back: Tensor, flat: list[Tensor], shape: Shape) -> list[Tensor]:
+    rank = flat[0].shape[0]
     grad_a = (back.T @ x).float() * shape.scale  # [members·r, in]
     result = []
-    for index, piece in enumerate(slices):
+    for index, (start, b) in enumerate(zip(shape.starts, flat[1::2], strict=True)):
         rows = slice(index * rank, (index + 1) * rank)
+        piece = grad[:, start : start + b.shape[0]]
         result += [grad_a[rows], (piece.T @ low[:, rows]).float() * shape.scale]
     return result

@@ -15,9 +15,13 @@ from journeyman.tuning.lora import make_adapters
 from journeyman.tuning.plan import Plan
 from journeyman.tuning.rounding import Rounded, round_weights
 
+# Positions of a step from which forming merged weights costs less than the thin products beside them (docs/notebook.md).
+MERGED_FROM = 256
+
 
 class Trainable(Protocol):
-    """``merged`` are the weights that answer now, by (layer, group) of the fused projections that are changed."""
+    """``merged`` are the weights that answer now, by (layer, group) of the fused projections that are changed; empty where what is tuned
+    is added beside the weights. ``onto`` always merges."""
 
     @property
     def merged(self) -> Mapping[tuple[int, str], Tensor]: ...
@@ -45,7 +49,9 @@ def make_trainable(decoder: Decoder, plan: Plan) -> Trainable:
     first = max(0, decoder.config.layers - layers) if layers else 0
     if plan.text("kind") == "full":
         return make_weights(decoder, first, is_rounded=bool(plan.text("finish")))
-    return make_adapters(decoder, replace(plan.lora(), first_layer=first), plan.whole("seed"))
+    config = replace(plan.lora(), first_layer=first)
+    is_merged = plan.whole("batch_tokens") >= MERGED_FROM or bool(plan.text("finish"))
+    return make_adapters(decoder, config, plan.whole("seed"), is_merged=is_merged)
 
 
 @torch.no_grad()

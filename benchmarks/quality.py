@@ -1,0 +1,193 @@
+"""Student size, method and number of rows on SNIPS: what each is worth on rows that are neither tuned on nor sealed.
+
+    python benchmarks/quality.py --data FOLDER [--folder F] [--only CELL] [--json]
+
+Tuned on the first rows of each intent with `journeyman tune`, scored on rows 400 to 549 of each intent (n = 1,050): teacher-forced exact
+match, which is what greedy decoding without a constraint would give. A cell takes minutes to an hour; `--folder` keeps its project, so
+that it can go on, and so that cells that begin at another's student find it. Results go to benchmarks/results/quality.json and
+docs/results/quality.md, a cell at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
+from rows.snips import read_rows, to_ids
+
+from journeyman.flows.lessons import open_start
+from journeyman.flows.runs import RunFolder
+from journeyman.measure.intervals import clopper_pearson
+from journeyman.models.catalog import resolve
+from journeyman.models.template import make_student_template
+from journeyman.models.torch_weights import load_decoder
+from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.objective import score_rows
+
+Document = dict[str, Any]
+RESULT = ROOT / "benchmarks/results/quality.json"
+SMOL, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
+SCORED = slice(400, 550)
+INTENTS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """``given`` are options of `tune`; ``after`` is the cell whose run it begins at or learns from."""
+
+    base: str
+    per_intent: int
+    method: str = "sft"
+    given: tuple[str, ...] = ()
+    after: str = ""
+
+    @property
+    def rows(self) -> int:
+        return INTENTS * self.per_intent
+
+
+CELLS: dict[str, Cell] = {
+    "sft-135m-350": Cell(SMOL, 50),
+    "sft-135m-700": Cell(SMOL, 100),
+    "sft-135m-2100": Cell(SMOL, 300),
+    "sft-270m-700": Cell(GEMMA, 100),
+    "dora-135m-700": Cell(SMOL, 100, given=("--kind", "dora")),
+    "full-135m-700": Cell(SMOL, 100, given=("--kind", "full")),
+    "rslora-135m-700": Cell(SMOL, 100, given=("--kind", "rslora")),
+    "last20-135m-700": Cell(SMOL, 100, given=("--layers", "20")),
+    "input-135m-700": Cell(SMOL, 100, given=("--input-weight", "0.1")),
+    "distill-135m-700": Cell(SMOL, 100, "distill", after="sft-270m-700"),
+    "dpo-135m-700": Cell(SMOL, 100, "dpo", after="sft-135m-700"),
+    "q40-135m-700": Cell(SMOL, 100, given=("--finish", "Q4_0")),
+}
+
+
+def main() -> int:
+    arguments = _parse()
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"rows": []}
+    for name in [arguments.only] if arguments.only else list(CELLS):
+        row = measure(name, arguments.data, arguments.folder)
+        known["rows"] = [item for item in known["rows"] if item["name"] != name] + [row]
+        known["rows"].sort(key=lambda item: list(CELLS).index(item["name"]))
+        write_result(RESULT, known)
+        (ROOT / "docs/results/quality.md").write_text(describe(known), encoding="utf-8")
+    sys.stdout.write(json.dumps(known, indent=2) + "\n" if arguments.json else describe(known))
+    return 0
+
+
+def measure(name: str, data: Path, folder: Path) -> Document:
+    """Tune the cell (and what it begins at), score its best weights."""
+    cell = CELLS[name]
+    project = _project(cell, data, folder)
+    before = tune_cell(cell.after, data, folder)["run"] if cell.after else ""
+    tuned = tune_cell(name, data, folder)
+    run = RunFolder(Path(tuned["run"]))
+    base = resolve(cell.base)
+    decoder, template = load_decoder(base.path), make_student_template(base.path)
+    rows = [
+        TuneRow(tuple(item["ids"]), item["start"])
+        for item in (to_ids(raw, template) for raw in read_rows(data, SCORED))
+    ]
+    score = score_rows(decoder, open_start(run, decoder), rows, 1024)
+    right = round(score.exact * len(rows))
+    interval = clopper_pearson(right, len(rows))
+    return {
+        "name": name,
+        "base": cell.base,
+        "method": cell.method,
+        "given": list(cell.given),
+        "rows": json.loads((run.path / "material.json").read_text(encoding="utf-8"))["rows"]["train"],
+        "begins_at": Path(before).name if before else None,
+        "exact": round(score.exact, 4),
+        "low": round(interval.low, 4),
+        "high": round(interval.high, 4),
+        "n": len(rows),
+        "loss": round(score.loss, 4),
+        "tuned": tuned["tuned"],
+        "parity": {key: tuned["parity"][key] for key in ("equal", "n")},
+        "plan": json.loads((run.path / "plan.json").read_text(encoding="utf-8")),
+        "project": project.name,
+        "commit": describe_commit(),
+        "machine": describe_machine(),
+    }
+
+
+def tune_cell(name: str, data: Path, folder: Path) -> Document:
+    """`journeyman tune --json`; a finished run is found again."""
+    cell = CELLS[name]
+    project = _project(cell, data, folder)
+    options = ["--method", cell.method, "--base", cell.base, *cell.given]
+    if cell.after:
+        options += [
+            "--start" if cell.method == "dpo" else "--teacher",
+            Path(tune_cell(cell.after, data, folder)["run"]).name,
+        ]
+    done = run_journeyman(project, "tune", "snips", *options, "--json")
+    if done.status:
+        raise SystemExit(f"{name}: {done.output[-800:]}")
+    document: Document = json.loads(done.output)
+    return document
+
+
+def describe(document: Document) -> str:
+    lines = [
+        "# Student size, method and rows",
+        "",
+        "SNIPS: tuned on the first rows of each intent, scored on rows 400 to 549 of each (neither tuned on nor sealed), teacher-forced,",
+        "without the constraint. `python benchmarks/quality.py --data FOLDER --folder F --only CELL`.",
+        "",
+        "| cell | base | method | rows | exact | 95 % interval | n | dev loss | tuning s | tokens |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in document["rows"]:
+        method = " ".join([row["method"], *row["given"]])
+        interval = f"{row['low']:.3f} to {row['high']:.3f}"
+        lines.append(
+            f"| `{row['name']}` | {row['base']} | {method} | {row['rows']} | {row['exact']:.3f} | {interval} | {row['n']} "
+            f"| {row['loss']:.3f} | {row['tuned']['seconds']:.0f} | {row['tuned']['tokens']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _project(cell: Cell, data: Path, folder: Path) -> Path:
+    """One project per number of rows; the scored rows are its sealed ones, so that no near copy of them is tuned on."""
+    project = folder / f"rows-{cell.rows}"
+    if (project / "journeyman.toml").is_file():
+        return project
+    (project / "tasks").mkdir(parents=True, exist_ok=True)
+    (project / "tasks/snips.yaml").write_bytes((ROOT / "benchmarks/tasks/snips.yaml").read_bytes())
+    for name, part in (("train", slice(0, cell.per_intent)), ("scored", SCORED)):
+        lines = (
+            json.dumps({"input": {"text": raw["text"]}, "gold": {"intent": raw["intent"], "slots": raw["slots"]}})
+            for raw in read_rows(data, part)
+        )
+        (project / f"{name}.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    (project / "journeyman.toml").touch()
+    for stage in (
+        ["import", "scored.jsonl", "--task", "snips", "--split", "test"],
+        ["import", "train.jsonl", "--task", "snips"],
+        ["prepare", "snips"],
+    ):
+        done = run_journeyman(project, *stage)
+        if done.status:
+            (project / "journeyman.toml").unlink()
+            raise SystemExit(done.output[-800:])
+    return project
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="the folder of public sets")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/quality", help="keeps the projects")
+    parser.add_argument("--only", choices=list(CELLS))
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
