@@ -102,7 +102,7 @@ def _export_merged(
     decoder = load_decoder(base.path)
     weights: Trainable
     if student.adapter:
-        weights = open_peft(decoder, student.folder / "peft")
+        weights = open_peft(decoder, student.folder / "peft", base.sha256)
     else:
         weights = open_start(_run_of(workspace, student), decoder)
     whole = merge_weights(decoder, weights)

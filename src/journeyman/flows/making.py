@@ -53,7 +53,7 @@ def write_student(
     name = f"{task.name} on {base.name}"
     files = {}
     if isinstance(tuned, Adapters):
-        save_peft(folder / "peft", tuned, base.name)
+        save_peft(folder / "peft", tuned, base.name, base.sha256)
         files = {"peft": f"peft/{WEIGHTS}", "peft_config": f"peft/{CONFIG}"}
     kind: StudentKind = "lora"
     if isinstance(tuned, Adapters) and not tuned.config.is_decomposed and not finish:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.flows.material import load_material
@@ -64,10 +64,8 @@ def show_mask(
 
 
 def _mask(row: TuneRow, input_weight: float, tokenizer: Tokenizer) -> tuple[MaskedToken, ...]:
-    """What is common to all rows is computed once and carries no loss, nor does the first token, which nothing predicts."""
-    silent = max(1, row.shared)
-    weights = [0.0 if place < silent else input_weight * row.weight for place in range(row.start)]
-    weights += [row.weight] * row.supervised
+    first = replace(row, input_weight=input_weight).first_loss
+    weights = [0.0] * first + [input_weight * row.weight] * (row.start - first) + [row.weight] * row.supervised
     return tuple(
         MaskedToken(token, _text(token, tokenizer), weight) for token, weight in zip(row.ids, weights, strict=True)
     )

@@ -49,21 +49,8 @@ class Writer:
     context: int
 
     def row(self, example: Example, target: Target, weight: float | None = None) -> TuneRow:
-        """Prompt and one answer.
-
-        Raises:
-            TuneError: JM-505 longer than the model's context; nothing is cut silently.
-        """
+        """Prompt and one answer, of whatever length: see ``refuse_long``."""
         span = self.template.supervise(student_messages(self.task, example.input), self._written(target))
-        if len(span.ids) > self.context:
-            raise TuneError(
-                "JM-505",
-                "a row is longer than the model's context",
-                where=f"row {example.hash[:12]}",
-                expected=f"at most {self.context} tokens",
-                got=str(len(span.ids)),
-                hint="remove the row, or use a base with a longer context",
-            )
         return TuneRow(span.ids, span.start, example.weight if weight is None else weight, example.hash)
 
     def rows(self, examples: Iterable[Example]) -> list[TuneRow]:
@@ -73,11 +60,31 @@ class Writer:
             answers = wanted(example)
             total = sum(weight for _target, weight in answers)
             rows += [self.row(example, target, example.weight * weight / total) for target, weight in answers]
-        return share_beginning(rows)
+        return share_beginning(self.refuse_long(rows))
+
+    def refuse_long(self, rows: list[TuneRow]) -> list[TuneRow]:
+        """The rows, when all of them fit; nothing is cut, and nothing left out, without a word.
+
+        Raises:
+            TuneError: JM-505 with how many are longer than the model's context.
+        """
+        long = [row for row in rows if len(row.ids) > self.context]
+        if long:
+            worst = max(long, key=lambda row: len(row.ids))
+            raise TuneError(
+                "JM-505",
+                f"{len(long)} of {len(rows)} rows are longer than the model's context",
+                where=f"row {worst.key[:12]} is the longest",
+                expected=f"at most {self.context} tokens",
+                got=str(len(worst.ids)),
+                hint="shorten these inputs, or use a base with a longer context; `tune --show-mask` shows what a row holds",
+            )
+        return rows
 
     def answers(self, examples: Iterable[Example]) -> list[TuneRow]:
         """One row per example that has an answer: what dev is scored on."""
-        return share_beginning([self.row(item, item.answer) for item in examples if item.answer is not None])
+        rows = [self.row(item, item.answer) for item in examples if item.answer is not None]
+        return share_beginning(self.refuse_long(rows))
 
     def pairs(self, examples: Iterable[Example]) -> list[Pair]:
         """The best answer of each example beside every one that is known to be worse."""
@@ -87,15 +94,18 @@ class Writer:
             if best is not None:
                 chosen = self.row(example, best)
                 pairs += [Pair(chosen, self.row(example, target)) for target in unwanted(example)]
-        return [pair for pair in pairs if pair.chosen.ids != pair.rejected.ids]
+        self.refuse_long([row for pair in pairs for row in (pair.chosen, pair.rejected)])
+        return pairs
 
     def verdicts(self, examples: Iterable[Example]) -> list[Verdict]:
         """Every answer that people, or the gold beside it, judged."""
-        return [
+        verdicts = [
             Verdict(self.row(example, target), is_desirable)
             for example in examples
             for target, is_desirable in judged(example)
         ]
+        self.refuse_long([verdict.row for verdict in verdicts])
+        return verdicts
 
     def soft(self, examples: Iterable[Example]) -> dict[str, list[Position]]:
         """Stored log-probabilities of the teacher's answers, where they line up with what the student is to write."""

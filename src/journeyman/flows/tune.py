@@ -31,7 +31,15 @@ from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import Tuned
 from journeyman.tuning.loop import tune as tune_weights
-from journeyman.tuning.machine import Machine, check_memory, count_flops, estimate_bytes, probe_machine, use_machine
+from journeyman.tuning.machine import (
+    Machine,
+    check_memory,
+    count_flops,
+    estimate_bytes,
+    free_bytes,
+    probe_machine,
+    use_machine,
+)
 from journeyman.tuning.peft_layout import open_peft
 from journeyman.tuning.plan import Method, Plan, make_plan
 from journeyman.tuning.trainable import make_trainable
@@ -189,7 +197,8 @@ def _make_student(
 
     plan = Plan.from_json(run.decide(PLAN, decide_plan))
     _announce(workspace, plan, machine, lesson)
-    check_memory(estimate_bytes(config, plan, max(len(row.ids) for row in lesson.rows), machine.number))
+    longest = max(len(row.ids) for row in lesson.rows)
+    check_memory(estimate_bytes(config, plan, longest, machine.number), free_bytes(machine.device))
     weights = open_start(start, decoder) if start and method in CONTINUING else make_trainable(decoder, plan)
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
@@ -269,7 +278,11 @@ def _show_parity(workspace: Workspace, material: Material, run: RunFolder, stude
     """What is served beside torch in fp32: an adapter as its PEFT folder has it, a whole model as the run left its weights."""
     prompts = choose_prompts(dict(material.splits))
     decoder = load_decoder(material.base.path, "float32")
-    weights = open_peft(decoder, student.folder / "peft") if student.adapter else open_start(run, decoder)
+    weights = (
+        open_peft(decoder, student.folder / "peft", material.base.sha256)
+        if student.adapter
+        else open_start(run, decoder)
+    )
     template = make_student_template(material.base.path)
     served, mismatches = asyncio.run(_ask_engine(workspace, material, student, template, prompts))
     task, most = material.task, student.max_tokens

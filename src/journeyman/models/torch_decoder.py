@@ -153,6 +153,22 @@ class Decoder:
         """Whether it computes in fp32, in which weights are merged."""
         return self.embedding.dtype == torch.float32
 
+    def to(self, device: torch.device) -> Decoder:
+        """The same weights on a device; itself where they are there."""
+        if self.embedding.device == device:
+            return self
+        layers = tuple(
+            Layer(
+                {name: tensor.to(device) for name, tensor in layer.norms.items()},
+                {group: tensor.to(device) for group, tensor in layer.projections.items()},
+                None if layer.qkv_bias is None else layer.qkv_bias.to(device),
+            )
+            for layer in self.layers
+        )
+        embedding = self.embedding.to(device)
+        head = embedding if self.head is self.embedding else self.head.to(device)
+        return Decoder(self.config, embedding, head, self.final_norm.to(device), layers)
+
     def hidden(self, ids: Tensor, project: Project | None = None, past: Past | None = None) -> Tensor:
         """Last hidden states, normed: [B, T] ids -> [B, T, H]; with ``past`` the ids follow what it holds, and join it."""
         layout: Layout = Rows(*ids.shape) if past is None else Following(past, ids.shape[1])

@@ -60,7 +60,7 @@ def norm_names(config: DecoderConfig) -> dict[str, tuple[str, str]]:
 
 
 def load_decoder(path: Path, number: Number = "float32") -> Decoder:
-    """Read a GGUF file or a Hugging Face folder of a known family.
+    """Read a GGUF file or a Hugging Face folder of a known family, onto torch's default device.
 
     Raises:
         ModelError: JM-405 unreadable, JM-408 another architecture.
@@ -68,7 +68,7 @@ def load_decoder(path: Path, number: Number = "float32") -> Decoder:
     config = read_config(path)
     load = _load_folder if path.is_dir() else _load_gguf
     try:
-        return load(path, config, DTYPES[number])
+        return load(path, config, DTYPES[number]).to(torch.get_default_device())
     except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
         raise ModelError(
             "JM-405",

@@ -40,6 +40,11 @@ class TuneRow:
         return len(self.ids) - self.start
 
     @property
+    def first_loss(self) -> int:
+        """Place of the first token with a loss; none is on what is shared, nor on the first token, which nothing predicts."""
+        return min(self.start, max(1, self.shared)) if self.input_weight else self.start
+
+    @property
     def own(self) -> int:
         """Tokens that are computed for this row alone."""
         return len(self.ids) - self.shared
@@ -83,8 +88,8 @@ def order_units(units: Sequence[Unit], batch_tokens: int, seed: int, epoch: int)
 
     A batch holds at most ``batch_tokens`` padded positions besides shared beginnings, at least one unit.
     """
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    shuffled = torch.randperm(len(units), generator=generator).tolist()
+    generator = torch.Generator("cpu").manual_seed(seed * 1_000_003 + epoch)
+    shuffled = torch.randperm(len(units), generator=generator, device="cpu").tolist()
     sizes = [(len(unit), max(row.own for row in unit)) for unit in units]
     mean = max(1, sum(sum(row.own for row in unit) for unit in units) // max(1, len(units)))
     pool = max(1, POOL_BATCHES * batch_tokens // mean)
@@ -92,7 +97,7 @@ def order_units(units: Sequence[Unit], batch_tokens: int, seed: int, epoch: int)
     for start in range(0, len(shuffled), pool):
         part = sorted(shuffled[start : start + pool], key=lambda index: (sizes[index][1], index))
         batches.extend(_fill(sizes, part, batch_tokens))
-    return [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
+    return [batches[index] for index in torch.randperm(len(batches), generator=generator, device="cpu").tolist()]
 
 
 def order_rows(rows: Sequence[TuneRow], batch_tokens: int, seed: int, epoch: int) -> list[list[int]]:
@@ -131,7 +136,7 @@ def make_batch(rows: Sequence[TuneRow]) -> Batch:
     for index, row in enumerate(rows):
         offset = first + index * longest - row.shared
         ids[offset + row.shared : offset + len(row.ids)] = torch.tensor(row.ids[row.shared :])
-        start = min(row.start, max(1, row.shared)) if row.input_weight else row.start
+        start = row.first_loss
         before = row.start - start
         end_of_trunk = trunks[row.ids[: row.shared]] * trunk + row.shared - 1
         places = range(start, len(row.ids))

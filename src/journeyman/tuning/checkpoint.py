@@ -74,7 +74,7 @@ def restore_optimizer(
 ) -> None:
     for name, parameter in names.items():
         state = {
-            key.split("/", 1)[0].removeprefix("adam."): value
+            key.split("/", 1)[0].removeprefix("adam."): value.to(parameter.device)
             for key, value in tensors.items()
             if key.startswith("adam.") and key.split("/", 1)[1] == name
         }

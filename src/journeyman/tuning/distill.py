@@ -45,8 +45,8 @@ def soft_targets(batch: Batch, soft: Soft, share: float) -> SoftTargets:
     """The teacher's masses at each of the batch's M positions; inputs and rows that it did not score have none."""
     empty = Position({})
     places: list[Position] = []
-    for index, row in enumerate(batch.rows):
-        count = int((batch.owners == index).sum())
+    for row in batch.rows:
+        count = len(row.ids) - row.first_loss
         known = list(soft.get(row_key(row), ()))
         places += [empty] * (count - len(known)) + known
     width = max(1, *(len(place.masses) for place in places))

@@ -34,7 +34,7 @@ def save_gguf(path: Path, adapters: Adapters, config: DecoderConfig, name: str) 
         writer.add_float32("adapter.lora.alpha", adapters.config.scale * adapters.config.rank)
         writer.add_name(name)
         for tensor_name, tensor in _tensors(adapters, config):
-            data = np.ascontiguousarray(tensor.detach().float().numpy())
+            data = np.ascontiguousarray(tensor.detach().float().cpu().numpy())
             writer.add_tensor(tensor_name, data, raw_dtype=GGMLQuantizationType.F32)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

@@ -95,7 +95,7 @@ def save_model(
         writer.add_name(name)
         writer.add_file_type(PRESETS[preset][3])
         for tensor_name, tensor in name_gguf_tensors(decoder):
-            data = np.ascontiguousarray(tensor.detach().float().numpy())
+            data = np.ascontiguousarray(tensor.detach().float().cpu().numpy())
             if data.ndim < 2:
                 writer.add_tensor(tensor_name, data, raw_dtype=Kind.F32)
                 continue
@@ -124,7 +124,7 @@ def find_lost(before: Decoder, after: Decoder, preset: Preset) -> list[str]:
         moved = (tensor - olds[name]).float().square().mean().sqrt()
         if tensor.dim() < 2 or not moved:
             continue
-        data = np.ascontiguousarray(tensor.detach().float().numpy())
+        data = np.ascontiguousarray(tensor.detach().float().cpu().numpy())
         wanted = choose_kind(preset, name, after.config.layers)
         kind = next(kind for kind in (wanted, FALLBACK.get(wanted, Kind.F16), Kind.F16) if _fits(kind, data))
         error = np.sqrt(np.mean((_rounded(data, kind) - data) ** 2))

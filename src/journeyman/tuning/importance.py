@@ -37,7 +37,7 @@ def measure_importance(decoder: Decoder, rows: Sequence[TuneRow], progress: Prog
         progress.advance()
     progress.finish()
     return {
-        f"blk.{layer}.{GGUF_NAMES[name]}.weight": (total / max(1, count)).numpy()
+        f"blk.{layer}.{GGUF_NAMES[name]}.weight": (total / max(1, count)).cpu().numpy()
         for (layer, group), total in sums.items()
         for name in GROUPS[group]
     }

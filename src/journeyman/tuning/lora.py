@@ -111,7 +111,7 @@ class Adapters:
 def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0, *, is_merged: bool = True) -> Adapters:
     """A from Kaiming-uniform (PEFT's and the paper's start), B zero, magnitudes the rows' norms, all fp32; merged buffers in the
     weights' dtype. DoRA is always merged."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(seed)
     shapes = decoder.config.shapes()
     pairs: dict[tuple[int, str], tuple[tuple[str, Pair], ...]] = {}
     factors: dict[tuple[int, str], Tensor] = {}
@@ -139,7 +139,8 @@ def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0, *, is_mer
 
 def _make_pair(out: int, size: int, rank: int, start: int, generator: torch.Generator) -> Pair:
     bound = 1 / math.sqrt(size)
-    a = (torch.rand(rank, size, generator=generator) * 2 - 1) * bound
+    a = (torch.rand(rank, size, generator=generator, device="cpu") * 2 - 1) * bound  # the same start on every device
+    a = a.to(torch.get_default_device())
     return Pair(a.requires_grad_(), torch.zeros(out, rank).requires_grad_(), start)
 
 

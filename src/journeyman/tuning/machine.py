@@ -21,6 +21,8 @@ from journeyman.models.torch_weights import Number
 from journeyman.tuning.plan import Plan
 
 BF16_GAIN = 1.3
+# A training step's product on a CPU; on a GPU one that fills it.
+CPU_SHAPE, GPU_SHAPE = (768, 576, 1536), (8192, 8192, 8192)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Machine:
     threads: int
     threads_reason: str
     peak_gflops: float
+    device: str = "cpu"
 
     def to_json(self) -> dict[str, Json]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -44,11 +47,14 @@ class Machine:
             threads=cast(int, raw["threads"]),
             threads_reason=str(raw["threads_reason"]),
             peak_gflops=cast(float, raw["peak_gflops"]),
+            device=str(raw.get("device", "cpu")),
         )
 
 
 def probe_machine(number: Number | None = None, threads: int | None = None) -> Machine:
-    """Time products of a training step's shape; a value that the caller gives is never overridden."""
+    """Time products of a training step's shape; a value that the caller gives is never overridden. A GPU is used where there is one."""
+    if torch.cuda.is_available():
+        return _probe_gpu(number, threads)
     chosen_threads, threads_reason = (threads, "given") if threads else _probe_threads()
     torch.set_num_threads(chosen_threads)
     fp32, bf16 = _gflops(torch.float32), _gflops(torch.bfloat16)
@@ -77,8 +83,9 @@ def count_flops(config: DecoderConfig, plan: Plan, tokens: int, supervised: int)
 
 
 def use_machine(machine: Machine) -> None:
-    """Set this process to the run's thread count."""
+    """Set this process to the run's thread count and device: what is made from now on is made there."""
     torch.set_num_threads(machine.threads)
+    torch.set_default_device(machine.device)
 
 
 def estimate_bytes(config: DecoderConfig, plan: Plan, longest: int, number: Number) -> dict[str, int]:
@@ -97,13 +104,17 @@ def estimate_bytes(config: DecoderConfig, plan: Plan, longest: int, number: Numb
     }
 
 
-def check_memory(parts: Mapping[str, int], available: int | None = None) -> None:
+def free_bytes(device: str) -> int:
+    """What a run can still take on this device."""
+    return int(torch.cuda.mem_get_info()[0]) if device == "cuda" else int(psutil.virtual_memory().available)
+
+
+def check_memory(parts: Mapping[str, int], available: int) -> None:
     """Refuse before the work begins.
 
     Raises:
         TuneError: JM-504 with what would fit.
     """
-    available = psutil.virtual_memory().available if available is None else available
     needed = sum(parts.values())
     if needed <= available:
         return
@@ -131,14 +142,32 @@ def _probe_threads() -> tuple[int, str]:
     return chosen, "products at " + ", ".join(f"{rate:.0f} GF/s on {count}" for count, rate in rates.items())
 
 
-def _gflops(dtype: torch.dtype, seconds: float = 0.15) -> float:
-    """Best rate of a [768, 576] x [576, 1536] product in 10^9 operations per second; the first ones start threads and are not timed."""
-    a, b = torch.ones(768, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+def _probe_gpu(number: Number | None, threads: int | None) -> Machine:
+    chosen: Number = number or ("bfloat16" if torch.cuda.is_bf16_supported() else "float32")
+    reason = "given" if number else f"{torch.cuda.get_device_name()} computes in it"
+    dtype = torch.bfloat16 if chosen == "bfloat16" else torch.float32
+    peak = _gflops(dtype, "cuda", GPU_SHAPE)
+    return Machine(chosen, reason, threads or torch.get_num_threads(), "the GPU works", round(peak, 1), "cuda")
+
+
+def _gflops(
+    dtype: torch.dtype, device: str = "cpu", shape: tuple[int, int, int] = CPU_SHAPE, seconds: float = 0.15
+) -> float:
+    """Best rate of a [n, k] x [k, m] product in 10^9 operations per second; the first one starts threads and is not timed."""
+    n, k, m = shape
+    a, b = torch.ones(n, k, dtype=dtype, device=device), torch.ones(k, m, dtype=dtype, device=device)
+    wait = torch.cuda.synchronize if device == "cuda" else _no_wait
     torch.mm(a, b)
+    wait()
     best, count, until = float("inf"), 0, time.perf_counter() + seconds
     while count < 5 or time.perf_counter() < until:
         started = time.perf_counter()
         torch.mm(a, b)
+        wait()
         best = min(best, time.perf_counter() - started)
         count += 1
-    return 2 * 768 * 576 * 1536 / best / 1e9
+    return 2 * n * k * m / best / 1e9
+
+
+def _no_wait() -> None:
+    """A CPU's products are over when they return."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from journeyman.core.errors import TuneError
@@ -14,14 +14,15 @@ from journeyman.core.files import write_atomic
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 
+BASE_HASH = "base_sha256"
 PREFIX = "base_model.model.model."
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
-def save_peft(folder: Path, adapters: Adapters, base: str) -> None:
-    """Write a folder that ``peft.PeftModel.from_pretrained`` loads; ``base`` names the base model in it."""
+def save_peft(folder: Path, adapters: Adapters, base: str, base_hash: str = "") -> None:
+    """Write a folder that ``peft.PeftModel.from_pretrained`` loads; ``base`` names the base model in it, ``base_hash`` proves it."""
     tensors = {_file_name(name): tensor.detach().contiguous() for name, tensor in adapters.parameters()}
-    write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt", BASE_HASH: base_hash}))
     layers = 1 + max((layer for layer, _group in adapters.pairs), default=0)
     text = json.dumps(_config_json(adapters.config, base, layers), indent=2, sort_keys=True)
     write_atomic(folder / CONFIG, text + "\n")
@@ -56,16 +57,37 @@ def load_peft(folder: Path, adapters: Adapters) -> None:
             tensor.copy_(tensors[name])
 
 
-def open_peft(decoder: Decoder, folder: Path) -> Adapters:
+def open_peft(decoder: Decoder, folder: Path, base_hash: str = "") -> Adapters:
     """A stored adapter on its base, merged and ready.
 
+    Args:
+        base_hash: SHA-256 of the base that ``decoder`` was loaded from, held against the adapter's own where it has one.
+
     Raises:
-        TuneError: JM-520, JM-521, JM-522.
+        TuneError: JM-520, JM-521, JM-522, JM-523 the adapter belongs to another base.
     """
+    _check_base(folder, base_hash)
     adapters = make_adapters(decoder, load_config(folder))
     load_peft(folder, adapters)
     adapters.merge(decoder)
     return adapters
+
+
+def _check_base(folder: Path, base_hash: str) -> None:
+    try:
+        with safe_open(str(folder / WEIGHTS), framework="pt") as file:
+            known = (file.metadata() or {}).get(BASE_HASH, "")
+    except (OSError, SafetensorError) as error:
+        raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
+    if base_hash and known and known != base_hash:
+        raise TuneError(
+            "JM-523",
+            "this adapter was tuned on another base",
+            where=str(folder),
+            expected=known,
+            got=base_hash,
+            hint="use the base that it was tuned on: its adapter_config.json names it",
+        )
 
 
 def load_config(folder: Path) -> LoraConfig:

@@ -57,7 +57,7 @@ def generate(
     batch_rows: int = 64,
 ) -> list[list[int]]:
     """Answers, ``batch_rows`` prompts side by side; greedy at temperature 0, else drawn. The end token is left out."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device=decoder.embedding.device).manual_seed(seed)
     answers: list[list[int]] = []
     for start in range(0, len(prompts), batch_rows):
         part = prompts[start : start + batch_rows]
