@@ -192,6 +192,8 @@ def _pair(raw: Document) -> Pair:
 
 
 def _difference(row: str, ours: float, rival: float, difference: float, bar: float) -> Document:
+    """The ratio column holds the difference; a loss above one is compared by its share of the rival's."""
+    difference /= max(1.0, abs(rival))
     return {
         "row": row,
         "ours": float(f"{ours:.6g}"),
