@@ -114,7 +114,7 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method
         "rank": _derive_rank(len(rows)),
         "rate": _derive_rate(kind, method),
         "epochs": _derive_epochs(len(rows), method),
-        "batch_tokens": _derive_batch(tokens, len(rows)),
+        "batch_tokens": _derive_batch(rows),
         "input_weight": Setting(0.0, "default"),
         **_of_method(method),
         "finish": Setting("", "default", "no rounding"),
@@ -168,7 +168,7 @@ def _derive_epochs(rows: int, method: Method) -> Setting:
     """Small sets are seen more often; from a few thousand rows on, fewer passes reach the same dev score."""
     if method in ("dpo", "ipo", "kto"):
         return Setting(2, "derived", "a tuned student moves a little")
-    epochs = 5 if rows < 1000 else 4 if rows < 4000 else 3 if rows < 20_000 else 2
+    epochs = 4 if rows < 1000 else 3 if rows < 4000 else 2
     return Setting(epochs, "derived", f"{rows} rows")
 
 
@@ -177,11 +177,15 @@ def _derive_evaluations(epochs: float) -> Setting:
     return Setting(max(1, min(5, round(2 * epochs))), "derived", f"{epochs:g} epochs")
 
 
-def _derive_batch(tokens: int, rows: int) -> Setting:
-    """Eight rows, four on small sets: more steps beat larger ones by 17 points after four epochs of 700 rows."""
-    mean = max(1, tokens // rows)
-    per_batch = 4 if rows < 400 else 8
-    return Setting(per_batch * mean, "derived", f"about {per_batch} rows of {mean} tokens")
+def _derive_batch(rows: Sequence[TuneRow]) -> Setting:
+    """Two rows a step on small sets: what early tuning lacks is steps (docs/notebook.md). A beginning that all rows share is computed
+    once a step, so a step holds at least as much of its rows as of that."""
+    own = max(1, sum(row.own for row in rows) // len(rows))
+    shared = max(row.shared for row in rows)
+    per_batch = 2 if len(rows) < 4000 else 4 if len(rows) < 20_000 else 8
+    if shared > per_batch * own:
+        return Setting(shared, "derived", f"as much as the {shared} tokens that all rows share")
+    return Setting(per_batch * own, "derived", f"about {per_batch} rows of {own} tokens")
 
 
 def _checked(name: str, value: Json) -> Json:
