@@ -13,10 +13,13 @@ from journeyman.core.errors import TuneError
 from journeyman.flows.assess import assess
 from journeyman.flows.exporting import export
 from journeyman.flows.lessons import open_start
+from journeyman.flows.material import load_material
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
+from journeyman.flows.signals import Writer
 from journeyman.flows.tune import Request, TuneResult, tune
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
 
@@ -91,6 +94,30 @@ def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     assert result.student.manifest.kind == ("lora" if kind == "rslora" else "full")
     assert (result.student.own_weights is None) == (kind == "rslora")
     assert result.parity["prompt_mismatches"] == 0
+
+
+def test_text_is_read_before_the_rows_are_learned(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("The quick brown fox jumps over the lazy dog. " * 120, encoding="utf-8")
+    texts = (str(tmp_path / "text.txt"),)
+    result = _tune(workspace, {"rank": 4}, method="sft", texts=texts)
+    (stage,) = workspace.project.runs.glob("paint-text-*")
+    read = json.loads((stage / "tuned.json").read_text())
+    assert read["loss"] < read["loss_before"]
+    plan = json.loads((result.run.path / "plan.json").read_text())
+    assert plan["rank"]["value"] == 4
+    again = _tune(workspace, {"rank": 4, "rate": 1e-3}, method="sft", texts=texts)
+    assert again.run.id != result.run.id
+    assert len(list(workspace.project.runs.glob("paint-text-*"))) == 1, "the stage is shared"
+    with pytest.raises(TuneError, match="JM-538"):
+        (tmp_path / "short.txt").write_text("too short")
+        _tune(workspace, {}, method="sft", texts=(str(tmp_path / "short.txt"),))
+
+
+def test_rows_that_do_not_fit_are_counted(workspace: Workspace) -> None:
+    material = load_material(workspace, "paint")
+    writer = Writer(material.task, make_student_template(material.base.path), 60)
+    with pytest.raises(TuneError, match=r"JM-505 \d+ of 81 rows are longer"):
+        writer.rows(material.splits["train"])
 
 
 def test_a_finish_tunes_what_is_served(workspace: Workspace) -> None:

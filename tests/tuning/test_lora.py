@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GgufConfig
 
+from journeyman.core.errors import TuneError
 from journeyman.models.torch_decoder import GROUPS, Decoder
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.batching import TuneRow, make_batch
@@ -18,7 +19,7 @@ from journeyman.tuning.full import make_weights
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 from journeyman.tuning.losses import cross_entropy, token_logprobs
 from journeyman.tuning.machine import count_flops
-from journeyman.tuning.peft_layout import load_config, load_peft, save_peft
+from journeyman.tuning.peft_layout import load_config, load_peft, open_peft, save_peft
 from journeyman.tuning.plan import ALL_LINEAR, make_plan
 
 
@@ -145,6 +146,14 @@ def test_a_peft_folder_round_trips(tiny_gguf: Path, tmp_path: Path, is_decompose
     load_peft(tmp_path, other)
     for (name, mine), (_name, read) in zip(adapters.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, read), name
+
+
+def test_an_adapter_of_another_base_is_refused_by_its_hash(tiny_gguf: Path, tmp_path: Path) -> None:
+    decoder = load_decoder(tiny_gguf)
+    save_peft(tmp_path, _adapters(decoder), "tiny", "a" * 64)
+    open_peft(decoder, tmp_path, "a" * 64)
+    with pytest.raises(TuneError, match="JM-523"):
+        open_peft(decoder, tmp_path, "b" * 64)
 
 
 def test_all_weights_have_the_gradients_of_plain_autograd(tiny_gguf: Path) -> None:

@@ -28,6 +28,10 @@ def tune(
         Literal["Q8_0", "Q4_0"] | None,
         typer.Option(help="Tune the last quarter with weights as this type holds them; the student is one file of it."),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(help="Plain text that the base reads first (continued pre-training); repeatable."),
+    ] = None,
     teacher: Annotated[str, typer.Option(help="A finished run's id or a model to distill from.")] = "",
     start: Annotated[
         str,
@@ -96,7 +100,9 @@ def tune(
     if mask:
         _show_mask(task, settings, mask, base, project, is_json)
         return
-    request = Request(method, teacher, start, base, "", number, threads, parse_duration(budget) if budget else 0.0)
+    request = Request(
+        method, teacher, start, base, "", number, threads, parse_duration(budget) if budget else 0.0, tuple(text or ())
+    )
     with working(project, is_json) as workspace:
         result = tune_task(
             workspace,

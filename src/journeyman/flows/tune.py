@@ -22,6 +22,7 @@ from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESUL
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
 from journeyman.flows.student import Student, load_student
+from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
@@ -52,7 +53,7 @@ SHAPE = ("kind", "layers", "rank", "alpha")
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a caller asks for besides the settings of the plan. ``start`` is a finished run's id, ``teacher`` that or a model;
-    ``budget_s`` is the time for a search and its winner, 0 for the derived settings."""
+    ``budget_s`` is the time for a search and its winner, 0 for the derived settings; ``texts`` are files that the base reads first."""
 
     method: Asked = "auto"
     teacher: str = ""
@@ -62,6 +63,22 @@ class Request:
     number: str = ""
     threads: int | None = None
     budget_s: float = 0.0
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a student is made: the method, the run whose student it begins at or asks, the run in which the base read text."""
+
+    method: Method | Literal["reject"]
+    reason: str
+    start: RunFolder | None = None
+    read: RunFolder | None = None
+
+    @property
+    def moved(self) -> RunFolder | None:
+        """The run whose weights are moved on from; None: fresh ones."""
+        return self.start if self.method in CONTINUING else self.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +104,8 @@ def tune(
     material = load_material(workspace, task_name, request.base, request.dataset)
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
-    if request.budget_s and (method in CONTINUING or not material.splits["dev"]):
-        raise TuneError(
-            "JM-537",
-            "a search needs dev rows, and a method that does not begin at a tuned student",
-            expected="sft, distill, orpo or reject",
-            got=f"{method}, {len(material.splits['dev'])} dev rows",
-            hint="tune without --budget",
-        )
-    start = _start_run(workspace, material, given, request) if method in (*CONTINUING, "reject") else None
-    key = _key(workspace, material, given, request, method, start)
+    way = _choose_way(workspace, material, given, request, Way(method, reason))
+    key = _key(workspace, material, given, request, way)
     run = find_run(workspace.project.runs, task_name, "tune", key)
     with run.lock():
         run.decide(MATERIAL, material.to_json)
@@ -104,7 +113,7 @@ def tune(
         workspace.progress.note(f"{method}: {reason}")
         student = load_student(run.path / STUDENT)
         if student is None:
-            student = _make_student(workspace, material, run, given, request, method, start)
+            student = _make_student(workspace, material, run, given, request, way)
         parity = run.read(PARITY)
         if parity is None:
             parity = _show_parity(workspace, material, run, student)
@@ -114,6 +123,29 @@ def tune(
         for problem in cast(list[str], parity["problems"]):
             workspace.progress.note(f"PARITY FAILED, so this student is not released unless forced: {problem}")
         return TuneResult(run, material.dataset, student, parity, run.read(RESULT) or {})
+
+
+def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Json], request: Request, way: Way) -> Way:
+    """The way with the runs that come before it, which are done now if they were not yet.
+
+    Raises:
+        TuneError: JM-537 a search that cannot be; what the earlier runs raise.
+    """
+    is_moved = way.method in CONTINUING
+    if request.budget_s and (is_moved or request.texts or not material.splits["dev"]):
+        raise TuneError(
+            "JM-537",
+            "a search needs dev rows, and weights that begin at the base",
+            expected="sft, distill, orpo or reject, without --text",
+            got=f"{way.method}, {len(material.splits['dev'])} dev rows",
+            hint="tune without --budget",
+        )
+    if is_moved or way.method == "reject":
+        way = replace(way, start=_start_run(workspace, material, given, request))
+    if request.texts and not is_moved:
+        shape = {name: given[name] for name in SHAPE if name in given}
+        way = replace(way, read=read_texts(workspace, material, request.texts, shape, _probe(request)))
+    return way
 
 
 def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Json], request: Request) -> RunFolder:
@@ -146,8 +178,7 @@ def _key(
     material: Material,
     given: Mapping[str, Json],
     request: Request,
-    method: str,
-    start: RunFolder | None,
+    way: Way,
 ) -> dict[str, Json]:
     key: dict[str, Json] = {
         "task": material.task.answering(),
@@ -156,12 +187,14 @@ def _key(
         "given": dict(given),
         "number": request.number,
         "threads": request.threads,
-        "method": method,
+        "method": way.method,
         "budget_s": request.budget_s,
         "signals": signal_key(material.splits["train"]),
     }
-    if start:
-        key["start"] = start.id
+    if way.start:
+        key["start"] = way.start.id
+    if way.read:
+        key["read"] = way.read.id
     if request.teacher:
         is_run = (workspace.project.runs / request.teacher / MATERIAL).is_file()
         key["teacher"] = request.teacher if is_run else resolve(request.teacher).sha256
@@ -174,22 +207,21 @@ def _make_student(
     run: RunFolder,
     given: Mapping[str, Json],
     request: Request,
-    method: Method | Literal["reject"],
-    start: RunFolder | None,
+    way: Way,
 ) -> Student:
     """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
     writer = Writer(material.task, make_student_template(material.base.path), config.context)
-    if method == "sft":  # what is too long or missing is told before anything is loaded
+    if way.method == "sft":  # what is too long or missing is told before anything is loaded
         make_plan(writer.rows(material.splits["train"]), given)
     machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(request).to_json()))
     use_machine(machine)
     decoder = load_decoder(material.base.path, machine.number)
-    begun = open_start(start, decoder) if start else None
+    begun = open_start(way.start, decoder) if way.start else None
     work = Work(material, writer, decoder, run.path, workspace.progress, begun, request.teacher, workspace.project.runs)
-    lesson = make_lesson(work, method)
-    shaped = _shape(start, given) if start and method in CONTINUING else given
-    planned: Method = "sft" if method == "reject" else method
+    lesson = make_lesson(work, way.method)
+    shaped = _shape(way.moved, given) if way.moved else given
+    planned: Method = "sft" if way.method == "reject" else way.method
 
     def decide_plan() -> dict[str, Json]:
         chosen = search(work, lesson, shaped, planned, request.budget_s) if request.budget_s else shaped
@@ -199,7 +231,7 @@ def _make_student(
     _announce(workspace, plan, machine, lesson)
     longest = max(len(row.ids) for row in lesson.rows)
     check_memory(estimate_bytes(config, plan, longest, machine.number), free_bytes(machine.device))
-    weights = open_start(start, decoder) if start and method in CONTINUING else make_trainable(decoder, plan)
+    weights = open_start(way.moved, decoder) if way.moved else make_trainable(decoder, plan)
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
     budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
