@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from machine import ROOT, write_result
-from rows import merge, preference, sft
+from rows import merge, preference, sft, utilization
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/tuning.json"
 # Name -> what measures it, from the folder of public sets and a folder to work in.
 ROWS: dict[str, Callable[[Path, Path], list[Document]]] = {
     **{name: partial(sft.measure, name) for name in sft.ROWS},
+    "utilization": utilization.measure,
     "losses": preference.measure_losses,
     **{name: partial(preference.measure_speed, name) for name in preference.SETTINGS},
     **{f"merge-{name}": partial(merge.measure, name) for name in merge.CONFIGS},

@@ -47,8 +47,8 @@ class Row:
     title: str
     base: str
     settings: Document
-    bar: float
-    target: float
+    bar: float | None
+    target: float | None
     instruction: str = ""
 
 
@@ -70,21 +70,28 @@ INSTRUCTION = (
 )
 ROWS: dict[str, Row] = {
     "sft-defaults": Row(
-        "SFT of SmolLM2-135M, rank 16, batch 16, against TRL 1.16 at its defaults",
+        "SFT of SmolLM2-135M, rank 16, ours as derived, TRL 1.16 at its defaults with batch 16",
         "smollm2-135m-instruct",
         DEFAULTS,
         3.0,
         4.0,
     ),
     "sft-best": Row(
-        "SFT of SmolLM2-135M, rank 16, batch 16, against TRL 1.16 at its best settings",
+        "SFT of SmolLM2-135M, rank 16, ours as derived, TRL 1.16 at its best settings with batch 16",
         "smollm2-135m-instruct",
         BEST,
         2.0,
         3.0,
     ),
+    "sft-same": Row(
+        "SFT of SmolLM2-135M, rank 16, TRL 1.16 with our settings too: batch 2, 2e-3, cosine, 0.85 passes",
+        "smollm2-135m-instruct",
+        BEST | {"per_device_train_batch_size": 2, "num_train_epochs": 0.85},
+        None,
+        None,
+    ),
     "sft-gemma": Row(
-        "SFT of Gemma-3-270M (262k tokens), rank 16, batch 16, against TRL 1.16 at its defaults",
+        "SFT of Gemma-3-270M (262k tokens), rank 16, ours as derived, TRL 1.16 at its defaults with batch 16",
         "gemma-3-270m",
         DEFAULTS,
         3.5,
@@ -158,7 +165,7 @@ def _compare(
             "ratio": ratio,
             "bar": row.bar,
             "target": row.target,
-            "met": ratio is not None and ratio >= row.bar,
+            "met": row.bar and ratio is not None and ratio >= row.bar,
             "goal": goal | {"dev_rows": dev},
             "rival_ran_with": {key: value for key, value in theirs.items() if key not in ("seconds", "examples")},
             "looks": [

@@ -108,8 +108,8 @@ def test_text_is_read_before_the_rows_are_learned(workspace: Workspace, tmp_path
     again = _tune(workspace, {"rank": 4, "rate": 1e-3}, method="sft", texts=texts)
     assert again.run.id != result.run.id
     assert len(list(workspace.project.runs.glob("paint-text-*"))) == 1, "the stage is shared"
+    (tmp_path / "short.txt").write_text("too short")
     with pytest.raises(TuneError, match="JM-538"):
-        (tmp_path / "short.txt").write_text("too short")
         _tune(workspace, {}, method="sft", texts=(str(tmp_path / "short.txt"),))
 
 
