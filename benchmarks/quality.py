@@ -20,8 +20,8 @@ from typing import Any
 from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
 from rows.snips import read_rows, to_ids
 
-from journeyman.flows.lessons import open_start
 from journeyman.flows.runs import RunFolder
+from journeyman.flows.starts import open_start
 from journeyman.measure.intervals import clopper_pearson
 from journeyman.models.catalog import resolve
 from journeyman.models.template import make_student_template

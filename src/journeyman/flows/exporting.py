@@ -17,11 +17,11 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, TuneError
 from journeyman.core.example import Example
 from journeyman.core.files import disk_errors, refuse_existing
-from journeyman.flows.lessons import open_start
 from journeyman.flows.material import load_material
 from journeyman.flows.parity import Parity, ask_served, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.releases import ATTACHMENTS, find_release
 from journeyman.flows.runs import STUDENT, RunFolder
+from journeyman.flows.starts import open_start
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve

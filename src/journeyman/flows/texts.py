@@ -23,7 +23,7 @@ from journeyman.tuning.loop import tune
 from journeyman.tuning.machine import Machine, check_memory, estimate_bytes, free_bytes, use_machine
 from journeyman.tuning.objective import supervised
 from journeyman.tuning.plan import Plan, make_plan
-from journeyman.tuning.trainable import make_trainable
+from journeyman.tuning.trainable import make_trainable, settle
 
 STRETCH = 256  # tokens
 KEPT_BACK = 20  # each such stretch is not learned
@@ -44,7 +44,7 @@ def read_texts(
     hashes = {str(path): _hash(path) for path in paths}
     key: dict[str, Json] = {
         "base": material.base.sha256,
-        "texts": sorted(hashes.values()),
+        "texts": list[Json](sorted(hashes.values())),
         "shape": dict(shape),
         "number": machine.number,
     }
@@ -56,7 +56,7 @@ def read_texts(
         run.decide(MATERIAL, lambda: _describe(material, hashes, rows, kept))
         run.decide(MACHINE, machine.to_json)
         rate = RATES.get(str(shape.get("kind")), RATE)
-        given: dict[str, Json] = {"rate": rate, "epochs": 1.0} | dict(shape)
+        given: dict[str, Json] = {"rate": rate, "epochs": 1.0, **shape}
         plan = Plan.from_json(run.decide(PLAN, lambda: make_plan(rows, given).to_json()))
         workspace.progress.note(f"text: {len(rows)} stretches of {STRETCH} tokens, {len(kept)} kept back")
         config = read_config(material.base.path)
@@ -64,6 +64,7 @@ def read_texts(
         use_machine(machine)
         decoder = load_decoder(material.base.path, machine.number)
         weights = make_trainable(decoder, plan)
+        settle(decoder, weights, plan)
         objective = supervised(decoder, weights, rows, kept, plan)
         before = objective.look() if objective.look else None
         tuned = tune(decoder, weights, objective, plan, run.path, workspace.progress)

@@ -14,13 +14,14 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
-from journeyman.flows.lessons import Lesson, Work, base_of, make_lesson, open_start
+from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import ask_served, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
+from journeyman.flows.starts import base_of, open_start
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace

@@ -1,0 +1,126 @@
+"""Answers drawn from a tuned student: its mistakes on rows with an answer, its votes on rows without one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from journeyman.core.canonical import dump
+from journeyman.core.example import Example, Target
+from journeyman.core.files import disk_errors, read_whole_lines
+from journeyman.core.progress import Progress
+from journeyman.flows.signals import best_answer, judged
+from journeyman.models.template import Template
+from journeyman.models.torch_decoder import Decoder
+from journeyman.task.answer import read_answer
+from journeyman.task.prompt import student_messages
+from journeyman.task.task import Task
+from journeyman.tuning.reference import generate
+from journeyman.tuning.trainable import Trainable
+
+# Draws per row: as the student's own uncertainty spreads them.
+DRAWS, TEMPERATURE = 2, 1.0
+VOTES, LEAST_SHARE = 8, 0.6
+MINED, DRAWN = "mined.jsonl", "drawn.jsonl"
+# A student's wrong answers are pairs, at most this many of one row.
+MOST_MINED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A tuned student that draws answers; what it drew is kept in ``folder``."""
+
+    task: Task
+    template: Template
+    decoder: Decoder
+    weights: Trainable
+    max_tokens: int
+    folder: Path
+    progress: Progress
+
+    def ask(self, examples: Sequence[Example], name: str, draws: int, what: str) -> dict[str, list[str]]:
+        """``draws`` texts per example at ``TEMPERATURE``, by row hash."""
+
+        def some(part: Sequence[Example]) -> list[list[str]]:
+            prompts = [self.template.prompt_ids(student_messages(self.task, example.input)) for example in part]
+            answers = generate(
+                self.decoder,
+                self.weights,
+                [prompt for prompt in prompts for _ in range(draws)],
+                self.template.tokenizer.end,
+                self.max_tokens,
+                temperature=TEMPERATURE,
+                seed=int(part[0].hash[:8], 16),
+            )
+            texts = [self.template.tokenizer.decode(ids) for ids in answers]
+            return [texts[index * draws : (index + 1) * draws] for index in range(len(part))]
+
+        return draw(self.folder / name, examples, some, self.progress, what)
+
+
+def mine(asker: Asker, examples: Sequence[Example]) -> dict[str, list[Target]]:
+    """The student's own wrong answers on train rows, by row hash, the commonest first."""
+    examples = [example for example in examples if best_answer(example) is not None]
+    texts = asker.ask(examples, MINED, DRAWS, "the student's answers")
+    wrong: dict[str, list[Target]] = {}
+    for example in examples:
+        read = [read_answer(asker.task, text)[0] for text in texts[example.hash]]
+        counts = Counter(
+            dump(target.to_json()) for target in read if target is not None and target != best_answer(example)
+        )
+        targets = {dump(target.to_json()): target for target in read if target is not None}
+        known = {dump(target.to_json()) for target, is_wanted in judged(example) if is_wanted}
+        chosen = [targets[name] for name, _count in counts.most_common() if name not in known]
+        if chosen:
+            wrong[example.hash] = chosen[:MOST_MINED]
+    return wrong
+
+
+def vote(asker: Asker, examples: Sequence[Example]) -> list[tuple[Example, Target, float]]:
+    """Rejection sampling: on rows without an answer the draws that the schema admits vote, and what most of them say is learned,
+    weighted by its share of the votes (self-consistency, arXiv:2203.11171). On rows with an answer a draw that is right says
+    nothing new."""
+    texts = asker.ask(examples, DRAWN, VOTES, "draws")
+    rows = []
+    for example in examples:
+        read = [read_answer(asker.task, text)[0] for text in texts[example.hash]]
+        targets = {dump(target.to_json()): target for target in read if target is not None}
+        counts = Counter(dump(target.to_json()) for target in read if target is not None)
+        if not counts:
+            continue
+        name, votes = counts.most_common(1)[0]
+        if votes >= LEAST_SHARE * VOTES:
+            rows.append((example, targets[name], votes / VOTES))
+    return rows
+
+
+def draw(
+    path: Path,
+    examples: Sequence[Example],
+    ask: Callable[[Sequence[Example]], list[list[str]]],
+    progress: Progress,
+    what: str,
+    at_once: int = 32,
+) -> dict[str, list[str]]:
+    """Texts by row hash; ``path`` keeps a line per row, and a killed run goes on after its last whole line."""
+    known: dict[str, list[str]] = dict(map(json.loads, read_whole_lines(path)))
+    missing = [example for example in examples if example.hash not in known]
+    # by length, so that rows side by side end together
+    missing.sort(key=lambda example: (len(dump(dict(example.input))), example.hash))
+    progress.start(what, len(missing), "rows")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(item) + "\n" for item in known.items()), encoding="utf-8")
+        with path.open("a", encoding="utf-8") as file:
+            for begin in range(0, len(missing), at_once):
+                part = missing[begin : begin + at_once]
+                for example, texts in zip(part, ask(part), strict=True):
+                    known[example.hash] = texts
+                    file.write(json.dumps([example.hash, texts]) + "\n")
+                file.flush()
+                progress.advance(len(part))
+    progress.finish()
+    return known

@@ -1,0 +1,114 @@
+"""A local teacher: it scores the tokens of answers once, and answers rows that have none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from journeyman.core.errors import TuneError
+from journeyman.core.example import Example, Target
+from journeyman.core.messages import Message
+from journeyman.core.progress import Progress
+from journeyman.flows.draws import draw
+from journeyman.flows.runs import MATERIAL, RunFolder
+from journeyman.flows.signals import Writer
+from journeyman.flows.starts import base_of, open_start
+from journeyman.models.catalog import resolve
+from journeyman.models.template import Template, load_base_template, make_student_template
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import load_decoder
+from journeyman.task.answer import answer_text, read_answer
+from journeyman.task.prompt import student_messages, teacher_messages
+from journeyman.task.task import Task
+from journeyman.tuning.align import Position
+from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.distill import align_row, score_with_teacher, to_teacher_tokens
+from journeyman.tuning.preference import row_key
+from journeyman.tuning.reference import generate
+from journeyman.tuning.trainable import Trainable
+
+ANSWERED, SCORED = "answered.jsonl", "teacher.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A local model that scores, and answers: a finished run of this project, or an instructed base."""
+
+    task: Task
+    folder: Path
+    progress: Progress
+    decoder: Decoder
+    weights: Trainable | None
+    template: Template
+    is_student: bool
+
+    def row(self, example: Example, target: Target) -> TuneRow:
+        """The answer after the teacher's own prompt."""
+        text = answer_text(self.task, target)
+        span = self.template.supervise(self._messages(example), text)
+        return TuneRow(span.ids, span.start, key=example.hash)
+
+    def answer(self, examples: Sequence[Example], max_tokens: int) -> list[Example]:
+        """The examples with greedy answers in their place, where they are valid."""
+        tokenizer = self.template.tokenizer
+        texts = draw(
+            self.folder / ANSWERED,
+            examples,
+            lambda part: [
+                [tokenizer.decode(ids)]
+                for ids in generate(
+                    self.decoder,
+                    self.weights,
+                    [self.template.prompt_ids(self._messages(example)) for example in part],
+                    tokenizer.end,
+                    max_tokens,
+                )
+            ],
+            self.progress,
+            "answers of the teacher",
+        )
+        answered = []
+        for example in examples:
+            target, _problem = read_answer(self.task, texts[example.hash][0])
+            if target is not None:
+                answered.append(replace(example, target=target))
+        return answered
+
+    def soft(self, examples: Sequence[Example], writer: Writer) -> dict[str, list[Position]]:
+        """What it gives at each position of the student's answers, by the student's rows; answers that do not line up are left out."""
+        task_rows = [(example, example.answer) for example in examples if example.answer is not None]
+        own = {example.hash: self.row(example, answer) for example, answer in task_rows}
+        path, progress = self.folder / SCORED, self.progress
+        scored = score_with_teacher(self.decoder, self.weights, list(own.values()), path, progress)
+        found = {}
+        for example, answer in task_rows:
+            tokens, end = to_teacher_tokens(scored[row_key(own[example.hash])], self.template.tokenizer)
+            row = writer.row(example, answer)
+            places = align_row(row, tokens, writer.template.tokenizer, end)
+            if places is not None:
+                found[row_key(row)] = places
+        return found
+
+    def _messages(self, example: Example) -> tuple[Message, ...]:
+        write = student_messages if self.is_student else teacher_messages
+        return write(self.task, example.input)
+
+
+def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Progress) -> Teacher:
+    """A run's id, or a model's catalog name or path.
+
+    Raises:
+        ModelError: JM-401, JM-402 neither. TuneError: JM-533 a run that has not finished, JM-534 a run of another task.
+    """
+    run = RunFolder(runs / name)
+    material = run.read(MATERIAL) if "/" not in name else None
+    if material is None:
+        model = resolve(name)
+        decoder, template = load_decoder(model.path), load_base_template(model.path)
+        return Teacher(task, folder, progress, decoder, None, template, is_student=False)
+    if not run.id.startswith(f"{task.name}-tune-"):
+        raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task.name)
+    model = base_of(material)
+    decoder, template = load_decoder(model.path), make_student_template(model.path)
+    return Teacher(task, folder, progress, decoder, open_start(run, decoder), template, is_student=True)
