@@ -56,17 +56,28 @@ def read_whole_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
+def mend_lines(path: Path) -> list[str]:
+    """The whole lines of a file that grows by lines; what a kill has cut is cut off the file, so that the next one begins a line.
+
+    Raises:
+        StoreError: JM-802 not writable.
+    """
+    lines = read_whole_lines(path)
+    with disk_errors(path):
+        if path.is_file():
+            os.truncate(path, sum(len(line.encode()) + 1 for line in lines))
+    return lines
+
+
 def append_line(path: Path, line: str) -> None:
-    """Add one line to a file that grows by lines; a line that a kill has cut before is cut off.
+    """Add one line to a file that grows by lines, and make the file where it is not there.
 
     Raises:
         StoreError: JM-801 disk full, JM-802 not writable.
     """
-    lines = read_whole_lines(path)
+    mend_lines(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_file():
-            os.truncate(path, sum(len(known.encode()) + 1 for known in lines))
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from journeyman.core.canonical import dump
 from journeyman.core.example import Example, Target
-from journeyman.core.files import disk_errors, read_whole_lines
+from journeyman.core.files import disk_errors, mend_lines
 from journeyman.core.progress import Progress
 from journeyman.flows.signals import best_answer, judged
 from journeyman.models.template import Template
@@ -106,14 +106,13 @@ def draw(
     at_once: int = 32,
 ) -> dict[str, list[str]]:
     """Texts by row hash; ``path`` keeps a line per row, and a killed run goes on after its last whole line."""
-    known: dict[str, list[str]] = dict(map(json.loads, read_whole_lines(path)))
+    known: dict[str, list[str]] = dict(map(json.loads, mend_lines(path)))
     missing = [example for example in examples if example.hash not in known]
     # by length, so that rows side by side end together
     missing.sort(key=lambda example: (len(dump(dict(example.input))), example.hash))
     progress.start(what, len(missing), "rows")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(item) + "\n" for item in known.items()), encoding="utf-8")
         with path.open("a", encoding="utf-8") as file:
             for begin in range(0, len(missing), at_once):
                 part = missing[begin : begin + at_once]

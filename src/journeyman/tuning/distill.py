@@ -6,14 +6,13 @@ Shapes: M supervised positions, K the most tokens that the teacher named at one 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from journeyman.core.files import disk_errors, read_whole_lines
+from journeyman.core.files import disk_errors, mend_lines
 from journeyman.core.progress import Progress
 from journeyman.models.tokenizer import Tokenizer
 from journeyman.models.torch_decoder import Decoder
@@ -97,7 +96,10 @@ def score_with_teacher(
     Raises:
         StoreError: JM-801 disk full, JM-802 not writable.
     """
-    known = _read_known(path)
+    known: dict[str, list[Scored]] = {
+        key: [(token, value, others) for token, value, others in scored]
+        for key, scored in map(json.loads, mend_lines(path))
+    }
     missing = [row for row in rows if row_key(row) not in known]
     progress.start("teacher", len(missing), "rows")
     with disk_errors(path):
@@ -145,10 +147,3 @@ def to_teacher_tokens(scored: Sequence[Scored], tokenizer: Tokenizer) -> tuple[l
     ]
     end = float(torch.tensor(scored[-1][1]).exp()) if scored and scored[-1][0] == tokenizer.end else None
     return tokens, end
-
-
-def _read_known(path: Path) -> dict[str, list[Scored]]:
-    lines = read_whole_lines(path)
-    if path.is_file():
-        os.truncate(path, sum(len(line.encode()) + 1 for line in lines))
-    return {key: [(token, value, others) for token, value, others in scored] for key, scored in map(json.loads, lines)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from journeyman.core.errors import TuneError
-from journeyman.core.files import disk_errors, read_whole_lines
+from journeyman.core.files import disk_errors, mend_lines
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import LEAST_SHARED_OF_PAIR, Batch, TuneRow, Unit, make_batch, order_rows
@@ -173,7 +172,7 @@ def reference_logprobs(
     Raises:
         StoreError: JM-801 disk full, JM-802 not writable.
     """
-    known = _read_known(path)
+    known: dict[str, float] = dict(map(json.loads, mend_lines(path)))
     missing = list({row_key(row): row for row in rows if row_key(row) not in known}.values())
     progress.start("reference", len(missing), "rows")
     with disk_errors(path):
@@ -188,14 +187,6 @@ def reference_logprobs(
                 progress.advance(len(part))
     progress.finish()
     return known
-
-
-def _read_known(path: Path) -> dict[str, float]:
-    """What is there; a line that a kill has cut is cut off the file, so that the next one begins a line."""
-    lines = read_whole_lines(path)
-    if path.is_file():
-        os.truncate(path, sum(len(line.encode()) + 1 for line in lines))
-    return dict(json.loads(line) for line in lines)
 
 
 def _dpo(ratios: Tensor, _counts: Tensor, beta: float) -> Tensor:
