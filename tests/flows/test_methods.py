@@ -136,6 +136,9 @@ def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, t
     assert assessed.student.hash == result.student.hash
     assert {candidate.kind for candidate in assessed.document.candidates} >= {"full", "base"}
     released = release(workspace, "paint", "tiny")
+    modelfile = (released.path / "attachments/Modelfile").read_text()
+    assert modelfile.startswith("FROM ./model.gguf\nTEMPLATE")
+    assert 'PARAMETER stop "<|im_end|>"' in modelfile
     files = export(workspace, "paint", "gguf", tmp_path / "out").files
     assert {path.name for path in files} >= {"model.gguf", "template.jinja"}
     merged = export(workspace, "paint", "merged", tmp_path / "merged", "F16")

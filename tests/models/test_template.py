@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from journeyman.core.messages import make_message
-from journeyman.models.template import load_base_template, make_student_template
+from journeyman.models.template import BARE, TURNS, load_base_template, make_student_template, read_turn
 from journeyman.models.tokenizer import load_tokenizer
 
 
@@ -41,3 +41,15 @@ def test_the_loss_covers_answer_and_end_of_turn_only(tiny_gguf: Path) -> None:
 def test_encoding_round_trips(tiny_gguf: Path, text: str) -> None:
     tokenizer = load_tokenizer(tiny_gguf)
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_the_parts_of_a_turn_are_what_the_template_writes(tiny_gguf: Path) -> None:
+    template = make_student_template(tiny_gguf)
+    turn = read_turn(template.source)
+    assert template.render([make_message("user", "Hello")]) == f"{turn.before}Hello{turn.between}"
+    assert {open_token: read_turn(form).stop for open_token, form in TURNS.items()} == {
+        "<|im_start|>": "<|im_end|>",
+        "<start_of_turn>": "<end_of_turn>",
+        "<|start_header_id|>": "<|eot_id|>",
+    }
+    assert read_turn(BARE).stop == ""

@@ -10,11 +10,12 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.files import write_atomic
 from journeyman.models.manifest import Manifest
+from journeyman.models.template import read_turn
 
 CARD = """\
 # {task}
 
-A student tuned with Journeyman: a LoRA adapter ({kind}) for `{base}` (GGUF sha256 `{base_hash}`, licence {licence}).
+A student tuned with Journeyman: {what} `{base}` (GGUF sha256 `{base_hash}`, licence {licence}).
 Release `{hash}`.
 
 Task: {instruction}
@@ -29,41 +30,48 @@ Task: {instruction}
 ## Use it without Journeyman
 
 The prompt has no instruction: it is in the weights. `template.jinja` is the exact template that was trained: one user
-turn in ChatML without a system message; the answer ends with the model's end-of-turn token.
+turn without a system message; the answer ends with the model's end-of-turn token.
 
 llama.cpp:
 
-    llama-completion -m {base_file} --lora adapter.gguf -no-cnv --temp 0 -n {max_tokens} {schema_flag}\\
-      -p $'<|im_start|>user\n{example}<|im_end|>\n<|im_start|>assistant\n'
+    llama-completion -m {weights} -no-cnv --temp 0 -n {max_tokens} {schema_flag}\\
+      -p $'{prompt}'
 
-Ollama (put the base GGUF beside the Modelfile):
+Ollama ({beside}):
 
     ollama create {task} -f Modelfile
     ollama run {task} '{example}'
 
-transformers with PEFT: load the base, then `PeftModel.from_pretrained(base, "peft")`.
+{transformers}
 """
 MODELFILE = '''\
-FROM ./{base_file}
-ADAPTER ./adapter.gguf
-TEMPLATE """<|im_start|>user
-{{{{ .Prompt }}}}<|im_end|>
-<|im_start|>assistant
-"""
+FROM ./{from_file}
+{adapter}TEMPLATE """{before}{{{{ .Prompt }}}}{between}"""
 PARAMETER temperature 0
 PARAMETER num_predict {max_tokens}
-PARAMETER stop "<|im_end|>"
-'''
+{stop}'''
+PEFT = 'transformers with PEFT: load the base, then `PeftModel.from_pretrained(base, "peft")`.'
+WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 
 
 def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
     """Write ``README.md``, ``Modelfile`` and ``call.json`` into ``folder``."""
+    turn, is_whole = read_turn(manifest.template), "model" in manifest.files
+    base_file = f"{manifest.base.name}.gguf"
     values = {
+        "what": "a whole model, made from" if is_whole else "a LoRA adapter for",
+        "weights": "model.gguf" if is_whole else f"{base_file} --lora adapter.gguf",
+        "from_file": "model.gguf" if is_whole else base_file,
+        "adapter": "" if is_whole else "ADAPTER ./adapter.gguf\n",
+        "beside": "put model.gguf beside the Modelfile" if is_whole else "put the base GGUF beside the Modelfile",
+        "transformers": WHOLE if is_whole else PEFT,
+        "before": turn.before,
+        "between": turn.between,
+        "prompt": f"{turn.before}...{turn.between}".replace("\n", "\\n"),
+        "stop": f'PARAMETER stop "{turn.stop}"\n' if turn.stop else "",
         "task": manifest.task_name,
-        "kind": manifest.kind,
         "base": manifest.base.name,
         "base_hash": manifest.base.sha256,
-        "base_file": f"{manifest.base.name}.gguf",
         "licence": manifest.base.licence or "unknown",
         "hash": manifest.hash,
         "instruction": str(manifest.task["instruction"]),

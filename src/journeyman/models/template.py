@@ -106,6 +106,24 @@ class Template:
         return re.compile("(" + "|".join(map(re.escape, tokens)) + ")") if tokens else re.compile("(?!)")
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What a template writes around one user's text and the answer to it: ``before``, ``between``, and ``stop`` after it (may be empty)."""
+
+    before: str
+    between: str
+    stop: str
+
+
+def read_turn(source: str) -> Turn:
+    """The parts of a one-turn prompt, for tools that take a prompt as text."""
+    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(source)
+    user, answer = {"role": "user", "content": OPEN}, {"role": "assistant", "content": CLOSE}
+    before, _, between = template.render(messages=[user], add_generation_prompt=True).partition(OPEN)
+    after = template.render(messages=[user, answer], add_generation_prompt=False).partition(CLOSE)[2]
+    return Turn(before, between, after.strip())
+
+
 def load_base_template(path: Path) -> Template:
     """The chat template that a GGUF carries, for the untuned base.
 
