@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from peft import PeftModel
+from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, GgufConfig
 
@@ -19,7 +20,7 @@ from journeyman.tuning.full import make_weights
 from journeyman.tuning.lora import Adapters, LoraConfig, make_adapters
 from journeyman.tuning.losses import cross_entropy, token_logprobs
 from journeyman.tuning.machine import count_flops
-from journeyman.tuning.peft_layout import load_config, load_peft, open_peft, save_peft
+from journeyman.tuning.peft_layout import PREFIX, load_config, load_peft, open_peft, save_peft
 from journeyman.tuning.plan import ALL_LINEAR, make_plan
 
 
@@ -146,6 +147,20 @@ def test_a_peft_folder_round_trips(tiny_gguf: Path, tmp_path: Path, is_decompose
     load_peft(tmp_path, other)
     for (name, mine), (_name, read) in zip(adapters.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, read), name
+
+
+def test_the_same_adapter_is_the_same_file_in_every_process(tiny_gguf: Path, tmp_path: Path) -> None:
+    """Its hash names the student; the library's own order of keys is that of a hash table with a random seed."""
+    decoder = load_decoder(tiny_gguf)
+    adapters = _adapters(decoder)
+    found = set()
+    for place in range(8):
+        save_peft(tmp_path / str(place), adapters, "tiny", "a" * 64)
+        found.add((tmp_path / str(place) / "adapter_model.safetensors").read_bytes())
+    assert len(found) == 1
+    assert set(load_file(str(tmp_path / "0/adapter_model.safetensors"))) == {
+        f"{PREFIX}{name}.weight" for name, _tensor in adapters.parameters()
+    }
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_hash(tiny_gguf: Path, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 def save_peft(folder: Path, adapters: Adapters, base: str, base_hash: str = "") -> None:
     """Write a folder that ``peft.PeftModel.from_pretrained`` loads; ``base`` names the base model in it, ``base_hash`` proves it."""
     tensors = {_file_name(name): tensor.detach().contiguous() for name, tensor in adapters.parameters()}
-    write_atomic(folder / WEIGHTS, save(tensors, metadata={"format": "pt", BASE_HASH: base_hash}))
+    data = save(tensors, metadata={"format": "pt", BASE_HASH: base_hash})
+    write_atomic(folder / WEIGHTS, _in_order(data))
     layers = 1 + max((layer for layer, _group in adapters.pairs), default=0)
     text = json.dumps(_config_json(adapters.config, base, layers), indent=2, sort_keys=True)
     write_atomic(folder / CONFIG, text + "\n")
@@ -117,6 +118,15 @@ def load_config(folder: Path) -> LoraConfig:
         )
     except (OSError, KeyError, json.JSONDecodeError) as error:
         raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its header's keys sorted: the library writes them as its hash table has them, another way in each process."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    text = json.dumps({"__metadata__": header.pop("__metadata__"), **header}, sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _file_name(name: str) -> str:
