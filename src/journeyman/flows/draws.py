@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from journeyman.core.canonical import dump
+from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Example, Target
-from journeyman.core.files import disk_errors, mend_lines
+from journeyman.core.kept import keep_answers
 from journeyman.core.progress import Progress
 from journeyman.flows.signals import best_answer, judged
 from journeyman.models.template import Template
@@ -105,21 +105,10 @@ def draw(
     what: str,
     at_once: int = 32,
 ) -> dict[str, list[str]]:
-    """Texts by row hash; ``path`` keeps a line per row, and a killed run goes on after its last whole line."""
-    known: dict[str, list[str]] = dict(map(json.loads, mend_lines(path)))
-    missing = [example for example in examples if example.hash not in known]
-    # by length, so that rows side by side end together
-    missing.sort(key=lambda example: (len(dump(dict(example.input))), example.hash))
-    progress.start(what, len(missing), "rows")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            for begin in range(0, len(missing), at_once):
-                part = missing[begin : begin + at_once]
-                for example, texts in zip(part, ask(part), strict=True):
-                    known[example.hash] = texts
-                    file.write(json.dumps([example.hash, texts]) + "\n")
-                file.flush()
-                progress.advance(len(part))
-    progress.finish()
-    return known
+    """Texts by row hash, kept in ``path``; rows side by side are of like length, so that they end together."""
+    ordered = sorted(examples, key=lambda example: (len(dump(dict(example.input))), example.hash))
+    parts = [ordered[begin : begin + at_once] for begin in range(0, len(ordered), at_once)]
+    known = keep_answers(
+        path, parts, lambda example: example.hash, lambda part: cast(list[Json], ask(part)), progress, what
+    )
+    return cast(dict[str, list[str]], known)

@@ -5,14 +5,15 @@ Shapes: M supervised positions, K the most tokens that the teacher named at one 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from journeyman.core.files import disk_errors, mend_lines
+from journeyman.core.canonical import Json
+from journeyman.core.kept import keep_answers
 from journeyman.core.progress import Progress
 from journeyman.models.tokenizer import Tokenizer
 from journeyman.models.torch_decoder import Decoder
@@ -96,24 +97,12 @@ def score_with_teacher(
     Raises:
         StoreError: JM-801 disk full, JM-802 not writable.
     """
-    known: dict[str, list[Scored]] = {
-        key: [(token, value, others) for token, value, others in scored]
-        for key, scored in map(json.loads, mend_lines(path))
-    }
-    missing = [row for row in rows if row_key(row) not in known]
-    progress.start("teacher", len(missing), "rows")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            for indices in order_rows(missing, batch_tokens, 0, 0):
-                part = [missing[index] for index in indices]
-                for row, scored in zip(part, _score(decoder, adapters, part), strict=True):
-                    known[row_key(row)] = scored
-                    file.write(json.dumps([row_key(row), scored]) + "\n")
-                file.flush()
-                progress.advance(len(part))
-    progress.finish()
-    return known
+    distinct = list({row_key(row): row for row in rows}.values())
+    parts = [[distinct[index] for index in indices] for indices in order_rows(distinct, batch_tokens, 0, 0)]
+    known = keep_answers(
+        path, parts, row_key, lambda part: cast(list[Json], _score(decoder, adapters, part)), progress, "teacher"
+    )
+    return cast(dict[str, list[Scored]], known)
 
 
 @torch.no_grad()

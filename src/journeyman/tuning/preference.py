@@ -9,18 +9,17 @@ Sources: DPO arXiv:2305.18290, IPO arXiv:2310.12036 (per-token means, as TRL doe
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from journeyman.core.errors import TuneError
-from journeyman.core.files import disk_errors, mend_lines
+from journeyman.core.kept import keep_answers
 from journeyman.core.progress import Progress
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import LEAST_SHARED_OF_PAIR, Batch, TuneRow, Unit, make_batch, order_rows
@@ -172,21 +171,12 @@ def reference_logprobs(
     Raises:
         StoreError: JM-801 disk full, JM-802 not writable.
     """
-    known: dict[str, float] = dict(map(json.loads, mend_lines(path)))
-    missing = list({row_key(row): row for row in rows if row_key(row) not in known}.values())
-    progress.start("reference", len(missing), "rows")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            for indices in order_rows(missing, batch_tokens, 0, 0):
-                part = [missing[index] for index in indices]
-                for row, value in zip(part, score_answers(decoder, adapters, part).tolist(), strict=True):
-                    known[row_key(row)] = value
-                    file.write(json.dumps([row_key(row), value]) + "\n")
-                file.flush()
-                progress.advance(len(part))
-    progress.finish()
-    return known
+    distinct = list({row_key(row): row for row in rows}.values())
+    parts = [[distinct[index] for index in indices] for indices in order_rows(distinct, batch_tokens, 0, 0)]
+    known = keep_answers(
+        path, parts, row_key, lambda part: score_answers(decoder, adapters, part).tolist(), progress, "reference"
+    )
+    return cast(dict[str, float], known)
 
 
 def _dpo(ratios: Tensor, _counts: Tensor, beta: float) -> Tensor:
