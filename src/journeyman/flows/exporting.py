@@ -18,14 +18,13 @@ from journeyman.core.errors import GateError, TuneError
 from journeyman.core.example import Example
 from journeyman.core.files import disk_errors, refuse_existing
 from journeyman.flows.material import load_material
-from journeyman.flows.parity import Parity, ask_served, choose_prompts, judge_served, refuse_defects
+from journeyman.flows.parity import Parity, ask_engine, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.releases import ATTACHMENTS, find_release
 from journeyman.flows.runs import STUDENT, RunFolder
 from journeyman.flows.starts import open_start
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
-from journeyman.models.catalog import resolve
-from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.catalog import resolve_exactly
 from journeyman.models.manifest import load_manifest
 from journeyman.models.template import Template, make_student_template
 from journeyman.models.torch_decoder import Decoder
@@ -98,7 +97,7 @@ def _export_merged(
 ) -> Exported:
     """Merge in fp32, write beside the target, ask both, then take the target's name."""
     material = load_material(workspace, task_name)
-    base = resolve(student.manifest.base.name)
+    base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
     decoder = load_decoder(base.path)
     weights: Trainable
     if student.adapter:
@@ -114,10 +113,11 @@ def _export_merged(
     try:
         if form == "merged":
             preset = _preset(written_as)
-            save_model(partial / f"{task_name}.gguf", whole, base.path, preset, name, template.source)
-            lost = find_lost(decoder, whole, preset)
             path = partial / f"{task_name}.gguf"
-            served, mismatches = asyncio.run(_ask(workspace, student, material.task, path, template, prompts))
+            save_model(path, whole, base.path, preset, name, template.source)
+            lost = find_lost(decoder, whole, preset)
+            asking = ask_engine(material.task, template, path, {}, prompts, student.max_tokens, workspace.progress)
+            served, mismatches = asyncio.run(asking)
         else:
             kind = _folder_type(written_as)
             save_folder(partial, whole, template, FOLDER_TYPES[kind])
@@ -135,16 +135,6 @@ def _export_merged(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Exported(tuple(sorted(path for path in out.iterdir())), parity, tuple(lost))
-
-
-async def _ask(
-    workspace: Workspace, student: Student, task: Task, path: Path, template: Template, prompts: Prompts
-) -> tuple[list[TuneRow], int]:
-    engine = await LlamaCpp.start(path)
-    try:
-        return await ask_served(task, template, None, engine, prompts, student.max_tokens, workspace.progress)
-    finally:
-        await engine.close()
 
 
 def _ask_folder(student: Student, task: Task, decoder: Decoder, template: Template, prompts: Prompts) -> list[TuneRow]:

@@ -41,10 +41,12 @@ REFERENCE = "reference.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a lesson is made from. ``start`` is the student that preference methods and draws begin at, its weights merged."""
+    """What a lesson is made from. ``learned`` are the train rows' answers; ``start`` is the student that preference methods and draws
+    begin at, its weights merged."""
 
     material: Material
     writer: Writer
+    learned: Sequence[TuneRow]
     decoder: Decoder
     folder: Path
     progress: Progress
@@ -87,7 +89,7 @@ def make_lesson(work: Work, method: Method | Literal["reject"]) -> Lesson:
         assert work.start is not None, "draws come from a tuned student"
         won = vote(work.asker(work.start), work.material.splits["unlabelled"])
         drawn = [work.writer.row(example, target, example.weight * share) for example, target, share in won]
-    rows = share_beginning([*work.writer.rows(work.train), *drawn])
+    rows = share_beginning([*work.learned, *drawn]) if drawn else work.learned
 
     def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:
         return supervised(work.decoder, weights, rows, dev, plan)
@@ -148,7 +150,7 @@ def _verdicts(work: Work, dev: Sequence[TuneRow]) -> Lesson:
 def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
     """Stored log-probabilities, or those of a local teacher, which also answers the rows that have no answer."""
     soft = work.writer.soft(work.train)
-    rows = work.writer.rows(work.train)
+    rows = work.learned
     asked = 0
     if work.teacher:
         teacher = open_teacher(work.teacher, work.material.task, work.runs, work.folder, work.progress)

@@ -8,8 +8,9 @@ sealed rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
@@ -63,7 +64,27 @@ def choose_prompts(splits: dict[str, Sequence[Example]], count: int = PROMPTS) -
     return chosen[:count]
 
 
-async def ask_served(
+async def ask_engine(
+    task: Task,
+    template: Template,
+    weights: Path,
+    adapters: Mapping[str, Path],
+    prompts: Sequence[tuple[str, Example]],
+    max_tokens: int,
+    progress: Progress,
+) -> tuple[list[TuneRow], int]:
+    """The engine's greedy answers as rows of tokens, and how many prompts have other token ids there than here.
+
+    ``weights`` is the GGUF to load; ``adapters`` holds at most one, which then answers.
+    """
+    engine = await LlamaCpp.start(weights, adapters)
+    try:
+        return await _ask(task, template, next(iter(adapters), None), engine, prompts, max_tokens, progress)
+    finally:
+        await engine.close()
+
+
+async def _ask(
     task: Task,
     template: Template,
     adapter: str | None,
@@ -72,7 +93,6 @@ async def ask_served(
     max_tokens: int,
     progress: Progress,
 ) -> tuple[list[TuneRow], int]:
-    """The engine's greedy answers as rows of tokens, and how many prompts have other token ids there than here."""
     progress.start("parity", len(prompts), "prompts")
     served: list[TuneRow] = []
     mismatches = 0

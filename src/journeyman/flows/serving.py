@@ -13,14 +13,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from journeyman.core.errors import GateError, ModelError
+from journeyman.core.errors import GateError
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.gateway.server import open_socket, serve_in_background, serve_until_signal
-from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.manifest import MANIFEST, load_manifest
@@ -76,7 +76,7 @@ async def load_students(
     groups: dict[Path, list[Student]] = {}
     for student in students:
         if student.own_weights is None or with_base:
-            base = _resolve_base(student)
+            base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
             bases[base.path] = base
         groups.setdefault(student.own_weights or base.path, []).append(student)
     plain: list[Served] = []
@@ -155,18 +155,3 @@ def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),
     )
-
-
-def _resolve_base(student: Student) -> ResolvedModel:
-    wanted = student.manifest.base
-    base = resolve(wanted.name)
-    if base.sha256 != wanted.sha256:
-        raise ModelError(
-            "JM-409",
-            "the base model is not the one that this release was tuned on",
-            where=str(base.path),
-            expected=wanted.sha256,
-            got=base.sha256,
-            hint=f"journeyman pull {wanted.name}, or release again on this base",
-        )
-    return base

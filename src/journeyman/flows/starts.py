@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import ModelError, TuneError
+from journeyman.core.errors import TuneError
 from journeyman.flows.runs import CHECKPOINT, PLAN, RunFolder
-from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.checkpoint import load_checkpoint
 from journeyman.tuning.plan import Plan
@@ -43,13 +43,4 @@ def base_of(material: Mapping[str, Json]) -> ResolvedModel:
         ModelError: JM-401 not pulled, JM-409 of another content.
     """
     wanted = cast(dict[str, str], material["base"])
-    base = resolve(wanted["name"])
-    if base.sha256 != wanted["sha256"]:
-        raise ModelError(
-            "JM-409",
-            "the base model is not the one that this run tuned",
-            where=str(base.path),
-            expected=wanted["sha256"],
-            got=base.sha256,
-        )
-    return base
+    return resolve_exactly(wanted["name"], wanted["sha256"])

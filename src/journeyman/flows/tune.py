@@ -13,11 +13,10 @@ from typing import Literal, cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.core.example import Example
 from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.parity import ask_served, choose_prompts, judge_served, refuse_defects
+from journeyman.flows.parity import ask_engine, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
@@ -27,8 +26,7 @@ from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
-from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.template import Template, make_student_template
+from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import Tuned
@@ -213,13 +211,16 @@ def _make_student(
     """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
     writer = Writer(material.task, make_student_template(material.base.path), config.context)
-    if way.method == "sft":  # what is too long or missing is told before anything is loaded
-        make_plan(writer.rows(material.splits["train"]), given)
+    learned = writer.rows(material.splits["train"])
+    if way.method == "sft":  # what is missing or out of range is told before anything is loaded
+        make_plan(learned, given)
     machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(request).to_json()))
     use_machine(machine)
     decoder = load_decoder(material.base.path, machine.number)
     begun = open_start(way.start, decoder) if way.start else None
-    work = Work(material, writer, decoder, run.path, workspace.progress, begun, request.teacher, workspace.project.runs)
+    work = Work(
+        material, writer, learned, decoder, run.path, workspace.progress, begun, request.teacher, workspace.project.runs
+    )
     lesson = make_lesson(work, way.method)
     shaped = _shape(way.moved, given) if way.moved else given
     planned: Method = "sft" if way.method == "reject" else way.method
@@ -317,25 +318,11 @@ def _show_parity(workspace: Workspace, material: Material, run: RunFolder, stude
         else open_start(run, decoder)
     )
     template = make_student_template(material.base.path)
-    served, mismatches = asyncio.run(_ask_engine(workspace, material, student, template, prompts))
     task, most = material.task, student.max_tokens
+    path = student.own_weights or material.base.path
+    asking = ask_engine(task, template, path, student.adapters, prompts, most, workspace.progress)
+    served, mismatches = asyncio.run(asking)
     parity = judge_served(task, template, decoder, weights, prompts, served, mismatches, most)
     refuse_defects(parity)
     run.write(PARITY, parity.to_json())
     return parity.to_json()
-
-
-async def _ask_engine(
-    workspace: Workspace,
-    material: Material,
-    student: Student,
-    template: Template,
-    prompts: Sequence[tuple[str, Example]],
-) -> tuple[list[TuneRow], int]:
-    engine = await LlamaCpp.start(student.own_weights or material.base.path, student.adapters)
-    try:
-        return await ask_served(
-            material.task, template, student.adapter, engine, prompts, student.max_tokens, workspace.progress
-        )
-    finally:
-        await engine.close()

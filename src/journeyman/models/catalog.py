@@ -117,6 +117,25 @@ def resolve(name: str, catalog: Mapping[str, Entry] = CATALOG) -> ResolvedModel:
     return resolve_entry(find_entry(name, catalog))
 
 
+def resolve_exactly(name: str, sha256: str) -> ResolvedModel:
+    """The model that something was tuned on: found by its name, proved by its hash.
+
+    Raises:
+        ModelError: JM-409 it is of another content; else as ``resolve``.
+    """
+    model = resolve(name)
+    if model.sha256 != sha256:
+        raise ModelError(
+            "JM-409",
+            "the base model is not the one that this was tuned on",
+            where=str(model.path),
+            expected=sha256,
+            got=model.sha256,
+            hint=f"journeyman pull {name}, or tune again on this base",
+        )
+    return model
+
+
 def resolve_entry(entry: Entry) -> ResolvedModel:
     path = entry_path(entry)
     if not path.is_file():

@@ -100,7 +100,7 @@ def save_model(
                 writer.add_tensor(tensor_name, data, raw_dtype=Kind.F32)
                 continue
             wanted = choose_kind(preset, tensor_name, decoder.config.layers)
-            kind = next(kind for kind in (wanted, FALLBACK.get(wanted, Kind.F16), Kind.F16) if _fits(kind, data))
+            kind = _fitting(wanted, data)
             fell_back += kind != wanted
             kinds[kind.name] += 1
             _add(writer, tensor_name, data, kind, (importance or {}).get(tensor_name))
@@ -125,8 +125,7 @@ def find_lost(before: Decoder, after: Decoder, preset: Preset) -> list[str]:
         if tensor.dim() < 2 or not moved:
             continue
         data = np.ascontiguousarray(tensor.detach().float().cpu().numpy())
-        wanted = choose_kind(preset, name, after.config.layers)
-        kind = next(kind for kind in (wanted, FALLBACK.get(wanted, Kind.F16), Kind.F16) if _fits(kind, data))
+        kind = _fitting(choose_kind(preset, name, after.config.layers), data)
         error = np.sqrt(np.mean((_rounded(data, kind) - data) ** 2))
         if float(moved) < float(error):
             lost.append(name)
@@ -204,8 +203,10 @@ def _add_config(writer: GGUFWriter, config: DecoderConfig) -> None:
         writer.add_sliding_window(config.window)
 
 
-def _fits(kind: Kind, data: NDArray[np.float32]) -> bool:
-    return bool(data.shape[1] % GGML_QUANT_SIZES[kind][0] == 0)
+def _fitting(wanted: Kind, data: NDArray[np.float32]) -> Kind:
+    """The type, or what stands in for it where its blocks do not fill the rows."""
+    kinds = (wanted, FALLBACK.get(wanted, Kind.F16), Kind.F16)
+    return next(kind for kind in kinds if data.shape[1] % GGML_QUANT_SIZES[kind][0] == 0)
 
 
 def _add(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from journeyman.core.errors import TuneError
 from journeyman.core.files import write_atomic
@@ -21,11 +23,18 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 def save_peft(folder: Path, adapters: Adapters, base: str, base_hash: str = "") -> None:
     """Write a folder that ``peft.PeftModel.from_pretrained`` loads; ``base`` names the base model in it, ``base_hash`` proves it."""
-    tensors = {_file_name(name): tensor.detach().contiguous() for name, tensor in adapters.parameters()}
+    layers = 1 + max((layer for layer, _group in adapters.pairs), default=0)
+    write_peft(folder, dict(adapters.parameters()), adapters.config, layers, base, base_hash)
+
+
+def write_peft(
+    folder: Path, named: Mapping[str, Tensor], config: LoraConfig, layers: int, base: str, base_hash: str = ""
+) -> None:
+    """As ``save_peft``, from tensors by name (``layers.0.self_attn.q_proj.lora_A``) for a model of ``layers``."""
+    tensors = {_file_name(name): tensor.detach().contiguous() for name, tensor in named.items()}
     data = save(tensors, metadata={"format": "pt", BASE_HASH: base_hash})
     write_atomic(folder / WEIGHTS, _in_order(data))
-    layers = 1 + max((layer for layer, _group in adapters.pairs), default=0)
-    text = json.dumps(_config_json(adapters.config, base, layers), indent=2, sort_keys=True)
+    text = json.dumps(_config_json(config, base, layers), indent=2, sort_keys=True)
     write_atomic(folder / CONFIG, text + "\n")
 
 
@@ -56,6 +65,23 @@ def load_peft(folder: Path, adapters: Adapters) -> None:
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(tensors[name])
+
+
+def read_pairs(folder: Path) -> tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor]]:
+    """A (and B) in fp32 by the matrix that they change, such as ``layers.0.self_attn.q_proj``, and DoRA's magnitudes.
+
+    Raises:
+        KeyError, OSError, SafetensorError: the file is not there or not one of PEFT's.
+    """
+    tensors = load_file(str(folder / WEIGHTS))
+    stems = sorted({name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors})
+
+    def part(stem: str, kind: str) -> Tensor:
+        return tensors[_file_name(f"{stem}.lora_{kind}")].float()
+
+    pairs = {stem: (part(stem, "A"), part(stem, "B")) for stem in stems}
+    names = {stem: _file_name(f"{stem}.lora_magnitude_vector") for stem in stems}
+    return pairs, {stem: tensors[name].float() for stem, name in names.items() if name in tensors}
 
 
 def open_peft(decoder: Decoder, folder: Path, base_hash: str = "") -> Adapters:

@@ -17,7 +17,7 @@ The result is a PEFT folder with a scale of one. Shapes: A is [r, in], B is [out
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,14 +25,13 @@ from typing import Annotated, Literal
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from journeyman.core.errors import TuneError
-from journeyman.core.files import write_atomic
 from journeyman.core.progress import Progress
+from journeyman.tuning.lora import LoraConfig
 from journeyman.tuning.merge.sources import open_model
-from journeyman.tuning.peft_layout import CONFIG, PREFIX, WEIGHTS, load_config
+from journeyman.tuning.peft_layout import CONFIG, load_config, read_pairs, write_peft
 
 Method = Literal["cat", "svd", "linear", "extract"]
 # Of an extraction: directions beyond the rank and rounds of power iteration (Halko et al. 2011, arXiv:0909.4061).
@@ -114,15 +113,7 @@ class Adapter:
         config = load_config(folder)
         if config.is_decomposed:
             raise TuneError("JM-522", "DoRA's magnitudes belong to one base and cannot be combined", where=str(folder))
-        tensors = load_file(str(folder / WEIGHTS))
-        stems = sorted({name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors})
-        pairs = {
-            stem: (
-                tensors[f"{PREFIX}{stem}.lora_A.weight"].float(),
-                tensors[f"{PREFIX}{stem}.lora_B.weight"].float(),
-            )
-            for stem in stems
-        }
+        pairs, _magnitudes = read_pairs(folder)
         base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
         return Adapter(pairs, config.scale, str(base))
 
@@ -222,23 +213,9 @@ def _is_projection(name: str) -> bool:
 
 
 def _save(out: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], rank: int, base: str) -> None:
-    tensors = {name: tensor.contiguous() for name, tensor in _named(pairs)}
-    write_atomic(out / WEIGHTS, save(tensors, metadata={"format": "pt"}))
-    config = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": base,
-        "r": rank,
-        "lora_alpha": rank,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "target_modules": sorted({stem.rsplit(".", 1)[-1] for stem in pairs}),
-        "inference_mode": True,
+    named = {
+        f"{stem}.lora_{kind}": tensor for stem, pair in pairs.items() for kind, tensor in zip("AB", pair, strict=True)
     }
-    write_atomic(out / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
-
-
-def _named(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[tuple[str, Tensor]]:
-    for stem, (a, b) in pairs.items():
-        yield f"{PREFIX}{stem}.lora_A.weight", a
-        yield f"{PREFIX}{stem}.lora_B.weight", b
+    targets = tuple(sorted({stem.split(".", 2)[2] for stem in pairs}))
+    layers = 1 + max((int(stem.split(".")[1]) for stem in pairs), default=0)
+    write_peft(out, named, LoraConfig(rank, rank, targets), layers, base)

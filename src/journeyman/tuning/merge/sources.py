@@ -14,13 +14,12 @@ from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from journeyman.core.errors import TuneError
 from journeyman.models.torch_weights import load_decoder, open_shards
 from journeyman.tuning.hf_layout import name_tensors
-from journeyman.tuning.peft_layout import PREFIX, WEIGHTS, load_config
+from journeyman.tuning.peft_layout import load_config, read_pairs
 
 DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -119,22 +118,11 @@ def open_model(reference: str, root: Path, stack: ExitStack) -> Model:
 
 def _with_adapter(model: Model, folder: Path) -> Model:
     config = load_config(folder)
-    tensors = load_file(str(folder / WEIGHTS))
-    stems = {name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors}
-    pairs = {
-        f"model.{stem}.weight": (
-            tensors[f"{PREFIX}{stem}.lora_A.weight"].float(),
-            tensors[f"{PREFIX}{stem}.lora_B.weight"].float(),
-        )
-        for stem in stems
-    }
+    by_matrix, norms = read_pairs(folder)
+    pairs = {f"model.{stem}.weight": pair for stem, pair in by_matrix.items()}
+    magnitudes = {f"model.{stem}.weight": norm for stem, norm in norms.items()}
     if strange := sorted(pairs.keys() - model.shapes.keys()):
         raise ValueError(f"the adapter changes {strange[0]}, which the model does not have")
-    magnitudes = {
-        f"model.{stem}.weight": tensors[f"{PREFIX}{stem}.lora_magnitude_vector"].float()
-        for stem in stems
-        if config.is_decomposed
-    }
     return WithAdapter(model, pairs, magnitudes, config.scale)
 
 
