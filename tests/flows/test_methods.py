@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.flows.assess import assess
 from journeyman.flows.exporting import export
+from journeyman.flows.masks import show_mask
 from journeyman.flows.material import load_material
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
+from journeyman.flows.serving import load_students
 from journeyman.flows.signals import Writer
 from journeyman.flows.starts import open_start
-from journeyman.flows.tune import Request, TuneResult, tune
+from journeyman.flows.student import Student
+from journeyman.flows.tune import Request as TuneRequest
+from journeyman.flows.tune import TuneResult, tune
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.protocol import Decoding, Reply, Request
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
+from journeyman.task.answer import read_answer
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
 
 SHORT = {"epochs": 2, "evaluations": 1}
@@ -47,8 +56,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iter
         yield opened
 
 
+async def _ask(student: Student, fields: dict[str, Json]) -> Reply:
+    async with AsyncExitStack() as stack:
+        (served,) = await load_students(stack, [student], threads=1)
+        assert served.task is not None
+        return await served.model.complete(Request(served.write(served.task, fields), Decoding(logprobs=True)))
+
+
 def _tune(workspace: Workspace, given: dict[str, object] | None = None, **request: object) -> TuneResult:
-    return tune(workspace, "paint", SHORT | (given or {}), Request(**{"threads": 1} | request))  # type: ignore[arg-type]
+    return tune(workspace, "paint", SHORT | (given or {}), TuneRequest(**{"threads": 1} | request))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["dpo", "ipo", "kto"])
@@ -94,6 +110,25 @@ def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     assert result.student.manifest.kind == ("lora" if kind == "rslora" else "full")
     assert (result.student.own_weights is None) == (kind == "rslora")
     assert result.parity["prompt_mismatches"] == 0
+
+
+def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace) -> None:
+    result = _tune(workspace, answers="codes")
+    codes = result.student.codes
+    assert codes is not None
+    assert len(codes.answers) == 6
+    assert result.parity["prompt_mismatches"] == 0
+    shown = show_mask(workspace, "paint", {}, 3, form="codes")
+    assert all(row.spans[-1][1].rstrip() for row in shown)
+    assert all(sum(token.weight > 0 for token in row.tokens) == 2 for row in shown), "a code and the end of the turn"
+    reply = asyncio.run(_ask(result.student, {"line": "two red cars"}))
+    assert read_answer(workspace.task("paint"), reply.text)[0] is not None
+    assert (reply.output_tokens, {answer for answer, _value in reply.logprobs[0].top}) == (1, set(codes.answers))
+    for options in ({"method": "dpo", "start": result.run.id}, {"method": "distill", "teacher": result.run.id}):
+        with pytest.raises(TuneError, match="JM-545"):
+            _tune(workspace, **options)
+    with pytest.raises(TuneError, match="JM-539"):
+        _tune(workspace, method="orpo", answers="codes")
 
 
 def test_text_is_read_before_the_rows_are_learned(workspace: Workspace, tmp_path: Path) -> None:

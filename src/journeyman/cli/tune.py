@@ -20,6 +20,12 @@ def tune(
         Literal["auto", "sft", "distill", "dpo", "ipo", "orpo", "kto", "reject"],
         typer.Option(help="What is learned from; auto looks at what the data holds, and says why."),
     ] = "auto",
+    answers: Annotated[
+        Literal["json", "codes"],
+        typer.Option(
+            help="What the student writes; codes: one token per answer, for tasks whose output is a choice, with every answer's probability."
+        ),
+    ] = "json",
     kind: Annotated[
         Literal["lora", "rslora", "dora", "full"] | None, typer.Option(help="What is changed; default: lora.")
     ] = None,
@@ -98,10 +104,19 @@ def tune(
     }
     settings = {name: value for name, value in given.items() if value is not None}
     if mask:
-        _show_mask(task, settings, mask, base, project, is_json)
+        _show_mask(task, settings, mask, base, answers, project, is_json)
         return
     request = Request(
-        method, teacher, start, base, "", number, threads, parse_duration(budget) if budget else 0.0, tuple(text or ())
+        method,
+        teacher,
+        start,
+        base,
+        "",
+        number,
+        threads,
+        parse_duration(budget) if budget else 0.0,
+        tuple(text or ()),
+        answers,
     )
     with working(project, is_json) as workspace:
         result = tune_task(
@@ -126,12 +141,18 @@ def tune(
 
 
 def _show_mask(
-    task: str, given: Mapping[str, float | str], count: int, base: str, project: Path | None, is_json: bool
+    task: str,
+    given: Mapping[str, float | str],
+    count: int,
+    base: str,
+    form: Literal["json", "codes"],
+    project: Path | None,
+    is_json: bool,
 ) -> None:
     from journeyman.flows.masks import show_mask
 
     with working(project, is_json) as workspace:
-        rows = show_mask(workspace, task, given, count, base)
+        rows = show_mask(workspace, task, given, count, base, form)
     if is_json:
         print_json({"task": task, "rows": [row.to_json() for row in rows]})
         return

@@ -18,7 +18,7 @@ from journeyman.core.errors import GateError, TuneError
 from journeyman.core.example import Example
 from journeyman.core.files import disk_errors, refuse_existing
 from journeyman.flows.material import load_material
-from journeyman.flows.parity import Parity, ask_engine, choose_prompts, judge_served, refuse_defects
+from journeyman.flows.parity import Parity, Trial, ask_engine, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.releases import ATTACHMENTS, find_release
 from journeyman.flows.runs import STUDENT, RunFolder
 from journeyman.flows.starts import open_start
@@ -26,11 +26,9 @@ from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve_exactly
 from journeyman.models.manifest import load_manifest
-from journeyman.models.template import Template, make_student_template
+from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
-from journeyman.task.prompt import student_messages
-from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.gguf_model import PRESETS, Preset, find_lost, save_model
 from journeyman.tuning.hf_layout import FOLDER_TYPES, FolderType, save_folder
@@ -105,8 +103,9 @@ def _export_merged(
     else:
         weights = open_start(_run_of(workspace, student), decoder)
     whole = merge_weights(decoder, weights)
-    prompts = choose_prompts(dict(material.splits))
     template = make_student_template(base.path)
+    prompts = choose_prompts(dict(material.splits))
+    trial = Trial(material.task, template, prompts, student.max_tokens, student.codes)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     name = f"{task_name} on {base.name}"
@@ -116,16 +115,13 @@ def _export_merged(
             path = partial / f"{task_name}.gguf"
             save_model(path, whole, base.path, preset, name, template.source)
             lost = find_lost(decoder, whole, preset)
-            asking = ask_engine(material.task, template, path, {}, prompts, student.max_tokens, workspace.progress)
-            served, mismatches = asyncio.run(asking)
+            served, mismatches = asyncio.run(ask_engine(trial, path, {}, workspace.progress))
         else:
             kind = _folder_type(written_as)
             save_folder(partial, whole, template, FOLDER_TYPES[kind])
             lost = find_lost(decoder, whole, kind)
-            served, mismatches = _ask_folder(student, material.task, load_decoder(partial), template, prompts), 0
-        parity = judge_served(
-            material.task, template, decoder, weights, prompts, served, mismatches, student.max_tokens
-        )
+            served, mismatches = _ask_folder(trial, load_decoder(partial)), 0
+        parity = judge_served(trial, decoder, weights, served, mismatches)
         refuse_defects(parity)
         with disk_errors(out):
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -137,9 +133,9 @@ def _export_merged(
     return Exported(tuple(sorted(path for path in out.iterdir())), parity, tuple(lost))
 
 
-def _ask_folder(student: Student, task: Task, decoder: Decoder, template: Template, prompts: Prompts) -> list[TuneRow]:
-    end, most = template.tokenizer.end, student.max_tokens
-    asked = [template.prompt_ids(student_messages(task, row.input)) for _source, row in prompts]
+def _ask_folder(trial: Trial, decoder: Decoder) -> list[TuneRow]:
+    end, most = trial.template.tokenizer.end, trial.max_tokens
+    asked = trial.ids()
     answers = generate(decoder, None, asked, end, most)
     return [
         TuneRow((*ids, *answer, *((end,) if len(answer) < most else ())), len(ids))

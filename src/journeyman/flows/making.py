@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
-from journeyman.core.canonical import file_hash
+from journeyman.core.canonical import Json, file_hash
 from journeyman.core.files import write_atomic
 from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
+from journeyman.models.codes import Codes
 from journeyman.models.manifest import MANIFEST, BaseRef, Manifest, StudentKind
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
@@ -43,6 +44,7 @@ def write_student(
     tuned: Trainable,
     max_tokens: int,
     finish: str = "",
+    codes: Codes | None = None,
 ) -> Student:
     """Write weights (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole.
 
@@ -68,13 +70,18 @@ def write_student(
     write_atomic(folder / "template.jinja", template.source)
     if task.schema is not None:
         write_atomic(folder / "schema.json", json.dumps(task.schema, indent=2, ensure_ascii=False) + "\n")
+    decoding: dict[str, Json] = {
+        "max_tokens": task.max_output_tokens or max_tokens,
+        "temperature": 0,
+        "whitespace": "compact",
+    }
     manifest = Manifest(
         kind=kind,
         base=BaseRef(base.name, base.sha256, base.licence),
         files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
         template=template.source,
         task=task.answering(),
-        decoding={"max_tokens": task.max_output_tokens or max_tokens, "temperature": 0, "whitespace": "compact"},
+        decoding=decoding | ({"codes": codes.to_json()} if codes else {}),
         engine=f"xllamacpp {version('xllamacpp')}",
     )
     write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.flows.material import load_material
-from journeyman.flows.signals import Writer
+from journeyman.flows.signals import Form, Writer, make_codes
 from journeyman.flows.workspace import Workspace
 from journeyman.models.families import read_config
 from journeyman.models.template import make_student_template
@@ -48,16 +48,18 @@ class MaskedRow:
 
 
 def show_mask(
-    workspace: Workspace, task_name: str, given: Mapping[str, Json], count: int, base: str = "", dataset: str = ""
+    workspace: Workspace, task_name: str, given: Mapping[str, Json], count: int, base: str = "", form: Form = "json"
 ) -> list[MaskedRow]:
     """The first ``count`` rows that plain tuning would see; no model is loaded.
 
     Raises:
-        DataError: JM-352 nothing prepared. TuneError: JM-501, JM-502, JM-505.
+        DataError: JM-352 nothing prepared. TuneError: JM-501, JM-502, JM-505, JM-532.
     """
-    material = load_material(workspace, task_name, base, dataset)
+    material = load_material(workspace, task_name, base)
     template = make_student_template(material.base.path)
-    rows = Writer(material.task, template, read_config(material.base.path).context).rows(material.splits["train"])
+    codes = make_codes(material.task, template.tokenizer) if form == "codes" else None
+    writer = Writer(material.task, template, read_config(material.base.path).context, codes)
+    rows = writer.rows(material.splits["train"])
     plan = make_plan(rows, given)
     weight = plan.number("input_weight")
     return [MaskedRow(row.key, _mask(row, weight, template.tokenizer)) for row in rows[:count]]

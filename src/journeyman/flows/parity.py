@@ -14,8 +14,9 @@ from pathlib import Path
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.core.example import Example
+from journeyman.core.example import Example, Target
 from journeyman.core.progress import Progress
+from journeyman.models.codes import Codes
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding
 from journeyman.models.template import Template
@@ -64,14 +65,26 @@ def choose_prompts(splits: dict[str, Sequence[Example]], count: int = PROMPTS) -
     return chosen[:count]
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What both are asked, and how their answers are read."""
+
+    task: Task
+    template: Template
+    prompts: Sequence[tuple[str, Example]]
+    max_tokens: int
+    codes: Codes | None = None
+
+    def ids(self) -> list[list[int]]:
+        return [self.template.prompt_ids(student_messages(self.task, row.input)) for _source, row in self.prompts]
+
+    def read(self, ids: Sequence[int]) -> Target | None:
+        text = self.template.tokenizer.decode(ids)
+        return read_answer(self.task, self.codes.read(text) if self.codes else text)[0]
+
+
 async def ask_engine(
-    task: Task,
-    template: Template,
-    weights: Path,
-    adapters: Mapping[str, Path],
-    prompts: Sequence[tuple[str, Example]],
-    max_tokens: int,
-    progress: Progress,
+    trial: Trial, weights: Path, adapters: Mapping[str, Path], progress: Progress
 ) -> tuple[list[TuneRow], int]:
     """The engine's greedy answers as rows of tokens, and how many prompts have other token ids there than here.
 
@@ -79,53 +92,38 @@ async def ask_engine(
     """
     engine = await LlamaCpp.start(weights, adapters)
     try:
-        return await _ask(task, template, next(iter(adapters), None), engine, prompts, max_tokens, progress)
+        return await _ask(trial, next(iter(adapters), None), engine, progress)
     finally:
         await engine.close()
 
 
-async def _ask(
-    task: Task,
-    template: Template,
-    adapter: str | None,
-    engine: LlamaCpp,
-    prompts: Sequence[tuple[str, Example]],
-    max_tokens: int,
-    progress: Progress,
-) -> tuple[list[TuneRow], int]:
-    progress.start("parity", len(prompts), "prompts")
+async def _ask(trial: Trial, adapter: str | None, engine: LlamaCpp, progress: Progress) -> tuple[list[TuneRow], int]:
+    template, end = trial.template, trial.template.tokenizer.end
+    progress.start("parity", len(trial.prompts), "prompts")
     served: list[TuneRow] = []
     mismatches = 0
-    for _source, row in prompts:
-        messages = student_messages(task, row.input)
-        ids = template.prompt_ids(messages)
-        mismatches += ids != list(await engine.tokenize(template.render(messages)))
-        reply = await engine.generate(ids, Decoding(max_tokens=max_tokens), adapter=adapter)
-        end = (template.tokenizer.end,) if reply.finish_reason == "stop" else ()
-        answer = [token for token in reply.token_ids if token != template.tokenizer.end]
-        served.append(TuneRow((*ids, *answer, *end), len(ids)))
+    for (_source, row), ids in zip(trial.prompts, trial.ids(), strict=True):
+        rendered = template.render(student_messages(trial.task, row.input))
+        mismatches += ids != list(await engine.tokenize(rendered))
+        reply = await engine.generate(ids, Decoding(max_tokens=trial.max_tokens), adapter=adapter)
+        answer = [token for token in reply.token_ids if token != end]
+        served.append(TuneRow((*ids, *answer, *((end,) if reply.finish_reason == "stop" else ())), len(ids)))
         progress.advance()
     progress.finish()
     return served, mismatches
 
 
 def judge_served(
-    task: Task,
-    template: Template,
-    decoder: Decoder,
-    adapters: Trainable | None,
-    prompts: Sequence[tuple[str, Example]],
-    served: Sequence[TuneRow],
-    mismatches: int,
-    max_tokens: int,
+    trial: Trial, decoder: Decoder, weights: Trainable | None, served: Sequence[TuneRow], mismatches: int
 ) -> Parity:
     """Run torch once over what was served, and let it answer where the two part."""
-    differences = compare_served(decoder, adapters, served)
+    prompts = trial.prompts
+    differences = compare_served(decoder, weights, served)
     torch_exact = served_exact = labelled = equal = 0
     largest = 0.0
     unlike = [index for index, difference in enumerate(differences) if difference.place is not None]
     asked = [served[index].ids[: served[index].start] for index in unlike]
-    answered = generate(decoder, adapters, asked, template.tokenizer.end, max_tokens)
+    answered = generate(decoder, weights, asked, trial.template.tokenizer.end, trial.max_tokens)
     in_torch = dict(zip(unlike, answered, strict=True))
     for index, ((_source, row), answer, difference) in enumerate(zip(prompts, served, differences, strict=True)):
         equal += difference.place is None
@@ -133,10 +131,10 @@ def judge_served(
         if row.answer is None:
             continue
         labelled += 1
-        ours = template.tokenizer.decode(answer.ids[answer.start :])
-        theirs = template.tokenizer.decode(in_torch[index]) if index in in_torch else ours
-        served_exact += read_answer(task, ours)[0] == row.answer
-        torch_exact += read_answer(task, theirs)[0] == row.answer
+        ours = trial.read(answer.ids[answer.start :])
+        theirs = trial.read(in_torch[index]) if index in in_torch else ours
+        served_exact += ours == row.answer
+        torch_exact += theirs == row.answer
     sources: dict[str, int] = {}
     for source, _row in prompts:
         sources[source] = sources.get(source, 0) + 1

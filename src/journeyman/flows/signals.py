@@ -11,9 +11,12 @@ from typing import Literal, cast
 
 from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.core.errors import TuneError
-from journeyman.core.example import Alternative, Example, Target
+from journeyman.core.example import Alternative, Example, Target, object_target
+from journeyman.models.codes import Codes, choose_codes
 from journeyman.models.template import Template
+from journeyman.models.tokenizer import Tokenizer
 from journeyman.task.answer import answer_text
+from journeyman.task.closed import MOST, closed_answers
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 from journeyman.tuning.align import Position, TeacherToken, without_spaces
@@ -23,6 +26,7 @@ from journeyman.tuning.plan import Method
 from journeyman.tuning.preference import Pair, Verdict, row_key
 
 Asked = Literal["auto", "sft", "distill", "dpo", "ipo", "orpo", "kto", "reject"]
+Form = Literal["json", "codes"]
 LEAST_PAIRS, LEAST_VERDICTS, LEAST_SOFT_SHARE = 50, 50, 0.5
 
 
@@ -42,11 +46,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Examples to rows of one student: its task, its template, its context."""
+    """Examples to rows of one student: its task, its template, its context, the codes that it writes instead of JSON."""
 
     task: Task
     template: Template
     context: int
+    codes: Codes | None = None
 
     def row(self, example: Example, target: Target, weight: float | None = None) -> TuneRow:
         """Prompt and one answer, of whatever length: see ``refuse_long``."""
@@ -124,7 +129,8 @@ class Writer:
         """As the student writes it; an answer that broke the form (a rejected one) is its own text."""
         if target.kind == "text" and self.task.schema is not None:
             return target.text
-        return answer_text(self.task, target)
+        text = answer_text(self.task, target)
+        return self.codes.write(text) if self.codes else text
 
 
 def wanted(example: Example) -> list[tuple[Target, float]]:
@@ -196,6 +202,24 @@ def signal_key(examples: Sequence[Example]) -> str:
     """What a run depends on besides the rows' own content: stored log-probabilities are no part of a row's hash."""
     stored = {example.hash: example.meta["logprobs"] for example in examples if "logprobs" in example.meta}
     return content_hash(stored) if stored else ""
+
+
+def make_codes(task: Task, tokenizer: Tokenizer) -> Codes:
+    """A code for each answer that the task allows.
+
+    Raises:
+        TuneError: JM-532 it allows too many. ModelError: JM-414 the base has no words for them.
+    """
+    answers = closed_answers(task.schema) if task.schema is not None else None
+    if answers is None:
+        raise TuneError(
+            "JM-532",
+            "codes stand for whole answers, and this task has no short list of them",
+            where=f"task {task.name}",
+            expected=f"an output whose fields are all choices, booleans or short ranges: {MOST} combinations at most",
+            hint="tune with --answers json",
+        )
+    return choose_codes([answer_text(task, object_target(answer)) for answer in answers], tokenizer)
 
 
 def choose_method(asked: Asked, holding: Holding, has_teacher: bool) -> tuple[Method | Literal["reject"], str]:

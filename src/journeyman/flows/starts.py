@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
-from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.flows.runs import CHECKPOINT, PLAN, RunFolder
+from journeyman.flows.runs import CHECKPOINT, MATERIAL, PLAN, STUDENT, RunFolder
+from journeyman.flows.student import load_student
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.checkpoint import load_checkpoint
@@ -23,12 +23,7 @@ def open_start(run: RunFolder, decoder: Decoder) -> Trainable:
     """
     plan, checkpoint = run.read(PLAN), load_checkpoint(run.path / CHECKPOINT)
     if plan is None or checkpoint is None:
-        raise TuneError(
-            "JM-533",
-            "this run has no tuned weights to begin at",
-            where=str(run.path),
-            hint="let `journeyman tune TASK` finish, then name its run",
-        )
+        raise _unfinished(run)
     weights = make_trainable(decoder, Plan.from_json(plan))
     best = {name.removeprefix("best/"): t for name, t in checkpoint.tensors.items() if name.startswith("best/")}
     adopt(weights, best)
@@ -36,11 +31,42 @@ def open_start(run: RunFolder, decoder: Decoder) -> Trainable:
     return weights
 
 
-def base_of(material: Mapping[str, Json]) -> ResolvedModel:
+def find_start(path: Path, task_name: str) -> RunFolder:
+    """A finished run of the task whose student others may begin at or learn from.
+
+    Raises:
+        TuneError: JM-533 no such run, or not finished, JM-534 of another task, JM-545 its student writes codes.
+    """
+    run = RunFolder(path)
+    student = load_student(run.path / STUDENT) if run.read(MATERIAL) is not None else None
+    if student is None:
+        raise _unfinished(run)
+    if not run.id.startswith(f"{task_name}-tune-"):
+        raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task_name)
+    if student.codes:
+        raise TuneError(
+            "JM-545",
+            "this run's student writes codes, which others cannot go on from",
+            where=run.id,
+            hint="tune one with --answers json first",
+        )
+    return run
+
+
+def base_of(run: RunFolder) -> ResolvedModel:
     """The base that a run was tuned on.
 
     Raises:
         ModelError: JM-401 not pulled, JM-409 of another content.
     """
-    wanted = cast(dict[str, str], material["base"])
+    wanted = cast(dict[str, dict[str, str]], run.read(MATERIAL))["base"]
     return resolve_exactly(wanted["name"], wanted["sha256"])
+
+
+def _unfinished(run: RunFolder) -> TuneError:
+    return TuneError(
+        "JM-533",
+        "this run has no tuned weights to begin at",
+        where=str(run.path),
+        hint="let `journeyman tune TASK` finish, then name its run",
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from journeyman.models.codes import Codes
 from journeyman.models.manifest import MANIFEST, Manifest, load_manifest
 
 
@@ -41,6 +42,12 @@ class Student:
     @property
     def max_tokens(self) -> int:
         return int(cast(int, self.manifest.decoding["max_tokens"]))
+
+    @property
+    def codes(self) -> Codes | None:
+        """What it writes instead of JSON; None: it writes JSON, or text."""
+        raw = self.manifest.decoding.get("codes")
+        return Codes.from_json(cast(list[tuple[str, str]], raw)) if raw else None
 
 
 def load_student(folder: Path) -> Student | None:

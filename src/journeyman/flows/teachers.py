@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from journeyman.core.errors import TuneError
 from journeyman.core.example import Example, Target
 from journeyman.core.messages import Message
 from journeyman.core.progress import Progress
 from journeyman.flows.draws import draw
-from journeyman.flows.runs import MATERIAL, RunFolder
+from journeyman.flows.runs import MATERIAL
 from journeyman.flows.signals import Writer
-from journeyman.flows.starts import base_of, open_start
+from journeyman.flows.starts import base_of, find_start, open_start
 from journeyman.models.catalog import resolve
 from journeyman.models.template import Template, load_base_template, make_student_template
 from journeyman.models.torch_decoder import Decoder
@@ -99,16 +98,13 @@ def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Prog
     """A run's id, or a model's catalog name or path.
 
     Raises:
-        ModelError: JM-401, JM-402 neither. TuneError: JM-533 a run that has not finished, JM-534 a run of another task.
+        ModelError: JM-401, JM-402 neither. TuneError: JM-533, JM-534, JM-545 of a run.
     """
-    run = RunFolder(runs / name)
-    material = run.read(MATERIAL) if "/" not in name else None
-    if material is None:
+    if "/" in name or not (runs / name / MATERIAL).is_file():
         model = resolve(name)
         decoder, template = load_decoder(model.path), load_base_template(model.path)
         return Teacher(task, folder, progress, decoder, None, template, is_student=False)
-    if not run.id.startswith(f"{task.name}-tune-"):
-        raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task.name)
-    model = base_of(material)
+    run = find_start(runs / name, task.name)
+    model = base_of(run)
     decoder, template = load_decoder(model.path), make_student_template(model.path)
     return Teacher(task, folder, progress, decoder, open_start(run, decoder), template, is_student=True)

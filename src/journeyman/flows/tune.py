@@ -16,11 +16,11 @@ from journeyman.core.errors import TuneError
 from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.parity import ask_engine, choose_prompts, judge_served, refuse_defects
+from journeyman.flows.parity import Trial, ask_engine, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
-from journeyman.flows.signals import Asked, Writer, choose_method, hold, signal_key
-from journeyman.flows.starts import base_of, open_start
+from journeyman.flows.signals import Asked, Form, Writer, choose_method, hold, make_codes, signal_key
+from journeyman.flows.starts import base_of, find_start, open_start
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace
@@ -52,7 +52,8 @@ SHAPE = ("kind", "layers", "rank", "alpha")
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a caller asks for besides the settings of the plan. ``start`` is a finished run's id, ``teacher`` that or a model;
-    ``budget_s`` is the time for a search and its winner, 0 for the derived settings; ``texts`` are files that the base reads first."""
+    ``budget_s`` is the time for a search and its winner, 0 for the derived settings; ``texts`` are files that the base reads first;
+    ``answers`` is how the student writes them."""
 
     method: Asked = "auto"
     teacher: str = ""
@@ -63,6 +64,7 @@ class Request:
     threads: int | None = None
     budget_s: float = 0.0
     texts: tuple[str, ...] = ()
+    answers: Form = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
     """The way with the runs that come before it, which are done now if they were not yet.
 
     Raises:
-        TuneError: JM-537 a search that cannot be; what the earlier runs raise.
+        TuneError: JM-537 a search that cannot be, JM-539 codes with a method that cannot learn them; what the earlier runs raise.
     """
     is_moved = way.method in CONTINUING
     if request.budget_s and (is_moved or request.texts or not material.splits["dev"]):
@@ -138,6 +140,14 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
             expected="sft, distill, orpo or reject, without --text",
             got=f"{way.method}, {len(material.splits['dev'])} dev rows",
             hint="tune without --budget",
+        )
+    if request.answers == "codes" and way.method != "sft":
+        raise TuneError(
+            "JM-539",
+            "codes are learned from answers alone",
+            expected="--method sft",
+            got=way.method,
+            hint="tune with --answers json, or with --method sft",
         )
     if is_moved or way.method == "reject":
         way = replace(way, start=_start_run(workspace, material, given, request))
@@ -151,23 +161,15 @@ def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Jso
     """The run whose student a method begins at: a given one, or plain tuning, which is done now if it was not yet.
 
     Raises:
-        TuneError: JM-533 no such run, JM-535 it tuned another base.
+        TuneError: JM-533 no such run, JM-534 of another task, JM-535 it tuned another base, JM-545 it writes codes.
     """
     name = material.task.name
     if not request.start:
         workspace.progress.note("first, plain tuning")
         shape = {key: given[key] for key in SHAPE if key in given}
         return tune(workspace, name, shape, replace(request, method="sft", teacher="")).run
-    run = RunFolder(workspace.project.runs / request.start)
-    stored = run.read(MATERIAL)
-    if stored is None or not (run.path / STUDENT).is_dir() or not run.id.startswith(f"{name}-tune-"):
-        raise TuneError(
-            "JM-533",
-            "this run has no tuned weights to begin at",
-            where=str(run.path),
-            hint="let `journeyman tune TASK` finish, then name its run",
-        )
-    if base_of(stored).sha256 != material.base.sha256:
+    run = find_start(workspace.project.runs / request.start, name)
+    if base_of(run).sha256 != material.base.sha256:
         raise TuneError("JM-535", "this run tuned another base", where=run.id, expected=material.base.name)
     return run
 
@@ -194,6 +196,8 @@ def _key(
         key["start"] = way.start.id
     if way.read:
         key["read"] = way.read.id
+    if request.answers == "codes":
+        key["answers"] = request.answers
     if request.teacher:
         is_run = (workspace.project.runs / request.teacher / MATERIAL).is_file()
         key["teacher"] = request.teacher if is_run else resolve(request.teacher).sha256
@@ -210,7 +214,9 @@ def _make_student(
 ) -> Student:
     """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
-    writer = Writer(material.task, make_student_template(material.base.path), config.context)
+    template = make_student_template(material.base.path)
+    codes = make_codes(material.task, template.tokenizer) if request.answers == "codes" else None
+    writer = Writer(material.task, template, config.context, codes)
     learned = writer.rows(material.splits["train"])
     if way.method == "sft":  # what is missing or out of range is told before anything is loaded
         make_plan(learned, given)
@@ -238,7 +244,7 @@ def _make_student(
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
     budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
     return write_student(
-        run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget, plan.text("finish")
+        run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget, plan.text("finish"), codes
     )
 
 
@@ -318,11 +324,10 @@ def _show_parity(workspace: Workspace, material: Material, run: RunFolder, stude
         else open_start(run, decoder)
     )
     template = make_student_template(material.base.path)
-    task, most = material.task, student.max_tokens
+    trial = Trial(material.task, template, prompts, student.max_tokens, student.codes)
     path = student.own_weights or material.base.path
-    asking = ask_engine(task, template, path, student.adapters, prompts, most, workspace.progress)
-    served, mismatches = asyncio.run(asking)
-    parity = judge_served(task, template, decoder, weights, prompts, served, mismatches, most)
+    served, mismatches = asyncio.run(ask_engine(trial, path, student.adapters, workspace.progress))
+    parity = judge_served(trial, decoder, weights, served, mismatches)
     refuse_defects(parity)
     run.write(PARITY, parity.to_json())
     return parity.to_json()

@@ -30,6 +30,7 @@ from journeyman.models.sessions import Sessions
 from journeyman.models.slots import Slots
 
 TOP_LOGPROBS = 5  # alternatives reported for a token
+FAR_UP = 1000.0  # added to a logit, it leaves the others no probability that a float can hold
 GREEDY = Decoding()
 Stop = Literal["stop", "length"]
 
@@ -132,6 +133,25 @@ class LlamaCpp:
             raw = await reply.json()
         self._restarts_left = 1
         return _read_generation(raw)
+
+    async def choose(
+        self, prompt_ids: Sequence[int], tokens: Sequence[int], *, adapter: str | None = None
+    ) -> list[float]:
+        """The probability of each of ``tokens`` [n] to come next, as shares of all of them: one forward pass.
+
+        Raises: as ``generate``.
+        """
+        body = self._body(prompt_ids, Decoding(max_tokens=1, temperature=1.0), adapter) | {
+            "logit_bias": [[token, FAR_UP] for token in tokens],  # every other token's probability becomes zero
+            "samplers": ["temperature"],
+            "n_probs": len(tokens),
+            "post_sampling_probs": True,
+        }
+        async with self._call("/completion", body, adapter) as reply:
+            raw = await reply.json()
+        self._restarts_left = 1
+        found = {item["id"]: item["prob"] for item in raw["completion_probabilities"][0]["top_probs"]}
+        return [float(found.get(token, 0.0)) for token in tokens]
 
     async def stream(
         self, prompt_ids: Sequence[int], decoding: Decoding = GREEDY, *, adapter: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -9,14 +10,20 @@ from dataclasses import dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
+from journeyman.models.codes import Codes, pick
 from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.protocol import Decoding, Reply, Request
+from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob
 from journeyman.models.template import Template
+
+SMALLEST = 1e-30  # a probability that the engine rounds to zero
 
 
 @dataclass(frozen=True)
 class LocalModel:
-    """``schema`` and ``max_tokens`` hold where a request states none of its own. Many models share one engine."""
+    """``schema`` and ``max_tokens`` hold where a request states none of its own. Many models share one engine.
+
+    With ``codes`` it answers in one forward pass; the log-probabilities are then those of whole answers.
+    """
 
     engine: LlamaCpp
     template: Template
@@ -24,10 +31,13 @@ class LocalModel:
     adapter: str | None = None
     schema: Mapping[str, Json] | None = None
     max_tokens: int | None = None
+    codes: Codes | None = None
 
     async def complete(self, request: Request) -> Reply:
         """Raises: ModelError JM-421 to JM-424 of the engine, JM-425 for tools."""
         started = time.perf_counter()
+        if self.codes:
+            return await self._choose(self.codes, request)
         generation = await self.engine.generate(
             self._prompt(request), self._decoding(request.decoding), adapter=self.adapter
         )
@@ -49,6 +59,11 @@ class LocalModel:
 
     async def stream_reply(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Pieces of text, then the whole Reply. Leaving early stops the generation."""
+        if self.codes:
+            reply = await self._choose(self.codes, request)
+            yield reply.text
+            yield reply
+            return
         started, texts = time.perf_counter(), list[str]()
         pieces = self.engine.stream(self._prompt(request), self._decoding(request.decoding), adapter=self.adapter)
         async with aclosing(pieces):
@@ -65,6 +80,24 @@ class LocalModel:
                         latency_ms=(time.perf_counter() - started) * 1000,
                         model=self.name,
                     )
+
+    async def _choose(self, codes: Codes, request: Request) -> Reply:
+        started, prompt = time.perf_counter(), self._prompt(request)
+        tokens = codes.token_ids(self.template.tokenizer)
+        probabilities = await self.engine.choose(prompt, tokens, adapter=self.adapter)
+        place = pick(probabilities, request.decoding.temperature, request.decoding.seed)
+        logs = [math.log(max(value, SMALLEST)) for value in probabilities]
+        ranked = sorted(zip(codes.answers, logs, strict=True), key=lambda pair: -pair[1])
+        return Reply(
+            text=codes.answers[place],
+            input_tokens=len(prompt),
+            output_tokens=1,
+            latency_ms=(time.perf_counter() - started) * 1000,
+            model=self.name,
+            logprobs=(TokenLogprob(codes.answers[place], logs[place], tuple(ranked)),)
+            if request.decoding.logprobs
+            else (),
+        )
 
     async def close(self) -> None:
         """The engine stays: whoever started it closes it."""

@@ -1,0 +1,122 @@
+"""Codes: single tokens that stand for whole answers, so that one forward pass gives the probability of every answer.
+
+A student of a closed task may write a code where it would write JSON. Which answer a code means travels in the release's manifest.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import ModelError
+from journeyman.models.tokenizer import Tokenizer
+
+VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(?!\s*:)')  # strings of compact JSON that are no keys
+PLAIN = re.compile(r"[A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class Codes:
+    """``answers[i]`` (compact JSON, as a student without codes would write it) is written as ``texts[i]``, one token."""
+
+    answers: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def write(self, answer: str) -> str:
+        """Raises: KeyError for an answer that is none of these."""
+        return self._by_answer[answer]
+
+    def read(self, text: str) -> str:
+        """The answer; a text that is no code comes back as it is, and will fit no schema."""
+        return self._by_text.get(text, text)
+
+    def token_ids(self, tokenizer: Tokenizer) -> list[int]:
+        return [tokenizer.encode(text)[0] for text in self.texts]
+
+    def to_json(self) -> list[Json]:
+        return [[text, answer] for text, answer in zip(self.texts, self.answers, strict=True)]
+
+    @classmethod
+    def from_json(cls, raw: Sequence[tuple[str, str]]) -> Codes:
+        return cls(tuple(answer for _text, answer in raw), tuple(text for text, _answer in raw))
+
+    @cached_property
+    def _by_answer(self) -> dict[str, str]:
+        return dict(zip(self.answers, self.texts, strict=True))
+
+    @cached_property
+    def _by_text(self) -> dict[str, str]:
+        return dict(zip(self.texts, self.answers, strict=True))
+
+
+def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
+    """A code for each answer: a word of its own values that few others have, where it is one token; else any word that is one.
+
+    Raises:
+        ModelError: JM-414 the vocabulary has fewer words of one token than there are answers.
+    """
+    words = [list(dict.fromkeys(_words(answer))) for answer in answers]
+    often = Counter(word for own in words for word in own)
+    chosen: dict[str, str] = {}
+    taken: set[str] = set()
+    for answer, own in sorted(zip(answers, words, strict=True), key=lambda pair: len(pair[1])):
+        fitting = sorted(
+            (word for word in own if word not in taken and _is_token(word, tokenizer)), key=often.__getitem__
+        )
+        if fitting and often[fitting[0]] == 1:
+            chosen[answer] = fitting[0]
+            taken.add(fitting[0])
+    spare = _spare(tokenizer, taken | set(often))
+    for answer in answers:
+        if answer not in chosen:
+            code = next(spare, None)
+            if code is None:
+                raise ModelError(
+                    "JM-414",
+                    "this vocabulary has too few words of one token for this task's answers",
+                    expected=f"{len(answers)} words",
+                    got=str(len(chosen)),
+                    hint="tune with --answers json",
+                )
+            chosen[answer] = code
+    return Codes(tuple(answers), tuple(chosen[answer] for answer in answers))
+
+
+def pick(probabilities: Sequence[float], temperature: float, seed: int | None) -> int:
+    """The place of the most probable one, or at a temperature above zero of a drawn one."""
+    places = range(len(probabilities))
+    if temperature == 0:
+        return max(places, key=probabilities.__getitem__)
+    logs = [math.log(max(value, 1e-30)) / temperature for value in probabilities]
+    highest = max(logs)
+    return random.Random(seed).choices(places, [math.exp(value - highest) for value in logs])[0]
+
+
+def _words(answer: str) -> Iterator[str]:
+    """Words of the values, whole values first: ``card_arrival`` is tried before ``card`` and ``arrival``."""
+    values = VALUE.findall(answer)
+    yield from values
+    for value in values:
+        yield from PLAIN.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", value))
+    yield from re.findall(r"\b(?:true|false|null|\d+)\b", answer)
+
+
+def _is_token(word: str, tokenizer: Tokenizer) -> bool:
+    return len(tokenizer.encode(word)) == 1 and tokenizer.decode(tokenizer.encode(word)) == word
+
+
+def _spare(tokenizer: Tokenizer, taken: set[str]) -> Iterator[str]:
+    """Words of one token in the order of the vocabulary, letters first."""
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+        if letter not in taken and _is_token(letter, tokenizer):
+            yield letter
+    for token in range(tokenizer.vocabulary):
+        word = tokenizer.token_bytes(token).decode(errors="replace")
+        if len(word) > 1 and PLAIN.fullmatch(word) and word not in taken and _is_token(word, tokenizer):
+            yield word

@@ -1,0 +1,86 @@
+"""Closed schemas: those that allow a short list of answers and nothing else, so that each answer can have a name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, product
+
+from journeyman.core.canonical import Json, dump
+from journeyman.core.nodes import Node, resolve
+from journeyman.task.answer import arrange
+from journeyman.task.schema import verifier
+
+MOST = 1024  # answers; more of them are no choice
+Values = list[Json]
+
+
+def closed_answers(schema: Node, most: int = MOST) -> list[Json] | None:
+    """Every value that fits the schema, in the order in which it states them; None when there are more than ``most``, or no end of them."""
+    found = _values(schema, schema, most, frozenset())
+    if found is None:
+        return None
+    check = verifier(schema).check_value
+    distinct = {dump(value): arrange(value, schema) for value in found if check(value).is_valid}
+    return list(distinct.values())
+
+
+def _values(node: object, root: Node, most: int, seen: frozenset[str]) -> Values | None:
+    """Candidates: all that fit, perhaps some that do not. None: too many."""
+    if not isinstance(node, Mapping):
+        return None
+    if "const" in node:
+        return [node["const"]]
+    listed = node.get("enum")
+    if isinstance(listed, list):
+        return _at_most(listed, most)
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        return None if reference in seen else _values(resolve(root, reference), root, most, seen | {reference})
+    for key in ("anyOf", "oneOf"):
+        branches = node.get(key)
+        if isinstance(branches, list):
+            return _union([_values(branch, root, most, seen) for branch in branches], most)
+    kinds = node.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    return _union([_of_kind(kind, node, root, most, seen) for kind in kinds], most)
+
+
+def _of_kind(kind: object, node: Node, root: Node, most: int, seen: frozenset[str]) -> Values | None:
+    if kind == "boolean":
+        return [False, True]
+    if kind == "null":
+        return [None]
+    if kind == "integer":
+        least, largest = node.get("minimum"), node.get("maximum")
+        is_short = isinstance(least, int) and isinstance(largest, int) and largest - least < most
+        return list(range(least, largest + 1)) if is_short else None  # type: ignore[arg-type,operator]
+    return _objects(node, root, most, seen) if kind == "object" else None
+
+
+def _objects(node: Node, root: Node, most: int, seen: frozenset[str]) -> Values | None:
+    """The product of the fields' values; a field that may be missing has one value more."""
+    fields, required = node.get("properties"), node.get("required")
+    if not isinstance(fields, Mapping) or node.get("additionalProperties") is not False or "patternProperties" in node:
+        return None
+    needed = required if isinstance(required, list) else []
+    count, columns = 1, []
+    for name, field in fields.items():
+        values = _values(field, root, most, seen)
+        if values is None:
+            return None
+        pairs: list[dict[str, Json]] = [{name: value} for value in values] + ([] if name in needed else [{}])
+        count *= len(pairs)
+        if count > most:
+            return None
+        columns.append(pairs)
+    return [dict(chain.from_iterable(part.items() for part in parts)) for parts in product(*columns)]
+
+
+def _union(parts: Sequence[Values | None], most: int) -> Values | None:
+    known: Iterator[Values] = (part for part in parts if part is not None)
+    found = list(chain.from_iterable(known))
+    return None if any(part is None for part in parts) else _at_most(found, most)
+
+
+def _at_most(values: Values, most: int) -> Values | None:
+    return list(values) if len(values) <= most else None

@@ -1,0 +1,83 @@
+"""Codes: one token per answer, and the engine's probabilities of them are torch's."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from journeyman.core.errors import ModelError
+from journeyman.core.messages import make_message
+from journeyman.models.codes import Codes, choose_codes, pick
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.local import LocalModel
+from journeyman.models.protocol import Decoding, Request
+from journeyman.models.template import make_student_template
+from journeyman.models.torch_weights import load_decoder
+from journeyman.tuning.batching import TuneRow, make_batch
+
+ANSWERS = tuple('{"colour":"' + colour + '"}' for colour in ("red", "green", "blue", "dark red"))
+
+
+def test_every_answer_gets_a_token_of_its_own(tiny_gguf: Path) -> None:
+    tokenizer = make_student_template(tiny_gguf).tokenizer
+    codes = choose_codes(ANSWERS, tokenizer)
+    assert len(set(codes.texts)) == len(set(codes.token_ids(tokenizer))) == len(ANSWERS)
+    assert all(len(tokenizer.encode(text)) == 1 for text in codes.texts)
+    assert [codes.read(codes.write(answer)) for answer in ANSWERS] == list(ANSWERS)
+    assert codes.read("no code") == "no code"
+    assert Codes.from_json(codes.to_json()) == codes  # type: ignore[arg-type]
+
+
+def test_a_small_vocabulary_is_told(tiny_gguf: Path) -> None:
+    tokenizer = make_student_template(tiny_gguf).tokenizer
+    with pytest.raises(ModelError, match="JM-414"):
+        choose_codes([str(number) for number in range(tokenizer.vocabulary)], tokenizer)
+
+
+def test_one_pass_gives_torchs_probabilities(runner: asyncio.Runner, tiny_gguf: Path) -> None:
+    template = make_student_template(tiny_gguf)
+    codes = choose_codes(ANSWERS, template.tokenizer)
+    tokens = codes.token_ids(template.tokenizer)
+    messages = (make_message("user", "the blue one"),)
+    ids = template.prompt_ids(messages)
+    decoder = load_decoder(tiny_gguf)
+    batch = make_batch([TuneRow((*ids, tokens[0]), len(ids))])
+    logits = decoder.states(batch.ids, batch.layout)[batch.positions] @ decoder.head.T
+    expected = torch.softmax(logits[0, tokens].double(), 0).tolist()
+
+    async def ask() -> tuple[list[float], list[object]]:
+        engine = await LlamaCpp.start(tiny_gguf, threads=1, context=256)
+        try:
+            model = LocalModel(engine, template, "coded", codes=codes)
+            replies = [
+                await model.complete(Request(messages, Decoding(logprobs=True))),
+                await model.complete(Request(messages, Decoding(temperature=1.0, seed=3))),
+            ]
+            pieces = [piece async for piece in model.stream(Request(messages))]
+            return await engine.choose(ids, tokens), [*replies, pieces]
+        finally:
+            await engine.close()
+
+    found, (reply, drawn, pieces) = runner.run(ask())
+    assert found == pytest.approx(expected, abs=0.02)  # the engine quantizes activations
+    assert sum(found) == pytest.approx(1, abs=1e-4)
+    best = ANSWERS[found.index(max(found))]
+    assert (reply.text, reply.finish_reason, reply.output_tokens) == (best, "stop", 1)  # type: ignore[attr-defined]
+    top = reply.logprobs[0].top  # type: ignore[attr-defined]
+    assert {answer for answer, _value in top} == set(ANSWERS)
+    assert sum(math.exp(value) for _answer, value in top) == pytest.approx(1, abs=1e-4)
+    assert pieces == [best]
+    assert drawn.text in ANSWERS  # type: ignore[attr-defined]
+    assert drawn.logprobs == ()  # type: ignore[attr-defined]
+
+
+def test_draws_follow_the_probabilities() -> None:
+    shares = [0.7, 0.2, 0.1]
+    assert pick(shares, 0.0, None) == 0
+    drawn = [pick(shares, 1.0, seed) for seed in range(2000)]
+    assert drawn.count(0) / 2000 == pytest.approx(0.7, abs=0.05)
+    assert pick(shares, 1.0, 7) == pick(shares, 1.0, 7)
