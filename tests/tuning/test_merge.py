@@ -20,9 +20,10 @@ from journeyman.core.errors import TuneError
 from journeyman.core.progress import Silent
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.lora import LoraConfig, make_adapters
+from journeyman.tuning.merge.blocks import from_fp32, to_fp32
 from journeyman.tuning.merge.config import load_merge, value_at
 from journeyman.tuning.merge.engine import Merged, merge_models
-from journeyman.tuning.merge.methods.select import keep_largest, largest_threshold
+from journeyman.tuning.merge.methods.select import Largest
 from journeyman.tuning.peft_layout import save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 from tests.models.families import save_model
@@ -200,24 +201,53 @@ def test_an_adapter_joins_its_model_as_it_is_read(models: tuple[Path, dict[str, 
     torch.testing.assert_close(got["model.layers.1.mlp.down_proj.weight"], down, atol=1e-6, rtol=1e-6)
 
 
-@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=200), st.integers(0, 220))
-def test_the_threshold_is_that_of_a_sort(values: list[float], count: int) -> None:
-    x = torch.tensor(values)
-    threshold = largest_threshold(x, count)
-    ordered = sorted(map(abs, x.tolist()), reverse=True)
-    if count < 1:
-        assert threshold == float("inf")
-    elif count >= len(values):
-        assert threshold == 0.0
-    else:
-        assert threshold == ordered[count - 1]
+def _keep(values: list[float], count: int, split: int) -> list[float]:
+    """As a tensor that comes in two blocks."""
+    parts = [np.array(values[:split], np.float32), np.array(values[split:], np.float32)]
+    largest = Largest(lambda: (part.copy() for part in parts), len(values), count)
+    return [float(value) for part in parts for value in largest.keep(part)]
 
 
-@given(st.lists(st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0]), min_size=1, max_size=60), st.integers(0, 60))
-def test_exactly_so_many_are_kept_the_first_of_equals(values: list[float], count: int) -> None:
+@given(
+    st.lists(
+        st.one_of(st.floats(-1e3, 1e3, width=32), st.sampled_from([-2.0, -1.0, 0.0, 1.0, 2.0])), min_size=1, max_size=99
+    ),
+    st.integers(0, 99),
+    st.integers(0, 99),
+)
+def test_exactly_so_many_are_kept_the_first_of_equals(values: list[float], count: int, split: int) -> None:
     order = sorted(range(len(values)), key=lambda index: (-abs(values[index]), index))[:count]
     expected = [value if index in order else 0.0 for index, value in enumerate(values)]
-    assert keep_largest(torch.tensor(values), count).tolist() == expected
+    assert _keep(values, count, split) == expected
+
+
+@given(st.lists(st.floats(width=32, allow_nan=True), min_size=1, max_size=50))
+def test_numbers_are_rounded_as_torch_rounds_them(values: list[float]) -> None:
+    array = np.array(values, np.float32)
+    for kind, dtype in (("bfloat16", torch.bfloat16), ("float16", torch.float16), ("float32", torch.float32)):
+        with np.errstate(over="ignore"):
+            stored = from_fp32(array, kind)  # type: ignore[arg-type]
+        expected = torch.from_numpy(array).to(dtype).float()
+        torch.testing.assert_close(torch.from_numpy(to_fp32(stored, kind)), expected, equal_nan=True, atol=0, rtol=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("blocks", [1, 40])
+def test_a_result_does_not_depend_on_the_blocks(
+    blocks: int, models: tuple[Path, dict[str, Weights]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = models
+    monkeypatch.setattr("journeyman.tuning.merge.blocks.ELEMENTS", blocks)
+    for method in ("ties", "dare_ties", "model_stock"):
+        config: dict[str, object] = {"merge_method": method, "base_model": "base"}
+        config["models"] = (
+            listed("one", "two") if method == "model_stock" else listed("one", "two", weight=0.5, density=0.4)
+        )
+        _, got = merge(root, tmp_path / f"{method}-{blocks}", **config)
+        monkeypatch.undo()
+        _, whole = merge(root, tmp_path / f"{method}-whole", **config)
+        for name, tensor in got.items():
+            torch.testing.assert_close(tensor, whole[name], atol=1e-6, rtol=1e-5)
+        monkeypatch.setattr("journeyman.tuning.merge.blocks.ELEMENTS", blocks)
 
 
 def test_parameters_are_read_as_users_write_them() -> None:

@@ -16,7 +16,8 @@ from journeyman.core.errors import TuneError
 from journeyman.core.progress import Silent
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.lora import LoraConfig, make_adapters
-from journeyman.tuning.merge.adapters import Report, is_adapter_merge, merge_adapters
+from journeyman.tuning.merge.adapters import Report, merge_adapters
+from journeyman.tuning.merge.config import is_adapter_merge
 from journeyman.tuning.peft_layout import PREFIX, save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 from tests.models.families import save_model

@@ -1,20 +1,25 @@
-"""`merge CONFIG OUT`: several models become one folder that transformers and vLLM load."""
+"""`merge CONFIG OUT`: several models become one folder that transformers and vLLM load.
+
+Torch takes longer to import than a merge of folders does, which needs none of it: it is imported for adapters and GGUF files alone.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from journeyman.core.files import disk_errors, refuse_existing, write_atomic
 from journeyman.core.progress import Progress
 from journeyman.models.families import read_config
 from journeyman.models.template import make_student_template
-from journeyman.tuning.hf_layout import save_description
-from journeyman.tuning.merge.adapters import Report, is_adapter_merge, merge_adapters
-from journeyman.tuning.merge.config import MergeConfig, load_merge
+from journeyman.tuning.merge.config import MergeConfig, is_adapter_merge, load_merge
 from journeyman.tuning.merge.engine import Merged, merge_models
 from journeyman.tuning.merge.sources import path_of
+
+if TYPE_CHECKING:
+    from journeyman.tuning.merge.adapters import Report as AdapterReport
 
 __all__ = ["is_adapter_merge", "merge", "merge_adapter_files"]
 TOKENIZER_FILES = (
@@ -46,12 +51,14 @@ def merge(path: Path, out: Path, progress: Progress) -> Merged:
     return merged
 
 
-def merge_adapter_files(path: Path, out: Path, progress: Progress) -> Report:
+def merge_adapter_files(path: Path, out: Path, progress: Progress) -> AdapterReport:
     """Adapters into one, or one out of a tuned model.
 
     Raises:
         TuneError: JM-540, JM-541, JM-544. StoreError: JM-822 the target exists.
     """
+    from journeyman.tuning.merge.adapters import merge_adapters
+
     refuse_existing(out)
     report = merge_adapters(path, out, progress)
     write_atomic(out / "merge-report.json", report.model_dump_json(indent=2) + "\n")
@@ -68,8 +75,12 @@ def _lender(config: MergeConfig) -> str:
 def _describe(lender: str, root: Path, merged: Merged) -> None:
     source, out = path_of(lender, root), merged.folder
     if source.suffix == ".gguf":
-        config = read_config(source)
-        save_description(out, config, make_student_template(source), merged.dtype, is_tied=merged.is_tied)
+        import torch
+
+        from journeyman.tuning.hf_layout import save_description
+
+        dtype = getattr(torch, merged.kind)
+        save_description(out, read_config(source), make_student_template(source), dtype, is_tied=merged.is_tied)
         raw = json.loads((out / "config.json").read_text(encoding="utf-8"))
     else:
         with disk_errors(out):
@@ -80,7 +91,7 @@ def _describe(lender: str, root: Path, merged: Merged) -> None:
     if raw["num_hidden_layers"] != merged.layers:
         raw["num_hidden_layers"] = merged.layers
         raw.pop("layer_types", None)
-    raw["dtype"] = str(merged.dtype).removeprefix("torch.")
+    raw["dtype"] = merged.kind
     write_atomic(out / "config.json", json.dumps(raw, indent=2) + "\n")
 
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +29,7 @@ from torch import Tensor
 from journeyman.core.errors import TuneError
 from journeyman.core.progress import Progress
 from journeyman.tuning.lora import LoraConfig
+from journeyman.tuning.merge.blocks import Block, as_matrix
 from journeyman.tuning.merge.sources import open_model
 from journeyman.tuning.peft_layout import CONFIG, load_config, read_pairs, write_peft
 
@@ -72,14 +72,6 @@ class Report(BaseModel):
     rank: int
     held: dict[str, float]
     left_out: list[str] = []
-
-
-def is_adapter_merge(path: Path) -> bool:
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return False
-    return isinstance(raw, dict) and "adapter_method" in raw
 
 
 def merge_adapters(path: Path, out: Path, progress: Progress) -> Report:
@@ -181,29 +173,29 @@ def _extract(config: AdapterMerge, root: Path, out: Path, progress: Progress) ->
     assert config.base_model is not None
     assert config.rank is not None
     made, held, left_out = {}, {}, []
-    with ExitStack() as stack:
-        tuned, base = (open_model(name, root, stack) for name in (config.model, config.base_model))
-        names = [name for name in base.shapes if tuned.shapes.get(name) == base.shapes[name]]
-        left_out += sorted(tuned.shapes.keys() ^ base.shapes.keys())
-        progress.start("extract", len(names), "tensors")
-        for name in names:
-            delta = tuned.read(name) - base.read(name)
-            progress.advance()
-            stem = name.removeprefix("model.").removesuffix(".weight")
-            if not _is_projection(name):
-                left_out += [name] if float(delta.abs().max()) > 0 else []
-                continue
-            rank = min(config.rank, *delta.shape)
-            torch.manual_seed(0)  # the sketch is drawn from torch's own generator
-            u, values, v = torch.svd_lowrank(delta, q=min(rank + SPARE, *delta.shape), niter=ROUNDS)
-            roots = values[:rank].sqrt()
-            energy = float(delta.square().sum())
-            held[stem] = float(values[:rank].square().sum()) / energy if energy else 1.0
-            made[stem] = (
-                _pad(roots[:, None] * v[:, :rank].T, config.rank, 0),
-                _pad(u[:, :rank] * roots, config.rank, 1),
-            )
-        progress.finish()
+    tuned, base = (open_model(name, root) for name in (config.model, config.base_model))
+    names = [name for name in base.shapes if tuned.shapes.get(name) == base.shapes[name]]
+    left_out += sorted(tuned.shapes.keys() ^ base.shapes.keys())
+    progress.start("extract", len(names), "tensors")
+    for name in names:
+        whole = Block(0, as_matrix(base.shapes[name])[0])
+        delta = torch.from_numpy(tuned.read(name, whole) - base.read(name, whole))
+        progress.advance()
+        stem = name.removeprefix("model.").removesuffix(".weight")
+        if not _is_projection(name):
+            left_out += [name] if float(delta.abs().max()) > 0 else []
+            continue
+        rank = min(config.rank, *delta.shape)
+        torch.manual_seed(0)  # the sketch is drawn from torch's own generator
+        u, values, v = torch.svd_lowrank(delta, q=min(rank + SPARE, *delta.shape), niter=ROUNDS)
+        roots = values[:rank].sqrt()
+        energy = float(delta.square().sum())
+        held[stem] = float(values[:rank].square().sum()) / energy if energy else 1.0
+        made[stem] = (
+            _pad(roots[:, None] * v[:, :rank].T, config.rank, 0),
+            _pad(u[:, :rank] * roots, config.rank, 1),
+        )
+    progress.finish()
     _save(out, made, config.rank, str(config.base_model))
     return Report(folder=out, rank=config.rank, held=held, left_out=left_out)
 

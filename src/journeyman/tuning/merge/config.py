@@ -15,9 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from journeyman.core.errors import TuneError
+from journeyman.tuning.merge.blocks import NumberType
 
 Method = Literal["linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties", "model_stock", "passthrough"]
-DType = Literal["float32", "float16", "bfloat16"]
 Scalar = float | bool
 
 
@@ -70,8 +70,8 @@ class MergeConfig(BaseModel):
     slices: Annotated[list[Slice], Field(min_length=1)] | None = None
     base_model: str | None = None
     parameters: Parameters = {}
-    dtype: DType | None = None
-    out_dtype: DType | None = None
+    dtype: NumberType | None = None
+    out_dtype: NumberType | None = None
     tokenizer_source: str | None = None
     name: str | None = None
     random_seed: int = 0
@@ -92,6 +92,15 @@ class MergeConfig(BaseModel):
         if self.base_model and all(source.model != self.base_model for source in sources):
             sources.append(Source(model=self.base_model))
         return [Slice(sources=sources)]
+
+
+def is_adapter_merge(path: Path) -> bool:
+    """Whether the file merges adapters (``adapters.py``) rather than models."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(raw, dict) and "adapter_method" in raw
 
 
 def load_merge(path: Path) -> MergeConfig:

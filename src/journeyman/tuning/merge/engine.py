@@ -1,26 +1,27 @@
-"""The merge: tensor after tensor, in fp32, from memory-mapped files to one new file, with a report on each."""
+"""The merge: tensors side by side on all cores, each a block after a block in fp32, from files to one new file, with a report on each."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from journeyman.core.errors import TuneError
 from journeyman.core.files import write_atomic
 from journeyman.core.progress import Progress
+from journeyman.tuning.merge.blocks import NumberType, Read, cut
 from journeyman.tuning.merge.config import MergeConfig, Parameters, Slice, Source, look_up
+from journeyman.tuning.merge.files import TensorWriter
 from journeyman.tuning.merge.methods import METHODS
 from journeyman.tuning.merge.methods.method import Job, Method, Part
 from journeyman.tuning.merge.sources import Model, open_model
-from journeyman.tuning.merge.writer import TensorWriter
 
 LAYER = re.compile(r"(.*\blayers\.)(\d+)(\..*)")
 ROWS_MAY_DIFFER = ("embed_tokens.weight", "lm_head.weight")
@@ -43,7 +44,7 @@ class Merged:
     folder: Path
     tensors: int
     layers: int
-    dtype: torch.dtype
+    kind: NumberType
     is_tied: bool
     report: Sequence[Mapping[str, object]]
 
@@ -57,40 +58,51 @@ def merge_models(config: MergeConfig, root: Path, out: Path, progress: Progress)
     """
     method = METHODS[config.merge_method]
     _check(config, method)
-    with ExitStack() as stack:
-        slices = config.as_slices()
-        references = {source.model for part in slices for source in part.sources}
-        references |= {config.base_model} if config.base_model else set()
-        models = {name: open_model(name, root, stack) for name in sorted(references)}
-        outputs = _plan(slices, models, config.base_model)
-        dtype = _out_dtype(config, models, slices)
-        shapes = {output.name: _shape(output, models) for output in outputs}
-        out.mkdir(parents=True, exist_ok=True)
-        progress.start("merge", len(outputs), "tensors")
-        report = []
-        with TensorWriter(out / "model.safetensors", shapes, dtype) as writer:
-            for output in outputs:
-                tensor, noted = _make(config, method, output, models, shapes[output.name])
-                writer.write(output.name, tensor)
-                report.append({"tensor": output.name, **noted})
+    slices = config.as_slices()
+    references = {source.model for part in slices for source in part.sources}
+    references |= {config.base_model} if config.base_model else set()
+    models = {name: open_model(name, root) for name in sorted(references)}
+    outputs = _plan(slices, models, config.base_model)
+    kind = _written_as(config, models, slices)
+    shapes = {output.name: _shape(output, models) for output in outputs}
+    jobs = [_job(config, method, output, models, shapes[output.name]) for output in outputs]
+    out.mkdir(parents=True, exist_ok=True)
+    progress.start("merge", len(outputs), "tensors")
+    with TensorWriter(out / "model.safetensors", shapes, kind) as writer, ThreadPoolExecutor(_threads()) as pool:
+        made = [
+            pool.submit(_write, writer, method, output.name, job) for output, job in zip(outputs, jobs, strict=True)
+        ]
+        try:
+            for item in made:
+                item.result()
                 progress.advance()
-        progress.finish()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    progress.finish()
+    report = [{"tensor": output.name, **job.report} for output, job in zip(outputs, jobs, strict=True)]
     write_atomic(out / "merge-report.json", json.dumps(report, indent=1) + "\n")
     layers = {match[2] for output in outputs if (match := LAYER.fullmatch(output.name))}
-    return Merged(out, len(outputs), len(layers), dtype, "lm_head.weight" not in shapes, report)
+    return Merged(out, len(outputs), len(layers), kind, "lm_head.weight" not in shapes, report)
 
 
-def _make(
+def _write(writer: TensorWriter, method: Method, name: str, job: Job) -> None:
+    blend = method.begin(job)
+    for block in job.blocks:
+        writer.write(name, block, blend(block))
+
+
+def _job(
     config: MergeConfig, method: Method, output: Output, models: Mapping[str, Model], shape: tuple[int, ...]
-) -> tuple[Tensor, dict[str, float]]:
-    base, parts = None, []
+) -> Job:
+    base: Read | None = None
+    parts = []
     for source, name in zip(output.part.sources, output.names, strict=True):
+        read = partial(models[source.model].read, name)
         if method.needs_base and source.model == config.base_model:
-            base = _cut(models[source.model].read(name), shape)
+            base = read
         elif source.model != config.base_model or source.parameters or not config.models:
             levels = (source.parameters, output.part.parameters, config.parameters)
-            numbers = _numbers(method.of_part, levels, output, source.model)
-            parts.append(Part(_cut(models[source.model].read(name), shape), numbers))
+            parts.append(Part(read, _numbers(method.of_part, levels, output, source.model)))
     if method.needs_base and base is None:
         raise _miscounted(config, f"the base is not among the sources of {output.name}")
     least, most = method.models
@@ -98,8 +110,7 @@ def _make(
         raise _miscounted(config, f"{len(parts)} models besides the base for {output.name}")
     numbers = _numbers(method.of_whole, (output.part.parameters, config.parameters), output, "the merge")
     seed = int.from_bytes(hashlib.sha256(f"{config.random_seed}:{output.name}".encode()).digest()[:6])
-    job = Job(parts, base, numbers, seed)
-    return method.merge(job), job.report
+    return Job(parts, base, numbers, seed, cut(shape), prod(shape))
 
 
 def _numbers(
@@ -166,16 +177,12 @@ def _shape(output: Output, models: Mapping[str, Model]) -> tuple[int, ...]:
     raise _unlike(f"the models' tensors {output.name} have other shapes", " | ".join(map(str, shapes)))
 
 
-def _cut(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return tensor if tuple(tensor.shape) == shape else tensor[: shape[0]].clone()
+def _written_as(config: MergeConfig, models: Mapping[str, Model], slices: Sequence[Slice]) -> NumberType:
+    return config.out_dtype or config.dtype or models[config.base_model or slices[0].sources[0].model].kind
 
 
-def _out_dtype(config: MergeConfig, models: Mapping[str, Model], slices: Sequence[Slice]) -> torch.dtype:
-    name = config.out_dtype or config.dtype
-    if name:
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
-    return models[config.base_model or slices[0].sources[0].model].dtype
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check(config: MergeConfig, method: Method) -> None:

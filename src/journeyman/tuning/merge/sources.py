@@ -7,65 +7,59 @@ it is read, so that no merged copy is made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-from safetensors import SafetensorError
-from torch import Tensor
+import numpy as np
 
 from journeyman.core.errors import TuneError
-from journeyman.models.torch_weights import load_decoder, open_shards
-from journeyman.tuning.hf_layout import name_tensors
-from journeyman.tuning.peft_layout import load_config, read_pairs
-
-DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+from journeyman.tuning.merge.blocks import Array, Block, NumberType, as_matrix
+from journeyman.tuning.merge.files import find_tensors
 
 
 class Model(Protocol):
-    """``shapes`` gives every tensor's shape; ``dtype`` is the number type of the files."""
+    """``shapes`` gives every tensor's shape; ``kind`` is the number type of the files."""
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]: ...
 
     @property
-    def dtype(self) -> torch.dtype: ...
+    def kind(self) -> NumberType: ...
 
-    def read(self, name: str) -> Tensor:
-        """A new fp32 tensor, which the caller may overwrite."""
+    def read(self, name: str, block: Block) -> Array:
+        """A block as a new fp32 array [rows, width], which the caller may overwrite."""
         ...
 
 
 class Folder:
-    """A Hugging Face folder, memory-mapped."""
+    """A Hugging Face folder."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._files = open_shards(folder, stack)
-        slices = {name: file.get_slice(name) for name, file in self._files.items()}
-        self.shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-        kinds = {part.get_dtype() for part in slices.values()}
-        if unknown := kinds - DTYPES.keys():
-            raise ValueError(f"tensors of type {', '.join(sorted(unknown))}")
-        self.dtype = DTYPES[kinds.pop()] if len(kinds) == 1 else torch.float32
+    def __init__(self, folder: Path) -> None:
+        self._tensors = find_tensors(folder)
+        self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
+        kinds = {tensor.kind for tensor in self._tensors.values()}
+        self.kind: NumberType = kinds.pop() if len(kinds) == 1 else "float32"
 
-    def read(self, name: str) -> Tensor:
-        tensor: Tensor = self._files[name].get_tensor(name)
-        return tensor.clone() if tensor.dtype == torch.float32 else tensor.float()
+    def read(self, name: str, block: Block) -> Array:
+        return self._tensors[name].read(block)
 
 
 class InMemory:
     """A GGUF file, dequantized as a whole."""
 
-    dtype = torch.float32
+    kind: NumberType = "float32"
 
     def __init__(self, path: Path) -> None:
-        self._tensors = dict(name_tensors(load_decoder(path)))
+        from journeyman.models.torch_weights import load_decoder
+        from journeyman.tuning.hf_layout import name_tensors
+
+        self._tensors = {name: tensor.numpy() for name, tensor in name_tensors(load_decoder(path))}
         self.shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
-    def read(self, name: str) -> Tensor:
-        return self._tensors[name].clone()
+    def read(self, name: str, block: Block) -> Array:
+        matrix = self._tensors[name].reshape(as_matrix(self.shapes[name]))
+        return matrix[block.start : block.stop].copy()
 
 
 @dataclass(frozen=True)
@@ -73,8 +67,8 @@ class WithAdapter:
     """A model with s·B·A on top of the tensors that the adapter names, and DoRA's ``magnitudes`` as their rows' norms."""
 
     model: Model
-    pairs: Mapping[str, tuple[Tensor, Tensor]]
-    magnitudes: Mapping[str, Tensor]
+    pairs: Mapping[str, tuple[Array, Array]]
+    magnitudes: Mapping[str, Array]
     scale: float
 
     @property
@@ -82,30 +76,30 @@ class WithAdapter:
         return self.model.shapes
 
     @property
-    def dtype(self) -> torch.dtype:
-        return self.model.dtype
+    def kind(self) -> NumberType:
+        return self.model.kind
 
-    def read(self, name: str) -> Tensor:
-        tensor = self.model.read(name)
+    def read(self, name: str, block: Block) -> Array:
+        values, rows = self.model.read(name, block), slice(block.start, block.stop)
         if name in self.pairs:
             a, b = self.pairs[name]
-            tensor.addmm_(b, a, alpha=self.scale)
+            values += np.float32(self.scale) * (b[rows] @ a)
         if name in self.magnitudes:
-            tensor.mul_((self.magnitudes[name] / tensor.norm(dim=1))[:, None])
-        return tensor
+            values *= (self.magnitudes[name][rows] / np.linalg.norm(values, axis=1))[:, None]
+        return values
 
 
-def open_model(reference: str, root: Path, stack: ExitStack) -> Model:
-    """Open ``PATH`` or ``PATH+ADAPTER``, relative to ``root``; files stay open until the stack closes.
+def open_model(reference: str, root: Path) -> Model:
+    """Open ``PATH`` or ``PATH+ADAPTER``, relative to ``root``.
 
     Raises:
         TuneError: JM-541 it is not there or cannot be read; from the adapter JM-520, JM-522. ModelError: JM-405, JM-408 from a GGUF.
     """
     path, adapter = path_of(reference, root), reference.partition("+")[2]
     try:
-        model: Model = InMemory(path) if path.suffix == ".gguf" else Folder(path, stack)
+        model: Model = InMemory(path) if path.suffix == ".gguf" else Folder(path)
         return _with_adapter(model, root / adapter) if adapter else model
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise TuneError(
             "JM-541",
             "this model cannot be read for a merge",
@@ -117,10 +111,17 @@ def open_model(reference: str, root: Path, stack: ExitStack) -> Model:
 
 
 def _with_adapter(model: Model, folder: Path) -> Model:
+    from safetensors import SafetensorError
+
+    from journeyman.tuning.peft_layout import load_config, read_pairs
+
     config = load_config(folder)
-    by_matrix, norms = read_pairs(folder)
-    pairs = {f"model.{stem}.weight": pair for stem, pair in by_matrix.items()}
-    magnitudes = {f"model.{stem}.weight": norm for stem, norm in norms.items()}
+    try:
+        by_matrix, norms = read_pairs(folder)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    pairs = {f"model.{stem}.weight": (a.numpy(), b.numpy()) for stem, (a, b) in by_matrix.items()}
+    magnitudes = {f"model.{stem}.weight": norm.numpy() for stem, norm in norms.items()}
     if strange := sorted(pairs.keys() - model.shapes.keys()):
         raise ValueError(f"the adapter changes {strange[0]}, which the model does not have")
     return WithAdapter(model, pairs, magnitudes, config.scale)

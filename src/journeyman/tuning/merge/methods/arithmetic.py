@@ -6,79 +6,115 @@ random and make up for it: here, as in mergekit, so that the sum of magnitudes s
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable, Iterator, Sequence
 
-from journeyman.tuning.merge.methods.method import Job, Method
-from journeyman.tuning.merge.methods.select import keep_largest
+import numpy as np
+
+from journeyman.tuning.merge.blocks import Array, Block
+from journeyman.tuning.merge.methods.method import Blend, Job, Method, Part
+from journeyman.tuning.merge.methods.select import Largest
 
 LEAST = 1e-8
+DRAWS = 1 << 16  # a density is kept to one part in this many
+Thin = Callable[[Array], Array]
+"""Takes the blocks of one model's changes in order and sets some to zero, in place."""
 
 
-def _arithmetic(job: Job, *, is_random: bool, has_vote: bool) -> Tensor:
+def _arithmetic(job: Job, *, is_random: bool, has_vote: bool) -> Blend:
     assert job.base is not None
-    deltas, weights = [], []
-    generator = torch.Generator().manual_seed(job.seed)
-    kept = 0
-    for part in job.parts:
-        delta = part.tensor.sub_(job.base)
-        density = part.numbers["density"]
-        if density < 1:
-            thin = _drop_at_random if is_random else _keep_largest
-            delta = thin(delta, density, bool(job.numbers["rescale"]), generator)
-        kept += int((delta != 0).sum())
-        deltas.append(delta.mul_(part.numbers["weight"]))
-        weights.append(part.numbers["weight"])
-    job.report["kept"] = kept / max(1, len(deltas) * job.base.numel())
-    total = _vote(job, deltas, weights) if has_vote else _sum(job, deltas, weights)
-    return job.base.add_(total, alpha=job.numbers["lambda"])
+    read_base = job.base
+    thinned = [_thin(job, part, place, is_random) for place, part in enumerate(job.parts)]
+    weights = [np.float32(part.numbers["weight"]) for part in job.parts]
+    step = np.float32(job.numbers["lambda"])
+    total = len(job.parts) * job.size
+
+    def blend(block: Block) -> Array:
+        base, deltas = read_base(block), []
+        for part, thin, weight in zip(job.parts, thinned, weights, strict=True):
+            delta = part.read(block)
+            delta -= base
+            thin(delta)
+            job.note("kept", np.count_nonzero(delta) / total)
+            delta *= weight
+            deltas.append(delta)
+        change = _vote(job, deltas, weights) if has_vote else _sum(job, deltas, weights)
+        change *= step
+        base += change
+        return base
+
+    return blend
 
 
-def _sum(job: Job, deltas: list[Tensor], weights: list[float]) -> Tensor:
+def _sum(job: Job, deltas: list[Array], weights: Sequence[np.float32]) -> Array:
     total = deltas[0]
     for delta in deltas[1:]:
-        total.add_(delta)
-    divisor = sum(weights)
-    return total.div_(divisor) if job.numbers["normalize"] and abs(divisor) > LEAST else total
-
-
-def _vote(job: Job, deltas: list[Tensor], weights: list[float]) -> Tensor:
-    """Only changes of the majority's sign count; the majority is of weighted magnitude, and an even vote is a plus."""
-    ballot = deltas[0].clone()
-    for delta in deltas[1:]:
-        ballot.add_(delta)
-    is_positive = ballot >= 0
-    total, divisor = ballot.zero_(), torch.zeros_like(ballot)
-    agreeing = 0
-    for delta, weight in zip(deltas, weights, strict=True):
-        agrees = (delta > 0) == is_positive
-        agrees &= delta != 0
-        agreeing += int(agrees.sum())
-        total.add_(delta.mul_(agrees))
-        divisor.add_(agrees, alpha=weight)
-    job.report["agreeing"] = agreeing / max(1, len(deltas) * ballot.numel())
-    if job.numbers["normalize"]:
-        divisor[divisor.abs() < LEAST] = 1
-        total.div_(divisor)
+        total += delta
+    divisor = sum(float(weight) for weight in weights)
+    if job.numbers["normalize"] and abs(divisor) > LEAST:
+        total /= np.float32(divisor)
     return total
 
 
-def _keep_largest(delta: Tensor, density: float, is_rescaled: bool, _generator: torch.Generator) -> Tensor:
-    before = float(delta.abs().sum()) if is_rescaled else 0.0
-    keep_largest(delta, int(density * delta.numel()))
-    return _match(delta, before) if is_rescaled else delta
+def _vote(job: Job, deltas: list[Array], weights: Sequence[np.float32]) -> Array:
+    """Only changes of the majority's sign count; the majority is of weighted magnitude, and an even vote is a plus."""
+    ballot = deltas[0].copy()
+    for delta in deltas[1:]:
+        ballot += delta
+    is_positive = ballot >= 0
+    agreeing = [((delta > 0) == is_positive) & (delta != 0) for delta in deltas]
+    for delta, agrees in zip(deltas, agreeing, strict=True):
+        job.note("agreeing", np.count_nonzero(agrees) / (len(deltas) * job.size))
+        delta *= agrees
+    total = deltas[0]
+    for delta in deltas[1:]:
+        total += delta
+    if job.numbers["normalize"]:
+        divisor = sum(agrees * weight for agrees, weight in zip(agreeing, weights, strict=True))
+        total /= np.where(np.abs(divisor) < LEAST, np.float32(1), divisor)
+    return total
 
 
-def _drop_at_random(delta: Tensor, density: float, is_rescaled: bool, generator: torch.Generator) -> Tensor:
-    before = float(delta.abs().sum()) if is_rescaled else 0.0
-    delta.mul_(torch.rand(delta.shape, generator=generator) < density)
-    return _match(delta, before) if is_rescaled else delta
+def _thin(job: Job, part: Part, place: int, is_random: bool) -> Thin:
+    density = part.numbers["density"]
+    if density >= 1:
+        return lambda delta: delta
+    make = _drop_at_random if is_random else _keep_largest
+    if not job.numbers["rescale"]:
+        return make(job, part, place)
+    thin, before, after = make(job, part, place), 0.0, 0.0
+    for delta in _deltas(job, part):
+        before += _magnitude(delta)
+        after += _magnitude(thin(delta))
+    scale, again = np.float32(before / after if after > 0 else 1.0), make(job, part, place)
+    return lambda delta: np.multiply(again(delta), scale, out=delta)
 
 
-def _match(delta: Tensor, magnitude: float) -> Tensor:
-    """Scale to a sum of magnitudes."""
-    after = float(delta.abs().sum())
-    return delta.mul_(magnitude / after) if after > 0 else delta
+def _keep_largest(job: Job, part: Part, _place: int) -> Thin:
+    return Largest(lambda: _deltas(job, part), job.size, int(part.numbers["density"] * job.size)).keep
+
+
+def _drop_at_random(job: Job, part: Part, place: int) -> Thin:
+    """The same draws each time it is made."""
+    generator = np.random.Generator(np.random.SFC64([job.seed, place]))
+    least = round(part.numbers["density"] * DRAWS)
+
+    def thin(delta: Array) -> Array:
+        delta *= generator.integers(0, DRAWS, delta.shape, dtype=np.uint16) < least
+        return delta
+
+    return thin
+
+
+def _deltas(job: Job, part: Part) -> Iterator[Array]:
+    assert job.base is not None
+    for block in job.blocks:
+        delta = part.read(block)
+        delta -= job.base(block)
+        yield delta
+
+
+def _magnitude(delta: Array) -> float:
+    return float(np.abs(delta).sum())
 
 
 def _method(*, is_random: bool = False, has_vote: bool = False, normalize: float, rescale: float) -> Method:

@@ -4,32 +4,62 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from journeyman.tuning.merge.methods.method import Job, Method
+from journeyman.tuning.merge.blocks import Array, Block
+from journeyman.tuning.merge.methods.method import Blend, Job, Method
 
 LEAST = 1e-12
+Doubles = NDArray[np.float64]
 
 
-def _model_stock(job: Job) -> Tensor:
+def _model_stock(job: Job) -> Blend:
+    """The angle is that of whole tensors, or with ``filter_wise`` of each row."""
     assert job.base is not None
-    base, count = job.base, len(job.parts)
-    is_by_row = bool(job.numbers["filter_wise"])
-    mean = sum(part.tensor for part in job.parts) / count
-    deltas = [part.tensor.sub_(base) for part in job.parts]
-    deltas = [delta.reshape(-1, delta.shape[-1]) if is_by_row else delta.reshape(1, -1) for delta in deltas]
-    norms = [delta.norm(dim=1) for delta in deltas]
-    cosines = [
-        ((deltas[i] * deltas[j]).sum(1) / (norms[i] * norms[j]).clamp(min=LEAST)).clamp(-1, 1)
-        for i, j in combinations(range(count), 2)
-    ]
-    cosine = torch.stack(cosines).mean(0)  # [1] or [rows]
-    t = count * cosine / (1 + (count - 1) * cosine)
-    job.report.update(cosine=float(cosine.mean()), t=float(t.mean()))
-    shape = (*base.shape[:-1], 1) if is_by_row else (1,) * max(1, base.dim())
-    t = t.reshape(shape)
-    return t * mean + (1 - t) * base
+    read_base, is_by_row = job.base, bool(job.numbers["filter_wise"])
+    rows = sum(block.stop - block.start for block in job.blocks)
+    whole = np.zeros(1)
+    if not is_by_row:
+        grams = [_gram(_deltas(job, block)).sum(0) for block in job.blocks]
+        whole = _share(job, np.sum(grams, axis=0)[None], 1)
+
+    def blend(block: Block) -> Array:
+        base, deltas = read_base(block), _deltas(job, block)
+        t = _share(job, _gram(deltas), rows) if is_by_row else whole
+        mean = deltas[0]
+        for delta in deltas[1:]:
+            mean += delta
+        mean *= (t / len(deltas)).astype(np.float32)[:, None]
+        base += mean
+        return base
+
+    return blend
+
+
+def _deltas(job: Job, block: Block) -> list[Array]:
+    assert job.base is not None
+    base = job.base(block)
+    return [part.read(block) - base for part in job.parts]
+
+
+def _gram(deltas: list[Array]) -> Doubles:
+    """Products of the models' changes, row by row: [rows, models, models]."""
+    stacked = np.stack(deltas, axis=1)
+    products: Doubles = np.matmul(stacked, stacked.transpose(0, 2, 1)).astype(np.float64)
+    return products
+
+
+def _share(job: Job, gram: Doubles, rows: int) -> Doubles:
+    """How far to go [n], from products [n, models, models] of the models' changes; noted as the mean over ``rows``."""
+    count = len(job.parts)
+    norms = np.sqrt(np.maximum(np.diagonal(gram, axis1=1, axis2=2), 0))
+    pairs = [gram[:, i, j] / np.maximum(norms[:, i] * norms[:, j], LEAST) for i, j in combinations(range(count), 2)]
+    cosine = np.clip(pairs, -1, 1).mean(0)
+    t: Doubles = count * cosine / (1 + (count - 1) * cosine)
+    job.note("cosine", float(cosine.sum()) / rows)
+    job.note("t", float(t.sum()) / rows)
+    return t
 
 
 MODEL_STOCK = Method(_model_stock, needs_base=True, models=(2, 10_000), of_whole={"filter_wise": 0.0})
