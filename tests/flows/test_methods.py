@@ -14,6 +14,7 @@ import torch
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.flows.assess import assess
+from journeyman.flows.cards import write_card
 from journeyman.flows.exporting import export
 from journeyman.flows.masks import show_mask
 from journeyman.flows.material import load_material
@@ -112,7 +113,7 @@ def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     assert result.parity["prompt_mismatches"] == 0
 
 
-def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace) -> None:
+def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace, tmp_path: Path) -> None:
     result = _tune(workspace, answers="codes")
     codes = result.student.codes
     assert codes is not None
@@ -124,6 +125,9 @@ def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace) 
     reply = asyncio.run(_ask(result.student, {"line": "two red cars"}))
     assert read_answer(workspace.task("paint"), reply.text)[0] is not None
     assert (reply.output_tokens, {answer for answer, _value in reply.logprobs[0].top}) == (1, set(codes.answers))
+    write_card(tmp_path, result.student.manifest, {}, "")
+    card = (tmp_path / "README.md").read_text()
+    assert all(f"| `{code}` | `{answer}` |" in card for code, answer in zip(codes.texts, codes.answers, strict=True))
     for options in ({"method": "dpo", "start": result.run.id}, {"method": "distill", "teacher": result.run.id}):
         with pytest.raises(TuneError, match="JM-545"):
             _tune(workspace, **options)

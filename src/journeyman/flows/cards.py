@@ -31,7 +31,7 @@ Task: {instruction}
 
 The prompt has no instruction: it is in the weights. `template.jinja` is the exact template that was trained: one user
 turn without a system message; the answer ends with the model's end-of-turn token.
-
+{codes}
 llama.cpp:
 
     llama-completion -m {weights} -no-cnv --temp 0 -n {max_tokens} {schema_flag}\\
@@ -50,6 +50,13 @@ FROM ./{from_file}
 PARAMETER temperature 0
 PARAMETER num_predict {max_tokens}
 {stop}'''
+CODED = """
+It writes one token for a whole answer:
+
+| code | answer |
+|---|---|
+{rows}
+"""
 PEFT = 'transformers with PEFT: load the base, then `PeftModel.from_pretrained(base, "peft")`.'
 WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 
@@ -57,6 +64,7 @@ WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
     """Write ``README.md``, ``Modelfile`` and ``call.json`` into ``folder``."""
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
+    codes = cast(list[tuple[str, str]], manifest.decoding.get("codes") or [])
     base_file = f"{manifest.base.name}.gguf"
     values = {
         "what": "a whole model, made from" if is_whole else "a LoRA adapter for",
@@ -79,7 +87,8 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
         "table": _table(evaluation),
         "forced": f"Released although the gate did not pass; the reason given: {forced}\n" if forced else "",
         "max_tokens": manifest.decoding["max_tokens"],
-        "schema_flag": "--json-schema-file schema.json " if manifest.schema else "",
+        "schema_flag": "--json-schema-file schema.json " if manifest.schema and not codes else "",
+        "codes": CODED.format(rows="\n".join(f"| `{code}` | `{answer}` |" for code, answer in codes)) if codes else "",
         "example": "...",
     }
     write_atomic(folder / "README.md", CARD.format(**values))

@@ -5,6 +5,7 @@ A student of a closed task may write a code where it would write JSON. Which ans
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import re
@@ -17,8 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.models.tokenizer import Tokenizer
 
-VALUE = re.compile(r'"((?:[^"\\]|\\.)*)"(?!\s*:)')  # strings of compact JSON that are no keys
-PLAIN = re.compile(r"[A-Za-z]+")
+WORD, PLAIN = re.compile(r"[A-Za-z]+|\d+"), re.compile("[A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,19 @@ def pick(probabilities: Sequence[float], temperature: float, seed: int | None) -
 
 
 def _words(answer: str) -> Iterator[str]:
-    """Words of the values, whole values first: ``card_arrival`` is tried before ``card`` and ``arrival``."""
-    values = VALUE.findall(answer)
-    yield from values
-    for value in values:
-        yield from PLAIN.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", value))
-    yield from re.findall(r"\b(?:true|false|null|\d+)\b", answer)
+    """Words of the values, also as they stand inside a sentence: most words are one token only after a space."""
+    texts = [re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text) for text in _leaves(json.loads(answer))]
+    words = [word for text in texts for word in WORD.findall(text)]
+    yield from words
+    yield from (f" {word.lower()}" for word in words)
+
+
+def _leaves(value: Json) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    else:
+        yield value if isinstance(value, str) else json.dumps(value)
 
 
 def _is_token(word: str, tokenizer: Tokenizer) -> bool:
