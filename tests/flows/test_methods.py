@@ -131,6 +131,9 @@ def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace, 
     for options in ({"method": "dpo", "start": result.run.id}, {"method": "distill", "teacher": result.run.id}):
         with pytest.raises(TuneError, match="JM-545"):
             _tune(workspace, **options)
+    soft = _tune(workspace, method="distill", teacher=_tune(workspace, method="sft").run.id, answers="codes")
+    rows = json.loads((soft.run.path / "material.json").read_text())["rows"]
+    assert soft.tuned["lesson"]["scored"] >= rows["train"]  # type: ignore[index,call-overload,operator]
     with pytest.raises(TuneError, match="JM-539"):
         _tune(workspace, method="orpo", answers="codes")
 

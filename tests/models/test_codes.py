@@ -25,8 +25,8 @@ ANSWERS = tuple('{"colour":"' + colour + '"}' for colour in ("red", "green", "bl
 def test_every_answer_gets_a_token_of_its_own(tiny_gguf: Path) -> None:
     tokenizer = make_student_template(tiny_gguf).tokenizer
     codes = choose_codes(ANSWERS, tokenizer)
-    assert len(set(codes.texts)) == len(set(codes.token_ids(tokenizer))) == len(ANSWERS)
-    assert all(len(tokenizer.encode(text)) == 1 for text in codes.texts)
+    assert len(set(codes.texts)) == len(set(codes.ids)) == len(ANSWERS)
+    assert [tokenizer.encode(text) for text in codes.texts] == [[token] for token in codes.ids]
     assert [codes.read(codes.write(answer)) for answer in ANSWERS] == list(ANSWERS)
     assert codes.read("no code") == "no code"
     assert Codes.from_json(codes.to_json()) == codes  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ def test_a_small_vocabulary_is_told(tiny_gguf: Path) -> None:
 def test_one_pass_gives_torchs_probabilities(runner: asyncio.Runner, tiny_gguf: Path) -> None:
     template = make_student_template(tiny_gguf)
     codes = choose_codes(ANSWERS, template.tokenizer)
-    tokens = codes.token_ids(template.tokenizer)
+    tokens = list(codes.ids)
     messages = (make_message("user", "the blue one"),)
     ids = template.prompt_ids(messages)
     decoder = load_decoder(tiny_gguf)

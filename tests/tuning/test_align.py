@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyman.tuning.align import TeacherToken, align
+from journeyman.tuning.align import TeacherToken, align, closed_masses
 
 # A student that knows these words and every byte.
 WORDS = {b"Play": 300, b"Pl": 301, b"Add": 302, b" it": 303, b" now": 304, b"Pause": 305}
@@ -86,3 +86,37 @@ def test_masses_never_exceed_one_and_every_shared_boundary_is_known(answer: byte
         assert position.is_known == (place in starts)
         assert sum(position.masses.values()) == pytest.approx(min(1.0, sum(position.masses.values())))
         place += len(text)
+
+
+@given(
+    st.lists(st.text("abc", min_size=1, max_size=4), min_size=2, max_size=6, unique=True),
+    st.data(),
+)
+def test_closed_answers_get_the_probability_that_the_tokens_give_them(words: list[str], data: st.DataObject) -> None:
+    """A teacher that writes letter by letter and names every alternative gives each answer what it gives to its branch."""
+    answers = [f"{word}." for word in words]
+    shares = [data.draw(st.integers(1, 9)) for _ in answers]
+    written = data.draw(st.sampled_from(answers))
+    teacher, open_to = [], list(range(len(answers)))
+    for place, letter in enumerate(written):
+        total = sum(shares[index] for index in open_to)
+        sums: dict[str, float] = {}
+        for index in open_to:
+            sums[answers[index][place]] = sums.get(answers[index][place], 0) + shares[index] / total
+        teacher.append(token(letter, sums[letter], **sums))
+        open_to = [index for index in open_to if answers[index][place] == letter]
+    found = closed_masses(teacher, [answer.encode() for answer in answers])
+    assert found is not None
+    assert sum(found) == pytest.approx(1)
+    for index, answer in enumerate(answers):
+        place = next((at for at in range(len(written)) if not answer.startswith(written[: at + 1])), len(written))
+        branch = [other for other in range(len(answers)) if answers[other].startswith(answer[: place + 1])]
+        expected = sum(shares[other] for other in branch) / sum(shares) / len(branch)
+        assert found[index] == pytest.approx(expected)
+
+
+def test_unnamed_answers_and_other_texts() -> None:
+    teacher = [token('{"x":"', 1.0), token("red", 0.7, red=0.7, dark=0.1, re=0.1), token('"}', 1.0)]
+    answers = [f'{{"x":"{name}"}}'.encode() for name in ("red", "dark red", "darkest", "blue")]
+    assert closed_masses(teacher, answers) == pytest.approx([0.7, 0.05, 0.05, 0.0])
+    assert closed_masses(teacher, answers[1:]) is None

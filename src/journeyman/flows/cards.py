@@ -64,7 +64,7 @@ WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
     """Write ``README.md``, ``Modelfile`` and ``call.json`` into ``folder``."""
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
-    codes = cast(list[tuple[str, str]], manifest.decoding.get("codes") or [])
+    codes = cast(list[tuple[str, int, str]], manifest.decoding.get("codes") or [])
     base_file = f"{manifest.base.name}.gguf"
     values = {
         "what": "a whole model, made from" if is_whole else "a LoRA adapter for",
@@ -88,7 +88,9 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
         "forced": f"Released although the gate did not pass; the reason given: {forced}\n" if forced else "",
         "max_tokens": manifest.decoding["max_tokens"],
         "schema_flag": "--json-schema-file schema.json " if manifest.schema and not codes else "",
-        "codes": CODED.format(rows="\n".join(f"| `{code}` | `{answer}` |" for code, answer in codes)) if codes else "",
+        "codes": CODED.format(rows="\n".join(f"| `{code}` | `{answer}` |" for code, _id, answer in codes))
+        if codes
+        else "",
         "example": "...",
     }
     write_atomic(folder / "README.md", CARD.format(**values))

@@ -19,7 +19,7 @@ from journeyman.task.answer import answer_text
 from journeyman.task.closed import MOST, closed_answers
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
-from journeyman.tuning.align import Position, TeacherToken, without_spaces
+from journeyman.tuning.align import Position, TeacherToken, closed_masses, without_spaces
 from journeyman.tuning.batching import TuneRow, share_beginning
 from journeyman.tuning.distill import align_row
 from journeyman.tuning.plan import Method
@@ -120,10 +120,22 @@ class Writer:
             if stored and example.answer is not None and example.answer == example.target:
                 row = self.row(example, example.answer)
                 tokens = without_spaces(stored) if self.task.schema is not None else stored
-                places = align_row(row, tokens, self.template.tokenizer)
+                places = self.place(row, tokens)
                 if places is not None:
                     found[row_key(row)] = places
         return found
+
+    def place(self, row: TuneRow, tokens: Sequence[TeacherToken], end: float | None = None) -> list[Position] | None:
+        """A teacher's tokens on the row's answer; None when they do not line up."""
+        if self.codes is None:
+            return align_row(row, tokens, self.template.tokenizer, end)
+        masses = closed_masses(tokens, [answer.encode() for answer in self.codes.answers])
+        if masses is None:
+            return None
+        return [
+            Position({token: mass for token, mass in zip(self.codes.ids, masses, strict=True) if mass}),
+            Position({}),
+        ]
 
     def _written(self, target: Target) -> str:
         """As the student writes it; an answer that broke the form (a rejected one) is its own text."""

@@ -47,7 +47,7 @@ class Student:
     def codes(self) -> Codes | None:
         """What it writes instead of JSON; None: it writes JSON, or text."""
         raw = self.manifest.decoding.get("codes")
-        return Codes.from_json(cast(list[tuple[str, str]], raw)) if raw else None
+        return Codes.from_json(cast(list[tuple[str, int, str]], raw)) if raw else None
 
 
 def load_student(folder: Path) -> Student | None:

@@ -22,7 +22,7 @@ from journeyman.task.prompt import student_messages, teacher_messages
 from journeyman.task.task import Task
 from journeyman.tuning.align import Position
 from journeyman.tuning.batching import TuneRow
-from journeyman.tuning.distill import align_row, score_with_teacher, to_teacher_tokens
+from journeyman.tuning.distill import score_with_teacher, to_teacher_tokens
 from journeyman.tuning.preference import row_key
 from journeyman.tuning.reference import generate
 from journeyman.tuning.trainable import Trainable
@@ -84,7 +84,7 @@ class Teacher:
         for example, answer in task_rows:
             tokens, end = to_teacher_tokens(scored[row_key(own[example.hash])], self.template.tokenizer)
             row = writer.row(example, answer)
-            places = align_row(row, tokens, writer.template.tokenizer, end)
+            places = writer.place(row, tokens, end)
             if places is not None:
                 found[row_key(row)] = places
         return found

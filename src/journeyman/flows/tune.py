@@ -141,11 +141,11 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
             got=f"{way.method}, {len(material.splits['dev'])} dev rows",
             hint="tune without --budget",
         )
-    if request.answers == "codes" and way.method != "sft":
+    if request.answers == "codes" and way.method not in ("sft", "distill"):
         raise TuneError(
             "JM-539",
-            "codes are learned from answers alone",
-            expected="--method sft",
+            "codes are learned from answers, or from a teacher's probabilities of them",
+            expected="--method sft or distill",
             got=way.method,
             hint="tune with --answers json, or with --method sft",
         )

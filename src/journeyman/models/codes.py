@@ -23,10 +23,11 @@ WORD, PLAIN = re.compile(r"[A-Za-z]+|\d+"), re.compile("[A-Za-z]+")
 
 @dataclass(frozen=True)
 class Codes:
-    """``answers[i]`` (compact JSON, as a student without codes would write it) is written as ``texts[i]``, one token."""
+    """``answers[i]`` (compact JSON, as a student without codes would write it) is written as ``texts[i]``, the one token ``ids[i]``."""
 
     answers: tuple[str, ...]
     texts: tuple[str, ...]
+    ids: tuple[int, ...]
 
     def write(self, answer: str) -> str:
         """Raises: KeyError for an answer that is none of these."""
@@ -36,15 +37,13 @@ class Codes:
         """The answer; a text that is no code comes back as it is, and will fit no schema."""
         return self._by_text.get(text, text)
 
-    def token_ids(self, tokenizer: Tokenizer) -> list[int]:
-        return [tokenizer.encode(text)[0] for text in self.texts]
-
     def to_json(self) -> list[Json]:
-        return [[text, answer] for text, answer in zip(self.texts, self.answers, strict=True)]
+        return [list(item) for item in zip(self.texts, self.ids, self.answers, strict=True)]
 
     @classmethod
-    def from_json(cls, raw: Sequence[tuple[str, str]]) -> Codes:
-        return cls(tuple(answer for _text, answer in raw), tuple(text for text, _answer in raw))
+    def from_json(cls, raw: Sequence[tuple[str, int, str]]) -> Codes:
+        texts, ids, answers = zip(*raw, strict=True)
+        return cls(answers, texts, ids)
 
     @cached_property
     def _by_answer(self) -> dict[str, str]:
@@ -85,7 +84,8 @@ def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
                     hint="tune with --answers json",
                 )
             chosen[answer] = code
-    return Codes(tuple(answers), tuple(chosen[answer] for answer in answers))
+    texts = tuple(chosen[answer] for answer in answers)
+    return Codes(tuple(answers), texts, tuple(tokenizer.encode(text)[0] for text in texts))
 
 
 def pick(probabilities: Sequence[float], temperature: float, seed: int | None) -> int:

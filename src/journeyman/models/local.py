@@ -83,8 +83,7 @@ class LocalModel:
 
     async def _choose(self, codes: Codes, request: Request) -> Reply:
         started, prompt = time.perf_counter(), self._prompt(request)
-        tokens = codes.token_ids(self.template.tokenizer)
-        probabilities = await self.engine.choose(prompt, tokens, adapter=self.adapter)
+        probabilities = await self.engine.choose(prompt, codes.ids, adapter=self.adapter)
         place = pick(probabilities, request.decoding.temperature, request.decoding.seed)
         logs = [math.log(max(value, SMALLEST)) for value in probabilities]
         ranked = sorted(zip(codes.answers, logs, strict=True), key=lambda pair: -pair[1])

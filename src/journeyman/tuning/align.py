@@ -91,6 +91,33 @@ def align(
     return positions
 
 
+def closed_masses(teacher: Sequence[TeacherToken], answers: Sequence[bytes]) -> list[float] | None:
+    """What the teacher gives to each of a closed list of answers, one of which it wrote.
+
+    The probability of another answer is that of the teacher's tokens up to where the two part, times that of an alternative there which
+    goes on as the other answer does; answers that an alternative leaves open share it. What it does not name is in no mass.
+
+    Returns:
+        One mass per answer, their sum at most one; None when it wrote none of them.
+    """
+    written = b"".join(token.text for token in teacher)
+    if written not in answers:
+        return None
+    masses, place, before = [0.0] * len(answers), 0, 1.0
+    for token in teacher:
+        open_to = [index for index, answer in enumerate(answers) if answer.startswith(written[:place])]
+        for text, logprob in dict(token.alternatives).items():
+            if not written.startswith(text, place):
+                fitting = [index for index in open_to if answers[index].startswith(text, place)]
+                for index in fitting:
+                    masses[index] += before * math.exp(logprob) / len(fitting)
+        before *= math.exp(token.logprob)
+        place += len(token.text)
+    masses[answers.index(written)] += before
+    total = sum(masses)
+    return [mass / total for mass in masses] if total > 1 else masses
+
+
 def _masses(
     teacher: Sequence[TeacherToken],
     index: int,
