@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
@@ -221,6 +221,7 @@ def test_exactly_so_many_are_kept_the_first_of_equals(values: list[float], count
     assert _keep(values, count, split) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32, allow_nan=True), min_size=1, max_size=50))
 def test_numbers_are_rounded_as_torch_rounds_them(values: list[float]) -> None:
     array = np.array(values, np.float32)

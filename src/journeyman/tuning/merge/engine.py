@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +27,8 @@ from journeyman.tuning.merge.methods.method import Job, Method, Part
 from journeyman.tuning.merge.sources import Model, open_model
 
 LAYER = re.compile(r"(.*\blayers\.)(\d+)(\..*)")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+KEPT_BYTES = 32 << 20
 ROWS_MAY_DIFFER = ("embed_tokens.weight", "lm_head.weight")
 
 
@@ -67,6 +72,7 @@ def merge_models(config: MergeConfig, root: Path, out: Path, progress: Progress)
     shapes = {output.name: _shape(output, models) for output in outputs}
     jobs = [_job(config, method, output, models, shapes[output.name]) for output in outputs]
     out.mkdir(parents=True, exist_ok=True)
+    _keep_freed_memory()
     progress.start("merge", len(outputs), "tensors")
     with TensorWriter(out / "model.safetensors", shapes, kind) as writer, ThreadPoolExecutor(_threads()) as pool:
         made = [
@@ -183,6 +189,15 @@ def _written_as(config: MergeConfig, models: Mapping[str, Model], slices: Sequen
 
 def _threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep what blocks leave behind: glibc gives arrays of their size back to the system and faults them in again,
+    which cost a third of a merge's time. Elsewhere nothing happens."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+                ctypes.CDLL(None).mallopt(parameter, KEPT_BYTES)
 
 
 def _check(config: MergeConfig, method: Method) -> None:

@@ -23,18 +23,22 @@ Thin = Callable[[Array], Array]
 def _arithmetic(job: Job, *, is_random: bool, has_vote: bool) -> Blend:
     assert job.base is not None
     read_base = job.base
-    thinned = [_thin(job, part, place, is_random) for place, part in enumerate(job.parts)]
+    make = _drop_at_random if is_random else _keep_largest
+    scales = _measure_loss(job, _thinners(job, make)) if job.numbers["rescale"] else [1.0] * len(job.parts)
+    thinned = _thinners(job, make)
     weights = [np.float32(part.numbers["weight"]) for part in job.parts]
     step = np.float32(job.numbers["lambda"])
     total = len(job.parts) * job.size
 
     def blend(block: Block) -> Array:
         base, deltas = read_base(block), []
-        for part, thin, weight in zip(job.parts, thinned, weights, strict=True):
+        for part, thin, scale, weight in zip(job.parts, thinned, scales, weights, strict=True):
             delta = part.read(block)
             delta -= base
             thin(delta)
             job.note("kept", np.count_nonzero(delta) / total)
+            if scale != 1:
+                delta *= np.float32(scale)
             delta *= weight
             deltas.append(delta)
         change = _vote(job, deltas, weights) if has_vote else _sum(job, deltas, weights)
@@ -74,19 +78,29 @@ def _vote(job: Job, deltas: list[Array], weights: Sequence[np.float32]) -> Array
     return total
 
 
-def _thin(job: Job, part: Part, place: int, is_random: bool) -> Thin:
-    density = part.numbers["density"]
-    if density >= 1:
-        return lambda delta: delta
-    make = _drop_at_random if is_random else _keep_largest
-    if not job.numbers["rescale"]:
-        return make(job, part, place)
-    thin, before, after = make(job, part, place), 0.0, 0.0
-    for delta in _deltas(job, part):
-        before += _magnitude(delta)
-        after += _magnitude(thin(delta))
-    scale, again = np.float32(before / after if after > 0 else 1.0), make(job, part, place)
-    return lambda delta: np.multiply(again(delta), scale, out=delta)
+def _thinners(job: Job, make: Callable[[Job, Part, int], Thin]) -> list[Thin]:
+    return [
+        make(job, part, place) if part.numbers["density"] < 1 else _keep_all for place, part in enumerate(job.parts)
+    ]
+
+
+def _measure_loss(job: Job, thinned: Sequence[Thin]) -> list[float]:
+    """By how much each model's thinned changes must grow to have their old sum of magnitudes."""
+    assert job.base is not None
+    before, after = np.zeros(len(thinned)), np.zeros(len(thinned))
+    for block in job.blocks:
+        base = job.base(block)
+        for place, (part, thin) in enumerate(zip(job.parts, thinned, strict=True)):
+            if thin is not _keep_all:
+                delta = part.read(block)
+                delta -= base
+                before[place] += _magnitude(delta)
+                after[place] += _magnitude(thin(delta))
+    return [float(old / new) if new > 0 else 1.0 for old, new in zip(before, after, strict=True)]
+
+
+def _keep_all(delta: Array) -> Array:
+    return delta
 
 
 def _keep_largest(job: Job, part: Part, _place: int) -> Thin:

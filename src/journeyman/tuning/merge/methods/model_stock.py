@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,11 @@ def _deltas(job: Job, block: Block) -> list[Array]:
 
 
 def _gram(deltas: list[Array]) -> Doubles:
-    """Products of the models' changes, row by row: [rows, models, models]."""
-    stacked = np.stack(deltas, axis=1)
-    products: Doubles = np.matmul(stacked, stacked.transpose(0, 2, 1)).astype(np.float64)
+    """Products of the models' changes, row by row: [rows, models, models]. Without BLAS, whose threads would stand in the merge's way."""
+    count = len(deltas)
+    products = np.empty((len(deltas[0]), count, count))
+    for i, j in combinations_with_replacement(range(count), 2):
+        products[:, i, j] = products[:, j, i] = np.einsum("rw,rw->r", deltas[i], deltas[j])
     return products
 
 
