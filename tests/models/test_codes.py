@@ -34,7 +34,7 @@ def test_every_answer_gets_a_token_of_its_own(tiny_gguf: Path) -> None:
 
 def test_a_small_vocabulary_is_told(tiny_gguf: Path) -> None:
     tokenizer = make_student_template(tiny_gguf).tokenizer
-    with pytest.raises(ModelError, match="JM-414"):
+    with pytest.raises(ModelError, match="JM-439"):
         choose_codes([str(number) for number in range(tokenizer.vocabulary)], tokenizer)
 
 

@@ -220,7 +220,7 @@ def make_codes(task: Task, tokenizer: Tokenizer) -> Codes:
     """A code for each answer that the task allows.
 
     Raises:
-        TuneError: JM-532 it allows too many. ModelError: JM-414 the base has no words for them.
+        TuneError: JM-532 it allows too many. ModelError: JM-439 the base has no words for them.
     """
     answers = closed_answers(task.schema) if task.schema is not None else None
     if answers is None:

@@ -58,7 +58,7 @@ def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
     """A code for each answer: a word of its own values that few others have, where it is one token; else any word that is one.
 
     Raises:
-        ModelError: JM-414 the vocabulary has fewer words of one token than there are answers.
+        ModelError: JM-439 the vocabulary has fewer words of one token than there are answers.
     """
     words = [list(dict.fromkeys(_words(answer))) for answer in answers]
     often = Counter(word for own in words for word in own)
@@ -77,7 +77,7 @@ def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
             code = next(spare, None)
             if code is None:
                 raise ModelError(
-                    "JM-414",
+                    "JM-439",
                     "this vocabulary has too few words of one token for this task's answers",
                     expected=f"{len(answers)} words",
                     got=str(len(chosen)),
