@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM, GgufConfig
 
 from journeyman.core.errors import ModelError
-from journeyman.models.torch_weights import load_decoder, permute_rows, unpermute_rows
+from journeyman.models.gguf_layout import permute_rows, unpermute_rows
+from journeyman.models.torch_weights import load_decoder
 
 
 def test_logits_equal_those_of_transformers(tiny_gguf: Path) -> None:

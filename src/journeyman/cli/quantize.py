@@ -14,7 +14,9 @@ Type = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_0", "Q5_K_M", "Q4_0", "
 
 
 def quantize(
-    model: Annotated[str, typer.Argument(help="Catalog name or path of a GGUF.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(help="Catalog name, or path of a GGUF or of a Hugging Face folder.", show_default=False)
+    ],
     out: Annotated[Path, typer.Argument(help="The file to write.", show_default=False)],
     kind: Annotated[Type, typer.Option("--type", help="Number type of the weights.")] = "Q8_0",
     task: Annotated[

@@ -70,7 +70,12 @@ def tune(
     evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
     patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order of rows and of the adapters' start.")] = None,
-    base: Annotated[str, typer.Option(help="Catalog name or path of the base; default: the project's.")] = "",
+    base: Annotated[
+        str,
+        typer.Option(
+            help="The base: a catalog name, or the path of a GGUF or of a Hugging Face folder; default: the project's."
+        ),
+    ] = "",
     number: Number = "",
     threads: Annotated[int | None, typer.Option(help="Threads; default: the fastest, by trying.")] = None,
     project: ProjectFolder = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,3 +105,14 @@ def disk_errors(path: Path) -> Iterator[None]:
                 hint="check the folder's permissions, then run the same command again",
             ) from error
         raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that the system frees when its holder dies. Where there is none, a rename still is atomic."""
+    with path.open("ab") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

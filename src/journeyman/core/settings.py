@@ -25,7 +25,10 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("teacher", "api_key_env"): ("OPENAI_API_KEY", "environment variable that holds the teacher's key"),
     ("teacher", "input_usd_per_million"): (None, "price of a million input tokens, for the cost figures"),
     ("teacher", "output_usd_per_million"): (None, "price of a million output tokens, for the cost figures"),
-    ("base", "model"): ("smollm2-135m-instruct", "catalog name or path of the base model"),
+    ("base", "model"): (
+        "smollm2-135m-instruct",
+        "base model: a catalog name, or the path of a GGUF or of a Hugging Face folder",
+    ),
     ("store", "url"): ("", "SQLAlchemy URL; empty means SQLite in .journeyman/journeyman.db"),
     ("store", "durability"): ("wal", "wal: survives kill -9; full: also fsync on every commit"),
     ("prepare", "dev_share"): (0.08, "share of groups that choose candidates"),

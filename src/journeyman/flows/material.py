@@ -47,4 +47,6 @@ def load_material(workspace: Workspace, task_name: str, base: str = "", dataset:
         "calibration": read_split(workspace.store, manifest, "calibration"),
         "unlabelled": read_unlabelled(workspace.store, manifest),
     }
-    return Material(task, chosen, resolve(base or workspace.project.text("base", "model")), splits)
+    return Material(
+        task, chosen, resolve(base or workspace.project.text("base", "model"), progress=workspace.progress), splits
+    )

@@ -48,10 +48,10 @@ def quantize(source: str, out: Path, preset: Preset, progress: Progress) -> Quan
         StoreError: JM-822 the target exists, JM-801, JM-802 from the disk. ModelError: JM-401 to JM-408 from the source.
     """
     refuse_existing(out)
-    model = resolve(source)
+    model = resolve(source, progress=progress)
     decoder = load_decoder(model.path)
     progress.note(f"writing {out} as {preset}")
-    written = save_model(out, decoder, model.path, preset, f"{model.path.stem} {preset}")
+    written = save_model(out, decoder, model.path, preset, f"{Path(model.name).name.removesuffix('.gguf')} {preset}")
     return Quantized(written, model.path.stat().st_size, None, None)
 
 

@@ -101,7 +101,7 @@ def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Prog
         ModelError: JM-401, JM-402 neither. TuneError: JM-533, JM-534, JM-545 of a run.
     """
     if "/" in name or not (runs / name / MATERIAL).is_file():
-        model = resolve(name)
+        model = resolve(name, progress=progress)
         decoder, template = load_decoder(model.path), load_base_template(model.path)
         return Teacher(task, folder, progress, decoder, None, template, is_student=False)
     run = find_start(runs / name, task.name)

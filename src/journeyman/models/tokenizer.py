@@ -6,7 +6,7 @@ Only ``models.template`` inserts their ids. Families that are not known here are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,8 @@ from tokenizers import Tokenizer as Engine
 from journeyman.core.errors import ModelError
 from journeyman.models.gguf_header import read_fields
 
-CONTROL, USER_DEFINED = 3, 4
+# ggml's types of tokens.
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 SPACE = "\u2581"  # how SentencePiece writes a space
 # What a word is for these models' byte-pair merges: contractions, letters, one digit (up to three), signs, line ends, spaces.
 WORDS = (
@@ -51,6 +52,8 @@ PRE_TOKENIZERS: Mapping[str, Callable[[], pre_tokenizers.PreTokenizer]] = {
     "qwen2": lambda: _words(""),
     "llama-bpe": lambda: _words("{1,3}"),
 }
+# Where a word that is a token as a whole is taken as it is.
+IGNORES_MERGES = ("llama-bpe",)
 
 
 @dataclass(frozen=True)
@@ -104,28 +107,27 @@ def load_tokenizer(path: Path) -> Tokenizer:
     Raises:
         ModelError: JM-405 not a readable GGUF, JM-406 a tokenizer family that is not supported.
     """
-    fields = read_fields(path)
+    return make_tokenizer(read_fields(path), path)
+
+
+def make_tokenizer(fields: Mapping[str, object], where: Path) -> Tokenizer:
+    """The tokenizer that a GGUF's fields describe; ``where`` is named in errors.
+
+    Raises:
+        ModelError: JM-405 damaged, JM-406 a tokenizer family that is not supported.
+    """
     family, pre = str(fields.get("tokenizer.ggml.model")), str(fields.get("tokenizer.ggml.pre", "default"))
     if family == "gpt2" and pre in PRE_TOKENIZERS:
         make: Callable[[Mapping[str, object]], Engine] = _byte_level_engine
     elif family == "llama" and not fields.get("tokenizer.ggml.add_space_prefix", True):
         make = _sentencepiece_engine
     else:
-        raise ModelError(
-            "JM-406",
-            "this model's tokenizer is not supported yet",
-            where=str(path),
-            expected="gpt2 (byte-level BPE) with pre-tokenizer "
-            + " | ".join(PRE_TOKENIZERS)
-            + ", or llama without a space prefix",
-            got=f"{family} with pre-tokenizer {pre}",
-            hint="use the default base: journeyman pull smollm2-135m-instruct",
-        )
+        raise unsupported(where, f"{family} with pre-tokenizer {pre}")
     try:
         engine = make(fields)
     except Exception as error:  # the Rust side raises nothing narrower
         raise ModelError(
-            "JM-405", "this GGUF's tokenizer is damaged", where=str(path), got=str(error), hint="pull the model again"
+            "JM-405", "this GGUF's tokenizer is damaged", where=str(where), got=str(error), hint="pull the model again"
         ) from error
     tokens = cast(list[str], fields["tokenizer.ggml.tokens"])
     types = cast(list[int], fields["tokenizer.ggml.token_type"])
@@ -142,10 +144,22 @@ def load_tokenizer(path: Path) -> Tokenizer:
     )
 
 
+def unsupported(where: Path, got: str) -> ModelError:
+    return ModelError(
+        "JM-406",
+        "this model's tokenizer is not supported yet",
+        where=str(where),
+        expected=f"gpt2 (byte-level BPE) with pre-tokenizer {' | '.join(PRE_TOKENIZERS)}, or llama without a space prefix",
+        got=got,
+        hint="use the default base: journeyman pull smollm2-135m-instruct",
+    )
+
+
 def _byte_level_engine(fields: Mapping[str, object]) -> Engine:
     merges = [tuple(merge.split(" ", 1)) for merge in cast(list[str], fields["tokenizer.ggml.merges"])]
-    engine = Engine(models.BPE(vocab=_vocabulary(fields), merges=cast(list[tuple[str, str]], merges)))
     pre = str(fields.get("tokenizer.ggml.pre", "default"))
+    pairs = cast(list[tuple[str, str]], merges)
+    engine = Engine(models.BPE(vocab=_vocabulary(fields), merges=pairs, ignore_merges=pre in IGNORES_MERGES))
     engine.pre_tokenizer = PRE_TOKENIZERS[pre]()
     engine.decoder = decoders.ByteLevel()
     return engine
@@ -157,20 +171,23 @@ def _sentencepiece_engine(fields: Mapping[str, object]) -> Engine:
     scores = cast(list[float], fields["tokenizer.ggml.scores"])
     types = cast(list[int], fields["tokenizer.ggml.token_type"])
     wholes = sorted(
-        (token for token, index in vocabulary.items() if types[index] == 1),
+        (token for token, index in vocabulary.items() if types[index] == NORMAL),
         key=lambda token: -scores[vocabulary[token]],
     )
-    merges = [
-        (whole[:cut], whole[cut:])
-        for whole in wholes
-        for cut in range(1, len(whole))
-        if whole[:cut] in vocabulary and whole[cut:] in vocabulary
-    ]
+    merges = list(find_merges(wholes, vocabulary))
     unknown = cast(list[str], fields["tokenizer.ggml.tokens"])[cast(int, fields["tokenizer.ggml.unknown_token_id"])]
     engine = Engine(models.BPE(vocab=vocabulary, merges=merges, unk_token=unknown, byte_fallback=True, fuse_unk=True))
     engine.normalizer = normalizers.Replace(" ", SPACE)
     engine.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
     return engine
+
+
+def find_merges(wholes: Iterable[str], vocabulary: Container[str]) -> Iterator[tuple[str, str]]:
+    """Every pair of tokens that makes one of the wholes, in their order: what SentencePiece may join."""
+    for whole in wholes:
+        for cut in range(1, len(whole)):
+            if whole[:cut] in vocabulary and whole[cut:] in vocabulary:
+                yield whole[:cut], whole[cut:]
 
 
 def _vocabulary(fields: Mapping[str, object]) -> dict[str, int]:

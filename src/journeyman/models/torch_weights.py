@@ -1,7 +1,6 @@
 """A decoder's weights from a GGUF file (dequantized) or from a Hugging Face folder (safetensors), under PEFT's names.
 
-Facts of the formats: llama GGUFs keep the rows of q and k in ggml's interleaved rotary order; gemma3 GGUFs store norm weights plus
-one, Hugging Face's files leave the one out; tied models have no output matrix.
+How the two are laid out is in ``gguf_layout``; tied models have no output matrix.
 """
 
 from __future__ import annotations
@@ -22,41 +21,12 @@ from torch import Tensor
 from journeyman.core.errors import ModelError
 from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.gguf_header import TensorInfo, read_header
+from journeyman.models.gguf_layout import GGUF_NAMES, OUTER, norm_names, permuted_heads, unpermute_rows
 from journeyman.models.torch_decoder import GROUPS, Decoder, Layer
 
 Number = Literal["float32", "bfloat16"]
 DTYPES: dict[Number, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Take = Callable[[str], Tensor | None]
-
-# Our name (Hugging Face's without `model.layers.N.`) -> GGUF's without `blk.N.`; both without `.weight`.
-GGUF_NAMES = {
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-# The norms of a layer: key in Layer.norms -> (Hugging Face's name, GGUF's name).
-NORMS = {
-    "attention": ("input_layernorm", "attn_norm"),
-    "ffn": ("post_attention_layernorm", "ffn_norm"),
-    "q": ("self_attn.q_norm", "attn_q_norm"),
-    "k": ("self_attn.k_norm", "attn_k_norm"),
-}
-POST_NORMS = {
-    "attention_out": ("post_attention_layernorm", "post_attention_norm"),
-    "ffn": ("pre_feedforward_layernorm", "ffn_norm"),
-    "ffn_out": ("post_feedforward_layernorm", "post_ffw_norm"),
-}
-OUTER = {"embed_tokens": "token_embd", "norm": "output_norm", "lm_head": "output"}
-
-
-def norm_names(config: DecoderConfig) -> dict[str, tuple[str, str]]:
-    """The norms that a layer of this family has: key -> (Hugging Face's name, GGUF's name)."""
-    names = dict(NORMS) if config.family.has_qk_norm else {key: NORMS[key] for key in ("attention", "ffn")}
-    return names | POST_NORMS if config.family.has_post_norms else names
 
 
 def load_decoder(path: Path, number: Number = "float32") -> Decoder:
@@ -88,25 +58,6 @@ def name_projections(config: DecoderConfig, layer: Layer) -> Iterator[tuple[str,
         if group == "qkv" and layer.qkv_bias is not None:
             for name, bias in zip(names, torch.split(layer.qkv_bias, sizes), strict=True):
                 yield f"{name}.bias", bias
-
-
-def permute_rows(weight: Tensor, heads: int) -> Tensor:
-    """Hugging Face's half-split row order -> ggml's interleaved one, for q and k rows of llama GGUFs: [out, in]."""
-    out = weight.shape[0]
-    return weight.view(heads, 2, out // heads // 2, -1).transpose(1, 2).reshape(weight.shape)
-
-
-def unpermute_rows(weight: Tensor, heads: int) -> Tensor:
-    """The inverse of ``permute_rows``."""
-    out = weight.shape[0]
-    return weight.view(heads, out // heads // 2, 2, -1).transpose(1, 2).reshape(weight.shape)
-
-
-def permuted_heads(config: DecoderConfig, name: str) -> int:
-    """How many heads the rows of a projection are permuted by in GGUF; 0 for those that are not."""
-    if not config.family.has_permuted_rows:
-        return 0
-    return config.heads if name.endswith("q_proj") else config.kv_heads if name.endswith("k_proj") else 0
 
 
 def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:

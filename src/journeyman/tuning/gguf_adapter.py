@@ -14,7 +14,7 @@ from torch import Tensor
 
 from journeyman.core.files import disk_errors
 from journeyman.models.families import DecoderConfig
-from journeyman.models.torch_weights import GGUF_NAMES, permute_rows, permuted_heads
+from journeyman.models.gguf_layout import GGUF_NAMES, permute_rows, permuted_heads
 from journeyman.tuning.lora import Adapters
 
 

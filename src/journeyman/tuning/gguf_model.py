@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from journeyman.core.files import disk_errors
-from journeyman.models.families import DecoderConfig
 from journeyman.models.gguf_header import read_header
+from journeyman.models.gguf_layout import GGUF_NAMES, add_config, norm_names, permute_rows, permuted_heads
 from journeyman.models.llamacpp_quants import quantize
 from journeyman.models.torch_decoder import Decoder
-from journeyman.models.torch_weights import GGUF_NAMES, name_projections, norm_names, permute_rows, permuted_heads
+from journeyman.models.torch_weights import name_projections
 
 Preset = Literal["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_0", "Q5_K_M", "Q4_0", "Q4_K_M"]
 Kind = GGMLQuantizationType
@@ -91,7 +91,7 @@ def save_model(
         path.parent.mkdir(parents=True, exist_ok=True)
         writer = GGUFWriter(str(partial), decoder.config.family.architecture)
         _copy_fields(writer, base, template)
-        _add_config(writer, decoder.config)
+        add_config(writer, decoder.config)
         writer.add_name(name)
         writer.add_file_type(PRESETS[preset][3])
         for tensor_name, tensor in name_gguf_tensors(decoder):
@@ -184,23 +184,6 @@ def _copy_fields(writer: GGUFWriter, base: Path, template: str) -> None:
     chosen = template or header.fields.get("tokenizer.chat_template")
     if isinstance(chosen, str):
         writer.add_chat_template(chosen)
-
-
-def _add_config(writer: GGUFWriter, config: DecoderConfig) -> None:
-    writer.add_block_count(config.layers)
-    writer.add_context_length(config.context)
-    writer.add_embedding_length(config.hidden)
-    writer.add_feed_forward_length(config.feed_forward)
-    writer.add_head_count(config.heads)
-    writer.add_head_count_kv(config.kv_heads)
-    writer.add_key_length(config.head_size)
-    writer.add_value_length(config.head_size)
-    writer.add_layer_norm_rms_eps(config.epsilon)
-    writer.add_rope_freq_base(config.rope_base)
-    writer.add_rope_dimension_count(config.head_size)
-    writer.add_vocab_size(config.vocabulary)
-    if config.window:
-        writer.add_sliding_window(config.window)
 
 
 def _fitting(wanted: Kind, data: NDArray[np.float32]) -> Kind:

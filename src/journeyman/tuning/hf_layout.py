@@ -14,10 +14,11 @@ from torch import Tensor
 from journeyman.core.canonical import Json
 from journeyman.core.files import disk_errors, write_atomic
 from journeyman.models.families import LOCAL_ROPE_BASE, DecoderConfig
+from journeyman.models.gguf_layout import norm_names
 from journeyman.models.template import Template
 from journeyman.models.tokenizer import Tokenizer
 from journeyman.models.torch_decoder import Decoder
-from journeyman.models.torch_weights import name_projections, norm_names
+from journeyman.models.torch_weights import name_projections
 
 FolderType = Literal["F32", "F16", "BF16"]
 FOLDER_TYPES: dict[FolderType, torch.dtype] = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from journeyman.core.progress import Progress
+from journeyman.models.gguf_layout import GGUF_NAMES
 from journeyman.models.torch_decoder import GROUPS, Decoder, Rows
-from journeyman.models.torch_weights import GGUF_NAMES
 from journeyman.tuning.batching import TuneRow
 
 

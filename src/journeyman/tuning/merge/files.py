@@ -1,14 +1,10 @@
-"""Safetensors files by blocks: read without a mapping, so that memory holds what is worked on, and written in any order.
-
-Format: eight bytes of header length, a JSON header {name: {dtype, shape, data_offsets}}, then the tensors' bytes in that order.
-"""
+"""Safetensors files by blocks: read so that memory holds what is worked on, and written in any order."""
 
 from __future__ import annotations
 
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from threading import Lock
@@ -17,66 +13,26 @@ from types import TracebackType
 import numpy as np
 
 from journeyman.core.files import disk_errors
+from journeyman.models.safetensors_file import Stored
 from journeyman.tuning.merge.blocks import STORED, Array, Block, NumberType, as_matrix, from_fp32, to_fp32
 
 NAMES: dict[NumberType, str] = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 KINDS = {name: kind for kind, name in NAMES.items()}
-MOST_HEADER = 100_000_000  # bytes, as in the format's own library
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """Where a tensor lies: ``offset`` bytes from the beginning of the file."""
-
-    path: Path
-    kind: NumberType
-    shape: tuple[int, ...]
-    offset: int
-
-    def read(self, block: Block) -> Array:
-        """A block as a new fp32 array [rows, width].
-
-        Raises:
-            OSError: the file cannot be read, or is shorter than its header says.
-        """
-        _rows, width = as_matrix(self.shape)
-        stored, count = STORED[self.kind], (block.stop - block.start) * width
-        found = np.fromfile(self.path, stored, count, offset=self.offset + block.start * width * stored.itemsize)
-        if len(found) != count:
-            raise OSError(f"{self.path} ends before its last tensor")
-        return to_fp32(found.reshape(-1, width), self.kind)
-
-
-def find_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """Every tensor of a Hugging Face folder, in the order of the files.
+def read_block(tensor: Stored, block: Block) -> Array:
+    """A block as a new fp32 array [rows, width]. Not through a mapping, whose pages would count as memory in use.
 
     Raises:
-        OSError, ValueError, KeyError: a file is not there, damaged, or of a type that is not supported.
+        OSError: the file cannot be read, or became shorter.
     """
-    index, names = folder / "model.safetensors.index.json", {"model.safetensors"}
-    if index.is_file():
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    return {name: tensor for file in sorted(names) for name, tensor in _read_header(folder / file).items()}
-
-
-def _read_header(path: Path) -> dict[str, StoredTensor]:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 0 < length <= min(MOST_HEADER, size - 8):
-            raise ValueError(f"{path.name} is no safetensors file")
-        header = json.loads(file.read(length))
-    found = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        if entry["dtype"] not in KINDS:
-            raise ValueError(f"{name} is of type {entry['dtype']}")
-        kind, shape, (start, stop) = KINDS[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
-        if not 0 <= start <= stop <= size - 8 - length or stop - start != prod(shape) * STORED[kind].itemsize:
-            raise ValueError(f"{name} lies outside the file")
-        found[name] = StoredTensor(path, kind, shape, 8 + length + start)
-    return found
+    _rows, width = as_matrix(tensor.shape)
+    kind, count = KINDS[tensor.kind], (block.stop - block.start) * width
+    stored = STORED[kind]
+    found = np.fromfile(tensor.path, stored, count, offset=tensor.start + block.start * width * stored.itemsize)
+    if len(found) != count:
+        raise OSError(f"{tensor.path} ends before its last tensor")
+    return to_fp32(found.reshape(-1, width), kind)
 
 
 class TensorWriter:

@@ -13,9 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from journeyman.core.errors import TuneError
+from journeyman.core.errors import ModelError, TuneError
+from journeyman.models.safetensors_file import read_tensors
 from journeyman.tuning.merge.blocks import Array, Block, NumberType, as_matrix
-from journeyman.tuning.merge.files import find_tensors
+from journeyman.tuning.merge.files import KINDS, read_block
 
 
 class Model(Protocol):
@@ -36,13 +37,13 @@ class Folder:
     """A Hugging Face folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._tensors = find_tensors(folder)
+        self._tensors = read_tensors(folder)
         self.shapes = {name: tensor.shape for name, tensor in self._tensors.items()}
-        kinds = {tensor.kind for tensor in self._tensors.values()}
+        kinds = {KINDS[tensor.kind] for tensor in self._tensors.values()}
         self.kind: NumberType = kinds.pop() if len(kinds) == 1 else "float32"
 
     def read(self, name: str, block: Block) -> Array:
-        return self._tensors[name].read(block)
+        return read_block(self._tensors[name], block)
 
 
 class InMemory:
@@ -93,19 +94,19 @@ def open_model(reference: str, root: Path) -> Model:
     """Open ``PATH`` or ``PATH+ADAPTER``, relative to ``root``.
 
     Raises:
-        TuneError: JM-541 it is not there or cannot be read; from the adapter JM-520, JM-522. ModelError: JM-405, JM-408 from a GGUF.
+        TuneError: JM-541 it is not there or cannot be read; from the adapter JM-520, JM-522.
     """
     path, adapter = path_of(reference, root), reference.partition("+")[2]
     try:
         model: Model = InMemory(path) if path.suffix == ".gguf" else Folder(path)
         return _with_adapter(model, root / adapter) if adapter else model
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ModelError) as error:
         raise TuneError(
             "JM-541",
             "this model cannot be read for a merge",
             where=str(path),
             expected="a folder with config.json and model.safetensors, or a .gguf file; +FOLDER adds a PEFT adapter",
-            got=f"{type(error).__name__}: {error}",
+            got=error.what if isinstance(error, ModelError) else f"{type(error).__name__}: {error}",
             hint="paths are relative to the merge's file",
         ) from error
 
