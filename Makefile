@@ -6,7 +6,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-MODEL := smollm2-135m-instruct
+MODELS := smollm2-135m-instruct all-minilm-l6-v2
 # The first interpreter that is new enough; choose another with `make PYTHON=...`.
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
@@ -19,7 +19,7 @@ PYTEST_ARGS ?=
 .NOTPARALLEL:
 
 setup: $(STAMP)
-	@$(BIN)/journeyman pull $(MODEL)
+	@set -e; for model in $(MODELS); do $(BIN)/journeyman pull $$model; done
 
 # The stamp is older than the files that say what to install: install again.
 $(STAMP): pyproject.toml constraints.txt

@@ -19,6 +19,7 @@ HEAVY = (
     "aiohttp",
     "sqlalchemy",
     "xllamacpp",
+    "onnxruntime",
     "numpy",
 )
 

@@ -33,8 +33,11 @@ def test_a_project_and_a_task_are_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_pull_says_where_the_model_is(tmp_path: Path) -> None:
-    assert document(tmp_path, "pull", "smollm2-135m-instruct")["model"] == "smollm2-135m-instruct"
+@pytest.mark.parametrize("name", ["smollm2-135m-instruct", "all-minilm-l6-v2"])
+def test_pull_says_where_the_model_is(tmp_path: Path, name: str) -> None:
+    told = document(tmp_path, "pull", name)
+    assert told["model"] == name
+    assert Path(told["path"]).is_file()
 
 
 def test_the_stages_of_the_loop(project: Path, loop: Loop) -> None:

@@ -223,6 +223,45 @@ def test_names_that_cannot_be_resolved(
     assert resolve(str(tiny_gguf)).sha256 == file_hash(tiny_gguf)
 
 
+def test_a_model_of_two_files_is_whole_or_not_there(entry: Entry, hub: type[Hub], tmp_path: Path) -> None:
+    (tmp_path / "words").write_bytes(b"words")
+    words = Entry("m", "words.json", bytes_hash(b"words"), "MIT", 5, (LocalFile(tmp_path / "words"),))
+    both = replace(entry, beside=(words,))
+    path = pull_entry(both)
+    assert path.read_bytes() == DATA
+    beside = path.with_name("words.json")
+    assert beside.read_bytes() == b"words"
+    assert resolve_entry(both).path == path
+    beside.write_bytes(b"other")
+    with pytest.raises(ModelError, match=r"JM-403 .*words\.json"):
+        resolve_entry(both)
+    pull_entry(both)
+    assert len(hub.ranges) == 1
+    beside.unlink()
+    with pytest.raises(ModelError, match=r"JM-401 .*words\.json") as caught:
+        resolve_entry(both)
+    assert caught.value.hint == "journeyman pull m"
+    absent = replace(words, sources=(LocalFile(tmp_path / "absent"),))
+    with pytest.raises(ModelError, match=r"JM-413 .*absent"):
+        pull_entry(replace(entry, beside=(absent,)))
+
+
+def test_the_catalogs_entries_hold_together() -> None:
+    assert {entry.use for entry in CATALOG.values()} == {"language", "embedding"}
+    for name, entry in CATALOG.items():
+        files = [entry, *entry.beside]
+        assert {file.name for file in files} == {name}
+        assert len({file.file for file in files}) == len(files)
+        assert all(file.sources and len(file.sha256) == 64 and not file.beside for file in files[1:])
+
+
+def test_an_embedding_model_is_no_base() -> None:
+    with pytest.raises(ModelError, match="JM-435 all-minilm-l6-v2 is no language model") as caught:
+        resolve("all-minilm-l6-v2")
+    assert "smollm2-135m-instruct" in caught.value.expected
+    assert "all-minilm" not in caught.value.expected
+
+
 def test_a_hash_is_computed_once_per_content(tmp_path: Path) -> None:
     path = tmp_path / "a.gguf"
     path.write_bytes(b"one")

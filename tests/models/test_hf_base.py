@@ -373,7 +373,7 @@ def test_smollm2_there_and_back(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_gemmas_tokenizer_there_and_back(tmp_path: Path) -> None:
     original = _pulled("gemma-3-270m")
-    save_description(tmp_path, read_config(original), make_student_template(original), torch.bfloat16, is_tied=True)
+    save_description(tmp_path, read_config(original), make_student_template(original), "bfloat16", is_tied=True)
     was, now = read_fields(original), read_tokenizer_fields(tmp_path, 262_144)
     for name in (
         "tokens",

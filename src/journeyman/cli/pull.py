@@ -18,11 +18,11 @@ def pull(
 
     Example: journeyman pull smollm2-135m-instruct
     """
-    from journeyman.models.catalog import resolve
+    from journeyman.models.catalog import find_entry, resolve_entry
     from journeyman.models.pull import pull as pull_model
 
     pull_model(model, Bars(is_quiet=is_json))
-    resolved = resolve(model)
+    resolved = resolve_entry(find_entry(model))
     if is_json:
         print_json(
             {"model": resolved.name, "path": str(resolved.path), "sha256": resolved.sha256, "licence": resolved.licence}

@@ -75,12 +75,10 @@ def _lender(config: MergeConfig) -> str:
 def _describe(lender: str, root: Path, merged: Merged) -> None:
     source, out = path_of(lender, root), merged.folder
     if source.suffix == ".gguf":
-        import torch
-
         from journeyman.tuning.hf_layout import save_description
 
-        dtype = getattr(torch, merged.kind)
-        save_description(out, read_config(source), make_student_template(source), dtype, is_tied=merged.is_tied)
+        config, template = read_config(source), make_student_template(source)
+        save_description(out, config, template, merged.kind, is_tied=merged.is_tied)
         raw = json.loads((out / "config.json").read_text(encoding="utf-8"))
     else:
         with disk_errors(out):

@@ -58,8 +58,8 @@ def examine(project: Project | None) -> list[Finding]:
     findings = [
         Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or later"),
         _package("xllamacpp", "pip install journeyman"),
+        _package("onnxruntime", "pip install journeyman"),
         _package("torch", 'pip install "journeyman[tune]"'),
-        _package("safetensors", 'pip install "journeyman[tune]"'),
         _disk(),
     ]
     if project is None:

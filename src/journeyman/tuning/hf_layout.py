@@ -56,17 +56,16 @@ def save_folder(folder: Path, decoder: Decoder, template: Template, dtype: torch
         tensors = {name: tensor.to(dtype).contiguous().clone() for name, tensor in name_tensors(decoder)}
         save_file(tensors, str(folder / "model.safetensors.partial"), metadata={"format": "pt"})
         (folder / "model.safetensors.partial").replace(folder / "model.safetensors")
-    save_description(folder, decoder.config, template, dtype, is_tied=decoder.head is decoder.embedding)
+    number = str(dtype).removeprefix("torch.")
+    save_description(folder, decoder.config, template, number, is_tied=decoder.head is decoder.embedding)
 
 
-def save_description(
-    folder: Path, config: DecoderConfig, template: Template, dtype: torch.dtype, *, is_tied: bool
-) -> None:
-    """Tokenizer, chat template and ``config.json``: all but the weights."""
+def save_description(folder: Path, config: DecoderConfig, template: Template, number: str, *, is_tied: bool) -> None:
+    """Tokenizer, chat template and ``config.json``: all but the weights, which are of type ``number`` (float32, ...)."""
     tokenizer = template.tokenizer
     write_atomic(folder / "tokenizer.json", tokenizer.to_json())
     write_atomic(folder / "tokenizer_config.json", _text(_tokenizer_json(tokenizer, template.source, config.context)))
-    write_atomic(folder / "config.json", _text(_config_json(config, tokenizer, dtype, is_tied)))
+    write_atomic(folder / "config.json", _text(_config_json(config, tokenizer, number, is_tied)))
 
 
 def _text(value: dict[str, Json]) -> str:
@@ -86,11 +85,11 @@ def _tokenizer_json(tokenizer: Tokenizer, template: str, context: int) -> dict[s
     return raw if tokenizer.bos is None else raw | {"bos_token": names[tokenizer.bos], "add_bos_token": True}
 
 
-def _config_json(config: DecoderConfig, tokenizer: Tokenizer, dtype: torch.dtype, is_tied: bool) -> dict[str, Json]:
+def _config_json(config: DecoderConfig, tokenizer: Tokenizer, number: str, is_tied: bool) -> dict[str, Json]:
     raw: dict[str, Json] = {
         "architectures": [CLASSES[config.family.architecture]],
         "model_type": config.family.model_types[0],
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": number,
         "hidden_size": config.hidden,
         "intermediate_size": config.feed_forward,
         "num_hidden_layers": config.layers,
