@@ -18,9 +18,11 @@ from transformers import AutoModelForCausalLM
 
 from journeyman.core.errors import TuneError
 from journeyman.core.progress import Silent
+from journeyman.models.safetensors_file import to_fp32
 from journeyman.models.torch_weights import load_decoder
 from journeyman.tuning.lora import LoraConfig, make_adapters
-from journeyman.tuning.merge.blocks import from_fp32, to_fp32
+from journeyman.tuning.merge.blocks import NAMES as STORED_NAMES
+from journeyman.tuning.merge.blocks import from_fp32
 from journeyman.tuning.merge.config import load_merge, value_at
 from journeyman.tuning.merge.engine import Merged, merge_models
 from journeyman.tuning.merge.methods.select import Largest
@@ -229,7 +231,9 @@ def test_numbers_are_rounded_as_torch_rounds_them(values: list[float]) -> None:
         with np.errstate(over="ignore"):
             stored = from_fp32(array, kind)  # type: ignore[arg-type]
         expected = torch.from_numpy(array).to(dtype).float()
-        torch.testing.assert_close(torch.from_numpy(to_fp32(stored, kind)), expected, equal_nan=True, atol=0, rtol=0)  # type: ignore[arg-type]
+        torch.testing.assert_close(
+            torch.from_numpy(to_fp32(stored, STORED_NAMES[kind])), expected, equal_nan=True, atol=0, rtol=0
+        )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("blocks", [1, 40])

@@ -28,7 +28,7 @@ from journeyman.models.families import FAMILIES, DecoderConfig, read_config, ref
 from journeyman.models.gguf_layout import GGUF_NAMES, OUTER, add_config, norm_names, permute_rows, permuted_heads
 from journeyman.models.hf_tokenizer import read_tokenizer_fields
 from journeyman.models.remembered import remembered_hash
-from journeyman.models.safetensors_file import Stored, misfit, quantized, read_tensors, weight_files
+from journeyman.models.safetensors_file import Stored, misfit, quantized, read_tensors, to_fp32, weight_files
 
 # Counts up when the same folder would give another file.
 EDITION = 1
@@ -69,7 +69,7 @@ class Planned:
         """The bytes as they are written: F32, F16, or BF16 as its 16 bits."""
         data = self.source.map()
         if self.is_plain:
-            return np.asarray(_widen(data, self.source.kind) + np.float32(self.offset), dtype=np.float32)
+            return np.asarray(to_fp32(data, self.source.kind) + np.float32(self.offset), dtype=np.float32)
         return permute_rows(data, self.heads) if self.heads else data
 
 
@@ -206,12 +206,6 @@ def _plan(folder: Path, config: DecoderConfig, tensors: Mapping[str, Stored], *,
 
 def _are_equal(one: Stored, other: Stored) -> bool:
     return (one.kind, one.shape) == (other.kind, other.shape) and np.array_equal(one.map(), other.map())
-
-
-def _widen(data: NDArray[Any], kind: str) -> NDArray[np.float32]:
-    if kind == "BF16":
-        return (data.astype(np.uint32) << 16).view(np.float32)
-    return data.astype(np.float32)
 
 
 def _write(

@@ -37,6 +37,13 @@ class Stored:
         return np.memmap(self.path, dtype=NUMBERS[self.kind], mode="r", offset=self.start, shape=self.shape)
 
 
+def to_fp32(data: NDArray[Any], kind: str) -> NDArray[np.float32]:
+    """Stored numbers in fp32; those that are in fp32 come back as they are."""
+    if kind == "BF16":
+        return (data.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return data.astype(np.float32, copy=False)
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files that hold the weights, shards in the order of their names; whether they are there is not looked at.
 

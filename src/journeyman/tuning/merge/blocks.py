@@ -13,14 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from journeyman.models.safetensors_file import NUMBERS
+
 Array = NDArray[np.float32]
 NumberType = Literal["float32", "float16", "bfloat16"]
-# What a file holds: numpy has no bfloat16, so its bits stand in 16-bit integers.
-STORED: dict[NumberType, np.dtype[np.generic]] = {
-    "float32": np.dtype("<f4"),
-    "float16": np.dtype("<f2"),
-    "bfloat16": np.dtype("<u2"),
-}
+# What safetensors calls them.
+NAMES: dict[NumberType, str] = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 ELEMENTS = 1 << 16  # of one block: 256 KiB, so that those of a few models fit into the second cache
 
 
@@ -49,17 +47,10 @@ def cut(shape: Sequence[int]) -> list[Block]:
     return [Block(start, min(start + step, rows)) for start in range(0, rows, step)]
 
 
-def to_fp32(stored: NDArray[np.generic], kind: NumberType) -> Array:
-    """A new array for 16-bit types; fp32 comes back as it is."""
-    if kind == "bfloat16":
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored.astype(np.float32, copy=False)
-
-
 def from_fp32(values: Array, kind: NumberType) -> NDArray[np.generic]:
     """To the nearest number of the type, ties to even."""
     if kind != "bfloat16":
-        return values.astype(STORED[kind], copy=False)
+        return values.astype(NUMBERS[NAMES[kind]], copy=False)
     bits = np.ascontiguousarray(values).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(values), np.uint16(0x7FC0), rounded.astype(np.uint16))

@@ -13,10 +13,9 @@ from types import TracebackType
 import numpy as np
 
 from journeyman.core.files import disk_errors
-from journeyman.models.safetensors_file import Stored
-from journeyman.tuning.merge.blocks import STORED, Array, Block, NumberType, as_matrix, from_fp32, to_fp32
+from journeyman.models.safetensors_file import NUMBERS, Stored, to_fp32
+from journeyman.tuning.merge.blocks import NAMES, Array, Block, NumberType, as_matrix, from_fp32
 
-NAMES: dict[NumberType, str] = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 KINDS = {name: kind for kind, name in NAMES.items()}
 
 
@@ -27,12 +26,11 @@ def read_block(tensor: Stored, block: Block) -> Array:
         OSError: the file cannot be read, or became shorter.
     """
     _rows, width = as_matrix(tensor.shape)
-    kind, count = KINDS[tensor.kind], (block.stop - block.start) * width
-    stored = STORED[kind]
+    count, stored = (block.stop - block.start) * width, np.dtype(NUMBERS[tensor.kind])
     found = np.fromfile(tensor.path, stored, count, offset=tensor.start + block.start * width * stored.itemsize)
     if len(found) != count:
         raise OSError(f"{tensor.path} ends before its last tensor")
-    return to_fp32(found.reshape(-1, width), kind)
+    return to_fp32(found.reshape(-1, width), tensor.kind)
 
 
 class TensorWriter:
@@ -44,7 +42,7 @@ class TensorWriter:
         self._lock = Lock()
 
     def __enter__(self) -> TensorWriter:
-        width = STORED[self.kind].itemsize
+        width = np.dtype(NUMBERS[NAMES[self.kind]]).itemsize
         header: dict[str, object] = {"__metadata__": {"format": "pt"}}
         offsets, offset = {}, 0
         for name, shape in self.shapes.items():
