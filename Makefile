@@ -30,6 +30,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input $(PIP_ARGS) -c constraints.txt -e ".[dev]"
 	@touch $@
 
+# The demo uses no embedding model.
+demo: MODELS := smollm2-135m-instruct
 demo: setup
 	@$(BIN)/python scripts/demo.py
 
