@@ -105,6 +105,17 @@ def test_draws_that_agree_become_rows(workspace: Workspace) -> None:
     assert all(len(texts) == 8 for _hash, texts in drawn)
 
 
+def test_a_teacher_judges_the_draws(workspace: Workspace) -> None:
+    teacher = _tune(workspace, method="sft")
+    result = _tune(workspace, method="reject", teacher=teacher.run.id)
+    judged = (result.run.path / "judged.jsonl").read_text().splitlines()
+    drawn = [json.loads(line) for line in (result.run.path / "drawn.jsonl").read_text().splitlines()]
+    task = workspace.task("paint")
+    distinct = {(name, text) for name, texts in drawn for text in texts if read_answer(task, text)[0] is not None}
+    assert len(judged) <= len(distinct)
+    assert bool(judged) == bool(distinct)
+
+
 @pytest.mark.parametrize("kind", ["rslora", "dora", "full"])
 def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     result = _tune(workspace, {"kind": kind, "layers": 1}, method="sft")
@@ -209,7 +220,7 @@ def test_what_cannot_be_is_refused(
 
 
 def test_a_search_keeps_to_its_time_and_goes_on_where_it_was(workspace: Workspace) -> None:
-    request = Request(method="sft", threads=1, budget_s=12)
+    request = TuneRequest(method="sft", threads=1, budget_s=12)
     result = tune(workspace, "paint", {}, request)
     trials = (result.run.path / "trials.jsonl").read_text().splitlines()
     assert len(trials) >= 3
@@ -223,7 +234,7 @@ def test_a_search_keeps_to_its_time_and_goes_on_where_it_was(workspace: Workspac
 @pytest.mark.parametrize(("budget", "method", "code"), [(0.01, "sft", "JM-536"), (30, "dpo", "JM-537")])
 def test_a_search_that_cannot_be_is_refused(workspace: Workspace, budget: float, method: str, code: str) -> None:
     with pytest.raises(TuneError, match=code):
-        tune(workspace, "paint", {}, Request(method=method, threads=1, budget_s=budget))  # type: ignore[arg-type]
+        tune(workspace, "paint", {}, TuneRequest(method=method, threads=1, budget_s=budget))  # type: ignore[arg-type]
 
 
 def test_the_mask_is_what_tuning_sees(workspace: Workspace) -> None:

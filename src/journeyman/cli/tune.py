@@ -38,7 +38,9 @@ def tune(
         list[str] | None,
         typer.Option(help="Plain text that the base reads first (continued pre-training); repeatable."),
     ] = None,
-    teacher: Annotated[str, typer.Option(help="A finished run's id or a model to distill from.")] = "",
+    teacher: Annotated[
+        str, typer.Option(help="A finished run's id or a model to distill from, or to judge draws by (reject).")
+    ] = "",
     start: Annotated[
         str,
         typer.Option(

@@ -79,22 +79,43 @@ def mine(asker: Asker, examples: Sequence[Example]) -> dict[str, list[Target]]:
     return wrong
 
 
-def vote(asker: Asker, examples: Sequence[Example]) -> list[tuple[Example, Target, float]]:
-    """Rejection sampling: on rows without an answer the draws that the schema admits vote, and what most of them say is learned,
-    weighted by its share of the votes (self-consistency, arXiv:2203.11171). On rows with an answer a draw that is right says
-    nothing new."""
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a student drew for one example: the distinct answers that the schema admits, each with its share of all draws."""
+
+    example: Example
+    targets: tuple[Target, ...]
+    shares: tuple[float, ...]
+
+
+Judge = Callable[[Sequence[Ballot]], Sequence[Sequence[float]]]
+"""Shares of belief for the answers of each ballot."""
+
+
+def elect(asker: Asker, examples: Sequence[Example], judge: Judge | None = None) -> list[tuple[Example, Target, float]]:
+    """Rejection sampling: rows without an answer get the one of their draws that has enough belief, weighted by it.
+
+    Belief is the share of the draws that say the same (self-consistency, arXiv:2203.11171), or what the judge says. On rows with an answer a
+    draw that is right says nothing new.
+    """
     texts = asker.ask(examples, DRAWN, VOTES, "draws")
-    rows = []
-    for example in examples:
-        read = [read_answer(asker.task, text)[0] for text in texts[example.hash]]
-        targets = {dump(target.to_json()): target for target in read if target is not None}
-        counts = Counter(dump(target.to_json()) for target in read if target is not None)
-        if not counts:
-            continue
-        name, votes = counts.most_common(1)[0]
-        if votes >= LEAST_SHARE * VOTES:
-            rows.append((example, targets[name], votes / VOTES))
-    return rows
+    ballots = [ballot for example in examples if (ballot := _count(asker.task, example, texts[example.hash])).targets]
+    beliefs = judge(ballots) if judge and ballots else [ballot.shares for ballot in ballots]
+    won = []
+    for ballot, shares in zip(ballots, beliefs, strict=True):
+        share, target = max(zip(shares, ballot.targets, strict=True), key=lambda pair: pair[0])
+        if share >= LEAST_SHARE:
+            won.append((ballot.example, target, share))
+    return won
+
+
+def _count(task: Task, example: Example, texts: Sequence[str]) -> Ballot:
+    """The commonest answer first."""
+    read = [target for text in texts if (target := read_answer(task, text)[0]) is not None]
+    targets = {dump(target.to_json()): target for target in read}
+    counts = Counter(dump(target.to_json()) for target in read).most_common()
+    shares = tuple(count / len(texts) for _name, count in counts)
+    return Ballot(example, tuple(targets[name] for name, _count in counts), shares)
 
 
 def draw(

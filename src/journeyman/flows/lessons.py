@@ -14,11 +14,11 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.core.progress import Progress
-from journeyman.flows.draws import Asker, mine, vote
+from journeyman.flows.draws import Asker, elect, mine
 from journeyman.flows.making import answer_budget
 from journeyman.flows.material import Material
 from journeyman.flows.signals import Writer, add_rejected
-from journeyman.flows.teachers import open_teacher
+from journeyman.flows.teachers import Teacher, open_teacher
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import TuneRow, share_beginning
 from journeyman.tuning.distill import distill_loss
@@ -87,7 +87,8 @@ def make_lesson(work: Work, method: Method | Literal["reject"]) -> Lesson:
     drawn: list[TuneRow] = []
     if method == "reject":
         assert work.start is not None, "draws come from a tuned student"
-        won = vote(work.asker(work.start), work.material.splits["unlabelled"])
+        judge = _open_teacher(work).judge if work.teacher else None
+        won = elect(work.asker(work.start), work.material.splits["unlabelled"], judge)
         drawn = [work.writer.row(example, target, example.weight * share) for example, target, share in won]
     rows = share_beginning([*work.learned, *drawn]) if drawn else work.learned
 
@@ -95,6 +96,10 @@ def make_lesson(work: Work, method: Method | Literal["reject"]) -> Lesson:
         return supervised(work.decoder, weights, rows, dev, plan)
 
     return Lesson(rows, dev, make, {"drawn": len(drawn)} if method == "reject" else {})
+
+
+def _open_teacher(work: Work) -> Teacher:
+    return open_teacher(work.teacher, work.material.task, work.runs, work.folder, work.progress)
 
 
 def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[TuneRow]) -> Lesson:
@@ -153,7 +158,7 @@ def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
     rows = work.learned
     asked = 0
     if work.teacher:
-        teacher = open_teacher(work.teacher, work.material.task, work.runs, work.folder, work.progress)
+        teacher = _open_teacher(work)
         answered = [*work.train, *teacher.answer(work.material.splits["unlabelled"], answer_budget(rows))]
         asked = len(answered) - len(work.train)
         rows = work.writer.answers(answered)

@@ -1,7 +1,8 @@
-"""A local teacher: it scores the tokens of answers once, and answers rows that have none."""
+"""A local teacher: it scores the tokens of answers once, answers rows that have none, and judges what a student drew."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from journeyman.core.example import Example, Target
 from journeyman.core.messages import Message
 from journeyman.core.progress import Progress
-from journeyman.flows.draws import draw
+from journeyman.flows.draws import Ballot, draw
 from journeyman.flows.runs import MATERIAL
 from journeyman.flows.signals import Writer
 from journeyman.flows.starts import base_of, find_start, open_start
@@ -27,7 +28,7 @@ from journeyman.tuning.preference import row_key
 from journeyman.tuning.reference import generate
 from journeyman.tuning.trainable import Trainable
 
-ANSWERED, SCORED = "answered.jsonl", "teacher.jsonl"
+ANSWERED, SCORED, JUDGED = "answered.jsonl", "teacher.jsonl", "judged.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,25 @@ class Teacher:
                 found[row_key(row)] = places
         return found
 
+    def judge(self, ballots: Sequence[Ballot]) -> list[list[float]]:
+        """Its probability of writing each answer, as shares of those on the ballot."""
+        rows = [[self.row(ballot.example, target) for target in ballot.targets] for ballot in ballots]
+        every = [row for of_one in rows for row in of_one]
+        scored = score_with_teacher(self.decoder, self.weights, every, self.folder / JUDGED, self.progress)
+        return [
+            _softmax([sum(logprob for _token, logprob, _others in scored[row_key(row)]) for row in of_one])
+            for of_one in rows
+        ]
+
     def _messages(self, example: Example) -> tuple[Message, ...]:
         write = student_messages if self.is_student else teacher_messages
         return write(self.task, example.input)
+
+
+def _softmax(logs: Sequence[float]) -> list[float]:
+    highest = max(logs)
+    weights = [math.exp(value - highest) for value in logs]
+    return [weight / sum(weights) for weight in weights]
 
 
 def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Progress) -> Teacher:
