@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ENVIRONMENTS = HERE.parent.parent / ".rivals"
+# No rival calls home, and none looks for a newer file than the one it is given.
+QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "UNSLOTH_DISABLE_STATISTICS": "1"}
 
 
 class NoRival(Exception):
@@ -17,7 +20,7 @@ class NoRival(Exception):
 
 
 def rival_python(name: str) -> Path:
-    """The interpreter of the rival's environment, installed from ``rivals/NAME.txt``."""
+    """The interpreter of the rival's environment, installed from ``rivals/NAME.txt``: a call of pip per line, which may hold options."""
     folder = ENVIRONMENTS / name
     python, stamp = folder / "bin/python", folder / ".installed"
     wanted = (HERE / f"{name}.txt").read_text(encoding="utf-8")
@@ -25,7 +28,8 @@ def rival_python(name: str) -> Path:
         sys.stderr.write(f"installing {name} into {folder}\n")
         steps = [[sys.executable, "-m", "venv", str(folder)]]
         # torch first and alone, so that its exact build is there before anything else can choose one
-        steps += [[str(python), "-m", "pip", "install", "--quiet", line] for line in wanted.split() if line]
+        lines = [line.split() for line in wanted.splitlines() if line and not line.startswith("#")]
+        steps += [[str(python), "-m", "pip", "install", "--quiet", *line] for line in lines]
         for step in steps:
             done = subprocess.run(step, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -42,7 +46,12 @@ def run_script(python: Path, script: Path, job: dict[str, Any], folder: Path) ->
     log = folder / f"{script.stem}.log"
     with log.open("w", encoding="utf-8") as errors:
         done = subprocess.run(
-            [str(python), str(script), str(path)], stdout=subprocess.PIPE, stderr=errors, text=True, check=False
+            [str(python), str(script), str(path)],
+            env=os.environ | QUIET,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            check=False,
         )
     if done.returncode:
         raise NoRival(f"{script.name} failed: {log.read_text(encoding='utf-8').strip().splitlines()[-1]}")
