@@ -6,7 +6,6 @@ spoiled answer (`snips.make_pairs`).
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from dataclasses import replace
@@ -18,6 +17,7 @@ from machine import describe_commit, describe_machine
 from rivals import NoRival, rival_python, run_script
 from safetensors.torch import load_file
 
+from journeyman.core.cores import count_cores
 from journeyman.models.catalog import resolve
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
@@ -75,7 +75,7 @@ def measure_losses(data: Path, folder: Path) -> list[Document]:
         "rows": pairs,
         "methods": METHODS,
         "beta": BETA,
-        "threads": os.cpu_count(),
+        "threads": count_cores(),
     }
     try:
         theirs = run_script(rival_python("trl"), HERE / "rivals/trl_losses.py", job, folder)
@@ -116,7 +116,7 @@ def measure_speed(name: str, data: Path, folder: Path) -> list[Document]:
         "commit": describe_commit(),
         "machine": describe_machine(),
     }
-    job = {"rows": pairs, "threads": os.cpu_count(), "rank": 16}
+    job = {"rows": pairs, "threads": count_cores(), "rank": 16}
     try:
         theirs = run_script(
             rival_python("trl"),

@@ -6,7 +6,6 @@ goes, and is timed until its dev loss is the rival's; our looks count, the rival
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from machine import describe_commit, describe_machine
 from rivals import NoRival, rival_python, run_script
 
+from journeyman.core.cores import count_cores
 from journeyman.models.catalog import resolve
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
@@ -128,9 +128,8 @@ def measure(name: str, data: Path, folder: Path) -> list[Document]:
         [to_ids(raw, template, row.instruction) for raw in read_rows(data, part)]
         for part in (ROWS_PER_INTENT, DEV_PER_INTENT)
     )
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     save_folder(folder / "base", load_decoder(base.path), template)
-    job = {"rows": rows, "dev": dev, "threads": threads, "rank": 16, "limit_s": LIMIT_S}
+    job = {"rows": rows, "dev": dev, "threads": count_cores(), "rank": 16, "limit_s": LIMIT_S}
     try:
         theirs = run_script(
             rival_python(row.rival),

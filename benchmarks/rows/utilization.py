@@ -6,7 +6,6 @@ attention's products, norms, the optimizer and merging count as time, not as wor
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from machine import describe_commit, describe_machine
 
+from journeyman.core.cores import count_cores
 from journeyman.models.catalog import resolve
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
@@ -38,7 +38,7 @@ def measure(data: Path, _folder: Path) -> list[Document]:
     template = make_student_template(base.path)
     raw = [to_ids(row, template) for row in read_rows(data, slice(0, 75))]
     rows = share_beginning([TuneRow(tuple(item["ids"]), item["start"]) for item in raw])
-    machine = probe_machine(None, os.cpu_count())
+    machine = probe_machine(None, count_cores())
     use_machine(machine)
     decoder = load_decoder(base.path, machine.number)
     found = {count: _time_steps(decoder, rows, count) for count in ROWS_A_STEP}

@@ -14,6 +14,7 @@ from journeyman.measure.calibration import calibration_error
 from journeyman.models.head import ClosedField, Head, Layer, load_heads, save_heads
 from journeyman.tuning.head_linear import fit_linear
 from journeyman.tuning.head_mlp import LOOKS, fit_member, fit_mlp, forward
+from journeyman.tuning.head_rows import ScaledRows
 from journeyman.tuning.heads import HeadRows, fit_temperature, number_values, train_head, train_heads
 
 FIELD = ClosedField("intent", ("refund", "card_lost", "other", "hello"))
@@ -35,22 +36,23 @@ def sets() -> tuple[HeadRows, HeadRows, HeadRows]:
 
 def test_the_linear_head_is_at_the_optimum() -> None:
     rng = np.random.default_rng(0)
-    rows, size, classes, strength = 40, 3, 3, 2.0
-    vectors = rng.normal(size=(rows, size)).astype(np.float32)
-    labels = rng.integers(0, classes, rows)
-    weights = rng.uniform(0, 2, rows).astype(np.float32)
+    count, size, classes, strength = 40, 3, 3, 2.0
+    vectors = rng.normal(size=(count, size)).astype(np.float32)
+    labels = rng.integers(0, classes, count)
+    weights = rng.uniform(0, 2, count).astype(np.float32)
+    rows = ScaledRows(vectors, labels, weights, classes)
 
     def objective(flat: np.ndarray) -> float:
         weight, bias = flat[:-classes].reshape(classes, size), flat[-classes:]
-        losses = -log_softmax(vectors.astype(np.float64) @ weight.T + bias, axis=1)[np.arange(rows), labels]
+        losses = -log_softmax(vectors.astype(np.float64) @ weight.T + bias, axis=1)[np.arange(count), labels]
         return float(weights @ losses + strength / 2 * (weight**2).sum())
 
     best = minimize(objective, np.zeros(classes * (size + 1)), method="BFGS", options={"gtol": 1e-8})
-    layer = fit_linear(vectors, labels, weights, classes, strength)
+    layer = fit_linear(rows, strength)
     found = np.concatenate([layer.weight.ravel(), layer.bias]).astype(np.float64)
     assert objective(found) == pytest.approx(best.fun, rel=1e-6)
     np.testing.assert_allclose(layer.weight, best.x[:-classes].reshape(classes, size), atol=2e-3)
-    again = fit_linear(vectors, labels, weights, classes, strength, layer)
+    again = fit_linear(rows, strength, layer)
     assert objective(np.concatenate([again.weight.ravel(), again.bias])) == pytest.approx(best.fun, rel=1e-6)
 
 
@@ -59,26 +61,26 @@ def test_a_weight_of_two_is_a_row_twice() -> None:
     weights = np.where(np.arange(60) < 20, 2.0, 1.0).astype(np.float32)
     weights[50:] = 0
     order = np.concatenate([np.repeat(np.arange(20), 2), np.arange(20, 50)])
-    once = fit_linear(rows.vectors, rows.labels, weights, 4, 1.0)
-    twice = fit_linear(rows.vectors[order], rows.labels[order], np.ones(len(order), np.float32), 4, 1.0)
+    once = fit_linear(ScaledRows(rows.vectors, rows.labels, weights, 4), 1.0)
+    twice = fit_linear(ScaledRows(rows.vectors[order], rows.labels[order], np.ones(len(order), np.float32), 4), 1.0)
     np.testing.assert_allclose(once.weight, twice.weight, atol=2e-3)
 
 
 def test_the_numpy_half_gives_what_torch_gives() -> None:
     rows = draw(300, 0)
     vectors = (rows.vectors - rows.vectors.mean(axis=0)) / rows.vectors.std()
-    given = (vectors, rows.labels, np.ones(300, np.float32), 4)
+    given = ScaledRows(vectors, rows.labels, np.ones(300, np.float32), 4)
     seen: list[tuple[Layer, ...]] = []
 
     def look(layers: tuple[Layer, ...]) -> float:
         seen.append(layers)
         return -float(len(seen))
 
-    members = [fit_member(*given, look, seed)[0] for seed in (2, 3)]
+    members = [fit_member(given, look, seed)[0] for seed in (2, 3)]
     assert len(seen) == 2 * LOOKS
     assert members[0] is seen[LOOKS - 1]
     assert not np.array_equal(members[0][0].weight, members[1][0].weight)
-    layers, _ = fit_mlp(*given, look, seed=1, members=2)
+    layers, _ = fit_mlp(given, look, seed=1, members=2)
     logits = [forward(torch.from_numpy(vectors), _tensors(member)) for member in members]
     expected = torch.softmax((logits[0] + logits[1]) / 2 / 1.7, dim=1).numpy()
     found = Head(FIELD, layers, (0, 1, 2, 3), 1.7, 0.0).probabilities(vectors)

@@ -25,7 +25,7 @@ from journeyman.tuning.merge.blocks import NAMES as STORED_NAMES
 from journeyman.tuning.merge.blocks import from_fp32
 from journeyman.tuning.merge.config import load_merge, value_at
 from journeyman.tuning.merge.engine import Merged, merge_models
-from journeyman.tuning.merge.methods.select import Largest
+from journeyman.tuning.merge.methods.select import Largest, find_edge
 from journeyman.tuning.peft_layout import save_peft
 from journeyman.tuning.plan import ALL_LINEAR
 from tests.models.families import save_model
@@ -206,7 +206,7 @@ def test_an_adapter_joins_its_model_as_it_is_read(models: tuple[Path, dict[str, 
 def _keep(values: list[float], count: int, split: int) -> list[float]:
     """As a tensor that comes in two blocks."""
     parts = [np.array(values[:split], np.float32), np.array(values[split:], np.float32)]
-    largest = Largest(lambda: (part.copy() for part in parts), len(values), count)
+    largest = Largest(find_edge(lambda: (part.copy() for part in parts), len(values), count))
     return [float(value) for part in parts for value in largest.keep(part)]
 
 

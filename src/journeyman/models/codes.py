@@ -19,6 +19,7 @@ from journeyman.core.errors import ModelError
 from journeyman.models.tokenizer import Tokenizer
 
 WORD, PLAIN = re.compile(r"[A-Za-z]+|\d+"), re.compile("[A-Za-z]+")
+SMALLEST = 1e-30  # a probability that the engine rounds to zero
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Codes:
 
 
 def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
-    """A code for each answer: a word of its own values that few others have, where it is one token; else any word that is one.
+    """A code for each answer: a word of its own values that no other answer has, where it is one token; else any word that is one.
 
     Raises:
         ModelError: JM-439 the vocabulary has fewer words of one token than there are answers.
@@ -63,15 +64,11 @@ def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
     words = [list(dict.fromkeys(_words(answer))) for answer in answers]
     often = Counter(word for own in words for word in own)
     chosen: dict[str, str] = {}
-    taken: set[str] = set()
-    for answer, own in sorted(zip(answers, words, strict=True), key=lambda pair: len(pair[1])):
-        fitting = sorted(
-            (word for word in own if word not in taken and _is_token(word, tokenizer)), key=often.__getitem__
-        )
-        if fitting and often[fitting[0]] == 1:
-            chosen[answer] = fitting[0]
-            taken.add(fitting[0])
-    spare = _spare(tokenizer, taken | set(often))
+    for answer, own in zip(answers, words, strict=True):
+        fitting = (word for word in own if often[word] == 1 and _is_token(word, tokenizer))
+        if word := next(fitting, None):
+            chosen[answer] = word
+    spare = _spare(tokenizer, set(often))
     for answer in answers:
         if answer not in chosen:
             code = next(spare, None)
@@ -93,7 +90,7 @@ def pick(probabilities: Sequence[float], temperature: float, seed: int | None) -
     places = range(len(probabilities))
     if temperature == 0:
         return max(places, key=probabilities.__getitem__)
-    logs = [math.log(max(value, 1e-30)) / temperature for value in probabilities]
+    logs = [math.log(max(value, SMALLEST)) / temperature for value in probabilities]
     highest = max(logs)
     return random.Random(seed).choices(places, [math.exp(value - highest) for value in logs])[0]
 

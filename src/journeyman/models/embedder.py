@@ -9,8 +9,6 @@ Legend: ``n`` texts, ``d`` numbers of a vector, ``T`` tokens.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeyman.core.canonical import content_hash
+from journeyman.core.cores import count_cores
 from journeyman.core.errors import ModelError
 from journeyman.core.progress import Progress, Silent
 from journeyman.models.catalog import CATALOG, Entry, find_entry, resolve_entry
@@ -141,11 +140,6 @@ def load_embedder(model: Path, tokenizer: Path, threads: int | None = None) -> E
             hint=f"journeyman pull {DEFAULT}",
         ) from error
     return Embedder(content_hash(names), dimension, threads or count_cores(), session, engine)
-
-
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _open_session(path: Path) -> InferenceSession:

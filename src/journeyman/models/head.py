@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ HeadKind = Literal["linear", "mlp"]
 
 Weights = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
+Real = TypeVar("Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,10 @@ def gelu(values: Floats) -> Floats:
     return result
 
 
-def log_softmax(logits: Floats) -> Floats:
+def log_softmax(logits: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Over the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result: npt.NDArray[Real] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 

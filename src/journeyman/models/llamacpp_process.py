@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from journeyman.core.cores import count_cores
 from journeyman.core.errors import ModelError
 from journeyman.models.llamacpp_worker import WorkerConfig
 
@@ -136,7 +136,7 @@ def probe_threads(config: WorkerConfig) -> tuple[Worker, ThreadProbe]:
 
 def thread_counts() -> list[int]:
     """1, 2, 4, … up to the cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = count_cores()
     counts = [1]
     while counts[-1] * 2 <= cores:
         counts.append(counts[-1] * 2)

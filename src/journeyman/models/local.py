@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
-from journeyman.models.codes import Codes, pick
+from journeyman.models.codes import SMALLEST, Codes, pick
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob
 from journeyman.models.template import Template
-
-SMALLEST = 1e-30  # a probability that the engine rounds to zero
 
 
 @dataclass(frozen=True)

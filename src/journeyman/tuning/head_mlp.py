@@ -12,12 +12,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from journeyman.models.head import Layer
+from journeyman.tuning.head_rows import ScaledRows
 
 MEMBERS = 4
 HIDDEN = 512  # of each member
@@ -33,18 +33,10 @@ PATIENCE = 5  # looks without a smaller loss end it
 Look = Callable[[tuple[Layer, ...]], float]
 
 
-def fit_mlp(
-    vectors: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float32],
-    classes: int,
-    look: Look,
-    seed: int,
-    members: int = MEMBERS,
-) -> tuple[tuple[Layer, ...], str]:
-    """Train ``members`` on ``vectors`` [n, d]; return their mean as two layers, and how they came about."""
+def fit_mlp(rows: ScaledRows, look: Look, seed: int, members: int = MEMBERS) -> tuple[tuple[Layer, ...], str]:
+    """Train ``members``; return their mean as two layers, and how they came about."""
     seeds = range(seed * members, (seed + 1) * members)
-    found = [fit_member(vectors, labels, weights, classes, look, each) for each in seeds]
+    found = [fit_member(rows, look, each) for each in seeds]
     steps = ", ".join(str(step) for _, step in found)
     return join([layers for layers, _ in found]), f"{members} x {HIDDEN} units, kept after steps {steps}"
 
@@ -60,31 +52,24 @@ def join(members: Sequence[tuple[Layer, ...]]) -> tuple[Layer, ...]:
     return first, second
 
 
-def fit_member(
-    vectors: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float32],
-    classes: int,
-    look: Look,
-    seed: int,
-) -> tuple[tuple[Layer, ...], int]:
+def fit_member(rows: ScaledRows, look: Look, seed: int) -> tuple[tuple[Layer, ...], int]:
     """The layers for which ``look`` gave the smallest loss, and the step they are from.
 
     ``look`` is asked ``LOOKS`` times at even distances. The global random state is neither read nor changed.
     """
     generator = torch.Generator().manual_seed(seed)
-    parameters = _make_parameters(vectors.shape[1], classes, generator)
-    rows, targets, counts = torch.from_numpy(vectors), torch.from_numpy(labels), torch.from_numpy(weights)
-    steps = max(EPOCHS * math.ceil(len(rows) / BATCH), LEAST_STEPS)
+    parameters = _make_parameters(rows.vectors.shape[1], rows.classes, generator)
+    vectors, labels, weights = (torch.from_numpy(array) for array in (rows.vectors, rows.labels, rows.weights))
+    steps = max(EPOCHS * math.ceil(len(vectors) / BATCH), LEAST_STEPS)
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=WEIGHT_DECAY, foreach=True)
     looks = {math.ceil(steps * number / LOOKS) for number in range(1, LOOKS + 1)}
     best, kept, kept_at, worse = math.inf, _to_layers(parameters), 0, 0
-    for step, batch in zip(range(1, steps + 1), _batches(len(rows), generator), strict=False):
+    for step, batch in zip(range(1, steps + 1), _batches(len(vectors), generator), strict=False):
         optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * (step - 1) / steps)) / 2
-        logits = forward(rows[batch], parameters, generator)
-        losses = functional.cross_entropy(logits, targets[batch], reduction="none")
+        logits = forward(vectors[batch], parameters, generator)
+        losses = functional.cross_entropy(logits, labels[batch], reduction="none")
         optimizer.zero_grad()
-        (losses @ counts[batch] / len(batch)).backward()  # type: ignore[no-untyped-call]
+        (losses @ weights[batch] / len(batch)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step in looks:
             layers = _to_layers(parameters)

@@ -24,6 +24,7 @@ from journeyman.measure.calibration import calibration_error
 from journeyman.models.head import ClosedField, Head, HeadKind, Heads, Layer, log_softmax
 from journeyman.tuning.head_linear import fit_linear
 from journeyman.tuning.head_mlp import LOOKS, MEMBERS, fit_mlp
+from journeyman.tuning.head_rows import ScaledRows
 
 # Weight of the penalty in rows: |W|^2 / 2 counts as much as so many rows' losses. Strongest first.
 STRENGTHS = (300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
@@ -84,15 +85,6 @@ class HeadReport:
             "untrained": list(self.untrained),
             "dev_rows_untrained": self.dev_rows_untrained,
         }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Scaled:
-    """Rows as both kinds see them: vectors centred on the train rows and of unit variance over all their numbers, labels 0 to k - 1."""
-
-    vectors: Single
-    labels: Ints
-    weights: Single  # mean one
 
 
 def number_values(field: ClosedField, values: Sequence[Json]) -> Ints:
@@ -169,9 +161,9 @@ def train_head(
     )
     found: list[tuple[Try, tuple[Layer, ...]]] = []
     if "linear" in kinds:
-        found += _linear_path(inner, outer, len(trained), bar)
+        found += _linear_path(inner, outer, bar)
     if "mlp" in kinds:
-        found.append(_mlp(inner, outer, len(trained), seed, bar))
+        found.append(_mlp(inner, outer, seed, bar))
     bar.finish()
     chosen, layers = min(found, key=lambda pair: pair[0].loss)
     missing = len(field.values) - len(trained)
@@ -191,12 +183,12 @@ def fit_temperature(logits: Floats, labels: Ints) -> tuple[float, float]:
     return float(np.exp(best.x)), float(best.fun)
 
 
-def _linear_path(train: Scaled, dev: Scaled, classes: int, bar: Progress) -> Iterator[tuple[Try, tuple[Layer, ...]]]:
+def _linear_path(train: ScaledRows, dev: ScaledRows, bar: Progress) -> Iterator[tuple[Try, tuple[Layer, ...]]]:
     layer: Layer | None = None
     best, worse = np.inf, 0
     for strength in STRENGTHS:
         started = time.monotonic()
-        layer = fit_linear(train.vectors, train.labels, train.weights, classes, strength, layer)
+        layer = fit_linear(train, strength, layer)
         tried = _score("linear", f"penalty of {strength:g} rows", (layer,), dev, started)
         yield tried, (layer,)
         bar.advance()
@@ -205,18 +197,18 @@ def _linear_path(train: Scaled, dev: Scaled, classes: int, bar: Progress) -> Ite
             return
 
 
-def _mlp(train: Scaled, dev: Scaled, classes: int, seed: int, bar: Progress) -> tuple[Try, tuple[Layer, ...]]:
+def _mlp(train: ScaledRows, dev: ScaledRows, seed: int, bar: Progress) -> tuple[Try, tuple[Layer, ...]]:
     started = time.monotonic()
 
     def look(layers: tuple[Layer, ...]) -> float:
         bar.advance()
         return _score("mlp", "", layers, dev, started).loss
 
-    layers, setting = fit_mlp(train.vectors, train.labels, train.weights, classes, look, seed)
+    layers, setting = fit_mlp(train, look, seed)
     return _score("mlp", setting, layers, dev, started), layers
 
 
-def _score(kind: HeadKind, setting: str, layers: tuple[Layer, ...], dev: Scaled, started: float) -> Try:
+def _score(kind: HeadKind, setting: str, layers: tuple[Layer, ...], dev: ScaledRows, started: float) -> Try:
     everything = tuple(range(len(layers[-1].bias)))
     logits = Head(ClosedField("", everything), layers, everything, 1.0, 0.0).logits(dev.vectors)
     temperature, loss = fit_temperature(logits, dev.labels)
@@ -253,12 +245,13 @@ def _measure_scale(vectors: Single) -> tuple[Single, float]:
     return centre.astype(np.float32), deviation or 1.0
 
 
-def _scaled(rows: HeadRows, trained: Ints, centre: Single, scale: float) -> Scaled:
+def _scaled(rows: HeadRows, trained: Ints, centre: Single, scale: float) -> ScaledRows:
     weights = np.ones(len(rows.labels)) if rows.weights is None else np.asarray(rows.weights, np.float64)
-    return Scaled(
+    return ScaledRows(
         vectors=np.ascontiguousarray((rows.vectors - centre) / np.float32(scale), dtype=np.float32),
         labels=np.searchsorted(trained, rows.labels).astype(np.int64),
         weights=(weights / weights.mean()).astype(np.float32),
+        classes=len(trained),
     )
 
 

@@ -5,7 +5,6 @@ Decisions are made once per run and stored with it, because another thread count
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ import psutil
 import torch
 
 from journeyman.core.canonical import Json
+from journeyman.core.cores import count_cores
 from journeyman.core.errors import TuneError
 from journeyman.models.families import DecoderConfig
 from journeyman.models.torch_weights import Number
 from journeyman.tuning.plan import Plan
 
 BF16_GAIN = 1.3
+PACKED_BYTES = 0.5 + 4 / 64  # of a number in 4 bits with its share of a scale
 # A training step's product on a CPU; on a GPU one that fills it.
 CPU_SHAPE, GPU_SHAPE = (768, 576, 1536), (8192, 8192, 8192)
 
@@ -91,12 +92,13 @@ def use_machine(machine: Machine) -> None:
 def estimate_bytes(config: DecoderConfig, plan: Plan, longest: int, number: Number) -> dict[str, int]:
     """Peak bytes by part: weights (frozen and merged), what is tuned with gradients, moments and best values, activations, head."""
     width = 2 if number == "bfloat16" else 4
+    body = PACKED_BYTES if plan.text("kind") == "qlora" else 2 * width
     tokens = max(plan.whole("batch_tokens"), longest)
     inner = sum(out for out, _ in config.shapes().values())
     thin = config.layers * sum(out + size for out, size in config.shapes().values())
     tuned = config.body_parameters if plan.text("kind") == "full" else plan.whole("rank") * thin
     return {
-        "weights": width * (2 * config.body_parameters + config.vocabulary * config.hidden),
+        "weights": int(body * config.body_parameters) + width * config.vocabulary * config.hidden,
         "tuned": 4 * 5 * tuned,
         "activations": width * tokens * config.layers * (6 * config.hidden + 2 * inner),
         "head": 1 << 28,
@@ -131,7 +133,7 @@ def check_memory(parts: Mapping[str, int], available: int) -> None:
 
 def _probe_threads() -> tuple[int, str]:
     """The fewest threads within 5 % of the fastest; neighbours on the machine can make more threads slower."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    cores = count_cores()
     candidates = sorted({1, max(1, cores // 2), cores})
     rates = {}
     for count in candidates:

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import hashlib
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
+from journeyman.core.cores import count_cores
 from journeyman.core.errors import TuneError
 from journeyman.core.files import write_atomic
 from journeyman.core.progress import Progress
@@ -74,7 +74,7 @@ def merge_models(config: MergeConfig, root: Path, out: Path, progress: Progress)
     out.mkdir(parents=True, exist_ok=True)
     _keep_freed_memory()
     progress.start("merge", len(outputs), "tensors")
-    with TensorWriter(out / "model.safetensors", shapes, kind) as writer, ThreadPoolExecutor(_threads()) as pool:
+    with TensorWriter(out / "model.safetensors", shapes, kind) as writer, ThreadPoolExecutor(count_cores()) as pool:
         made = [
             pool.submit(_write, writer, method, output.name, job) for output, job in zip(outputs, jobs, strict=True)
         ]
@@ -185,10 +185,6 @@ def _shape(output: Output, models: Mapping[str, Model]) -> tuple[int, ...]:
 
 def _written_as(config: MergeConfig, models: Mapping[str, Model], slices: Sequence[Slice]) -> NumberType:
     return config.out_dtype or config.dtype or models[config.base_model or slices[0].sources[0].model].kind
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _keep_freed_memory() -> None:

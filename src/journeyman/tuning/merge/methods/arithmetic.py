@@ -12,20 +12,25 @@ import numpy as np
 
 from journeyman.tuning.merge.blocks import Array, Block
 from journeyman.tuning.merge.methods.method import Blend, Job, Method, Part
-from journeyman.tuning.merge.methods.select import Largest
+from journeyman.tuning.merge.methods.select import Largest, find_edge
 
 LEAST = 1e-8
 DRAWS = 1 << 16  # a density is kept to one part in this many
 Thin = Callable[[Array], Array]
 """Takes the blocks of one model's changes in order and sets some to zero, in place."""
+Pass = Callable[[], Thin]
+"""Begins a pass over the blocks; every pass sets the same ones to zero."""
 
 
 def _arithmetic(job: Job, *, is_random: bool, has_vote: bool) -> Blend:
     assert job.base is not None
     read_base = job.base
-    make = _drop_at_random if is_random else _keep_largest
-    scales = _measure_loss(job, _thinners(job, make)) if job.numbers["rescale"] else [1.0] * len(job.parts)
-    thinned = _thinners(job, make)
+    prepare = _drop_at_random if is_random else _keep_largest
+    passes = [
+        prepare(job, part, place) if part.numbers["density"] < 1 else _pass_all for place, part in enumerate(job.parts)
+    ]
+    scales = _measure_loss(job, [begin() for begin in passes]) if job.numbers["rescale"] else [1.0] * len(job.parts)
+    thinned = [begin() for begin in passes]
     weights = [np.float32(part.numbers["weight"]) for part in job.parts]
     step = np.float32(job.numbers["lambda"])
     total = len(job.parts) * job.size
@@ -78,12 +83,6 @@ def _vote(job: Job, deltas: list[Array], weights: Sequence[np.float32]) -> Array
     return total
 
 
-def _thinners(job: Job, make: Callable[[Job, Part, int], Thin]) -> list[Thin]:
-    return [
-        make(job, part, place) if part.numbers["density"] < 1 else _keep_all for place, part in enumerate(job.parts)
-    ]
-
-
 def _measure_loss(job: Job, thinned: Sequence[Thin]) -> list[float]:
     """By how much each model's thinned changes must grow to have their old sum of magnitudes."""
     assert job.base is not None
@@ -103,20 +102,29 @@ def _keep_all(delta: Array) -> Array:
     return delta
 
 
-def _keep_largest(job: Job, part: Part, _place: int) -> Thin:
-    return Largest(lambda: _deltas(job, part), job.size, int(part.numbers["density"] * job.size)).keep
+def _pass_all() -> Thin:
+    return _keep_all
 
 
-def _drop_at_random(job: Job, part: Part, place: int) -> Thin:
-    """The same draws each time it is made."""
-    generator = np.random.Generator(np.random.SFC64([job.seed, place]))
+def _keep_largest(job: Job, part: Part, _place: int) -> Pass:
+    edge = find_edge(lambda: _deltas(job, part), job.size, int(part.numbers["density"] * job.size))
+    return lambda: Largest(edge).keep
+
+
+def _drop_at_random(job: Job, part: Part, place: int) -> Pass:
+    """The same draws in each pass."""
     least = round(part.numbers["density"] * DRAWS)
 
-    def thin(delta: Array) -> Array:
-        delta *= generator.integers(0, DRAWS, delta.shape, dtype=np.uint16) < least
-        return delta
+    def begin() -> Thin:
+        generator = np.random.Generator(np.random.SFC64([job.seed, place]))
 
-    return thin
+        def thin(delta: Array) -> Array:
+            delta *= generator.integers(0, DRAWS, delta.shape, dtype=np.uint16) < least
+            return delta
+
+        return thin
+
+    return begin
 
 
 def _deltas(job: Job, part: Part) -> Iterator[Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +14,41 @@ LOW_BITS = 16
 SIGN = np.int32(0x7FFFFFFF)  # all bits but the sign
 
 
-class Largest:
-    """Keeps the ``count`` largest magnitudes of a tensor that comes in blocks; of equal ones at the edge the first stay.
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Magnitudes above ``value`` are among the largest, and the first ``equals`` of those that equal it."""
+
+    value: np.float32
+    equals: int
+
+
+def find_edge(blocks: Callable[[], Iterator[Array]], size: int, count: int) -> Edge:
+    """The edge of the ``count`` largest magnitudes of a tensor of ``size`` numbers that comes in blocks.
 
     ``blocks`` yields the tensor anew each time: two passes of 2^15 and 2^16 bins over the bit pattern find the edge.
     """
+    if count >= size:
+        return Edge(np.float32(-1), 0)
+    if count <= 0:
+        return Edge(np.float32(np.inf), 0)
+    high = sum(np.bincount(_bits(x) >> LOW_BITS, minlength=1 << 15) for x in blocks())
+    top, above = _find(np.asarray(high), count)
+    low = np.zeros(1 << LOW_BITS, np.int64)
+    for x in blocks():
+        bits = _bits(x)
+        low += np.bincount(bits[bits >> LOW_BITS == top] & ((1 << LOW_BITS) - 1), minlength=1 << LOW_BITS)
+    last, larger = _find(low, count - above)
+    return Edge(np.array([(top << LOW_BITS) | last], np.int32).view(np.float32)[0], count - above - larger)
 
-    def __init__(self, blocks: Callable[[], Iterator[Array]], size: int, count: int) -> None:
-        self._is_all, self._equals, self._edge = count >= size, 0, np.float32(np.inf)
-        if 0 < count < size:
-            high = sum(np.bincount(_bits(x) >> LOW_BITS, minlength=1 << 15) for x in blocks())
-            top, above = _find(np.asarray(high), count)
-            low = np.zeros(1 << LOW_BITS, np.int64)
-            for x in blocks():
-                bits = _bits(x)
-                low += np.bincount(bits[bits >> LOW_BITS == top] & ((1 << LOW_BITS) - 1), minlength=1 << LOW_BITS)
-            last, larger = _find(low, count - above)
-            self._edge = np.array([(top << LOW_BITS) | last], np.int32).view(np.float32)[0]
-            self._equals = count - above - larger
+
+class Largest:
+    """Keeps what lies above an edge in one pass over the tensor's blocks, which come in order."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge, self._equals = edge.value, edge.equals
 
     def keep(self, x: Array) -> Array:
-        """Set what is not kept to zero, in place; blocks must come in order."""
-        if self._is_all:
-            return x
+        """Set what is not kept to zero, in place."""
         magnitude = np.abs(x)
         is_kept = magnitude > self._edge
         equals = np.flatnonzero(magnitude == self._edge)[: self._equals]
