@@ -116,11 +116,11 @@ def test_a_teacher_judges_the_draws(workspace: Workspace) -> None:
     assert bool(judged) == bool(distinct)
 
 
-@pytest.mark.parametrize("kind", ["rslora", "dora", "full"])
+@pytest.mark.parametrize("kind", ["qlora", "rslora", "dora", "full"])
 def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     result = _tune(workspace, {"kind": kind, "layers": 1}, method="sft")
-    assert result.student.manifest.kind == ("lora" if kind == "rslora" else "full")
-    assert (result.student.own_weights is None) == (kind == "rslora")
+    assert result.student.manifest.kind == ("full" if kind in ("dora", "full") else "lora")
+    assert (result.student.own_weights is None) == (kind in ("qlora", "rslora"))
     assert result.parity["prompt_mismatches"] == 0
 
 

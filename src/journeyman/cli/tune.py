@@ -27,7 +27,8 @@ def tune(
         ),
     ] = "json",
     kind: Annotated[
-        Literal["lora", "rslora", "dora", "full"] | None, typer.Option(help="What is changed; default: lora.")
+        Literal["lora", "qlora", "rslora", "dora", "full"] | None,
+        typer.Option(help="What is changed; qlora: the base in 4 bits beside it; default: lora."),
     ] = None,
     layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
     finish: Annotated[

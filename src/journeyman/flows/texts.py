@@ -62,7 +62,7 @@ def read_texts(
         config = read_config(material.base.path)
         check_memory(estimate_bytes(config, plan, STRETCH, machine.number), free_bytes(machine.device))
         use_machine(machine)
-        decoder = load_decoder(material.base.path, machine.number)
+        decoder = load_decoder(material.base.path, machine.number, is_packed=shape.get("kind") == "qlora")
         weights = make_trainable(decoder, plan)
         settle(decoder, weights, plan)
         objective = supervised(decoder, weights, rows, kept, plan)

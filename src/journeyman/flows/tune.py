@@ -222,13 +222,13 @@ def _make_student(
         make_plan(learned, given)
     machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(request).to_json()))
     use_machine(machine)
-    decoder = load_decoder(material.base.path, machine.number)
+    shaped = _shape(way.moved, given) if way.moved else given
+    decoder = load_decoder(material.base.path, machine.number, is_packed=shaped.get("kind") == "qlora")
     begun = open_start(way.start, decoder) if way.start else None
     work = Work(
         material, writer, learned, decoder, run.path, workspace.progress, begun, request.teacher, workspace.project.runs
     )
     lesson = make_lesson(work, way.method)
-    shaped = _shape(way.moved, given) if way.moved else given
     planned: Method = "sft" if way.method == "reject" else way.method
 
     def decide_plan() -> dict[str, Json]:

@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from journeyman.models.families import LOCAL_ROPE_BASE, DecoderConfig
+from journeyman.models.torch_packed import Weight, dense
 
 # (layer, group, input [N, in], frozen weight [out, in]) -> [N, out]
-Project = Callable[[int, str, Tensor, Tensor], Tensor]
+Project = Callable[[int, str, Tensor, Weight], Tensor]
 
 # Fused group -> its members in PEFT's names, in the order of their rows.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -35,7 +36,7 @@ class Layer:
     """``norms``: ``attention``, ``ffn``, and where the family has them ``q``, ``k``, ``attention_out``, ``ffn_out``."""
 
     norms: dict[str, Tensor]
-    projections: dict[str, Tensor]
+    projections: dict[str, Weight]
     qkv_bias: Tensor | None = None
 
 
@@ -150,8 +151,8 @@ class Decoder:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it computes in fp32, in which weights are merged."""
-        return self.embedding.dtype == torch.float32
+        """Whether its weights are whole and in fp32, in which adapters are merged."""
+        return self.embedding.dtype == torch.float32 and isinstance(self.layers[0].projections["o"], Tensor)
 
     def to(self, device: torch.device) -> Decoder:
         """The same weights on a device; itself where they are there."""
@@ -247,8 +248,8 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: floa
     return out.transpose(1, 2).reshape(q.shape[0] * q.shape[2], -1)
 
 
-def _frozen(_layer: int, _group: str, x: Tensor, weight: Tensor) -> Tensor:
-    return F.linear(x, weight)
+def _frozen(_layer: int, _group: str, x: Tensor, weight: Weight) -> Tensor:
+    return F.linear(x, dense(weight))
 
 
 def _rope(base: float, size: int, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -23,22 +23,23 @@ from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.gguf_header import TensorInfo, read_header
 from journeyman.models.gguf_layout import GGUF_NAMES, OUTER, norm_names, permuted_heads, unpermute_rows
 from journeyman.models.torch_decoder import GROUPS, Decoder, Layer
+from journeyman.models.torch_packed import Weight, dense, pack
 
 Number = Literal["float32", "bfloat16"]
 DTYPES: dict[Number, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Take = Callable[[str], Tensor | None]
 
 
-def load_decoder(path: Path, number: Number = "float32") -> Decoder:
-    """Read a GGUF file or a Hugging Face folder of a known family, onto torch's default device.
+def load_decoder(path: Path, number: Number = "float32", *, is_packed: bool = False) -> Decoder:
+    """Read a GGUF file or a Hugging Face folder of a known family, onto torch's default device; ``is_packed``: its projections in 4 bits.
 
     Raises:
-        ModelError: JM-405 unreadable, JM-408 another architecture.
+        ModelError: JM-405 unreadable, JM-408 another architecture, JM-440 packed without bitsandbytes.
     """
     config = read_config(path)
     load = _load_folder if path.is_dir() else _load_gguf
     try:
-        return load(path, config, DTYPES[number]).to(torch.get_default_device())
+        return load(path, config, DTYPES[number], is_packed).to(torch.get_default_device())
     except (OSError, ValueError, KeyError, IndexError, SafetensorError) as error:
         raise ModelError(
             "JM-405",
@@ -53,14 +54,14 @@ def name_projections(config: DecoderConfig, layer: Layer) -> Iterator[tuple[str,
     """The members of a layer's fused matrices, and their biases, under Hugging Face's names within the layer; views."""
     for group, names in GROUPS.items():
         sizes = [config.shapes()[name][0] for name in names]
-        for name, weight in zip(names, torch.split(layer.projections[group], sizes), strict=True):
+        for name, weight in zip(names, torch.split(dense(layer.projections[group]), sizes), strict=True):
             yield f"{name}.weight", weight
         if group == "qkv" and layer.qkv_bias is not None:
             for name, bias in zip(names, torch.split(layer.qkv_bias, sizes), strict=True):
                 yield f"{name}.bias", bias
 
 
-def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:
+def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype, is_packed: bool) -> Decoder:
     tensors = read_header(path).tensors
     if "rope_freqs.weight" in tensors:
         raise ModelError(
@@ -80,7 +81,9 @@ def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder
         heads = permuted_heads(config, stem)
         return unpermute_rows(found, heads) if found is not None and heads else found
 
-    return _build(config, lambda name: take(f"{OUTER[name]}.weight"), from_layer, gguf=True, offset=0.0)
+    return _build(
+        config, lambda name: take(f"{OUTER[name]}.weight"), from_layer, gguf=True, offset=0.0, is_packed=is_packed
+    )
 
 
 def _dequantize(data: np.memmap, info: TensorInfo) -> Tensor:
@@ -98,7 +101,7 @@ def _dequantize(data: np.memmap, info: TensorInfo) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(dequantize(blocks, kind), dtype=np.float32))
 
 
-def _load_folder(folder: Path, config: DecoderConfig, dtype: torch.dtype) -> Decoder:
+def _load_folder(folder: Path, config: DecoderConfig, dtype: torch.dtype, is_packed: bool) -> Decoder:
     with ExitStack() as stack:
         where = open_shards(folder, stack)
 
@@ -111,7 +114,7 @@ def _load_folder(folder: Path, config: DecoderConfig, dtype: torch.dtype) -> Dec
         def from_layer(index: int, name: str) -> Tensor | None:
             return take(f"model.layers.{index}.{name}")
 
-        return _build(config, outer, from_layer, gguf=False, offset=config.family.norm_offset)
+        return _build(config, outer, from_layer, gguf=False, offset=config.family.norm_offset, is_packed=is_packed)
 
 
 def open_shards(folder: Path, stack: ExitStack) -> dict[str, Any]:
@@ -134,10 +137,15 @@ def _build(
     *,
     gguf: bool,
     offset: float,
+    is_packed: bool,
 ) -> Decoder:
     embedding = _present("embed_tokens", outer("embed_tokens"))
     head = outer("lm_head")
     norms = norm_names(config)
+    device = torch.get_default_device()
+
+    def hold(weight: Tensor) -> Weight:
+        return pack(weight.to(device)) if is_packed else weight
 
     def layer(index: int) -> Layer:
         def need(name: str) -> Tensor:
@@ -149,7 +157,7 @@ def _build(
         return Layer(
             norms={key: need(f"{names[gguf]}.weight") + offset for key, names in norms.items()},
             projections={
-                group: torch.cat([need(f"{name}.weight") for name in names]) for group, names in GROUPS.items()
+                group: hold(torch.cat([need(f"{name}.weight") for name in names])) for group, names in GROUPS.items()
             },
             qkv_bias=bias,
         )

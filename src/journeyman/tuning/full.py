@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from journeyman.models.torch_decoder import GROUPS, Decoder
+from journeyman.models.torch_packed import Weight, dense
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Weights:
 
     def onto(self, decoder: Decoder) -> Weights:
         """The same parameters for another copy of the base."""
-        merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in self.masters}
+        merged = {key: torch.empty_like(dense(decoder.layers[key[0]].projections[key[1]])) for key in self.masters}
         other = Weights(self.masters, merged)
         other.merge(decoder)
         return other
@@ -42,10 +43,10 @@ class Weights:
             if self.merged[key] is not master:
                 self.merged[key].copy_(master)
 
-    def project(self, layer: int, group: str, x: Tensor, weight: Tensor) -> Tensor:
+    def project(self, layer: int, group: str, x: Tensor, weight: Weight) -> Tensor:
         key = (layer, group)
         if key not in self.masters:
-            return torch.nn.functional.linear(x, weight)
+            return torch.nn.functional.linear(x, dense(weight))
         result: Tensor = _Dense.apply(x, self.merged[key].detach(), self.masters[key])  # type: ignore[no-untyped-call]
         return result
 
@@ -55,7 +56,7 @@ def make_weights(decoder: Decoder, first_layer: int = 0, *, is_rounded: bool = F
     masters, merged = {}, {}
     for layer in range(first_layer, decoder.config.layers):
         for group in GROUPS:
-            frozen = decoder.layers[layer].projections[group]
+            frozen = dense(decoder.layers[layer].projections[group])
             master = frozen.float().clone().requires_grad_()
             masters[(layer, group)] = master
             is_same = frozen.dtype == torch.float32 and not is_rounded

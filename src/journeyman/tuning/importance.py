@@ -13,6 +13,7 @@ from torch import Tensor
 from journeyman.core.progress import Progress
 from journeyman.models.gguf_layout import GGUF_NAMES
 from journeyman.models.torch_decoder import GROUPS, Decoder, Rows
+from journeyman.models.torch_packed import Weight, dense
 from journeyman.tuning.batching import TuneRow
 
 
@@ -25,10 +26,10 @@ def measure_importance(decoder: Decoder, rows: Sequence[TuneRow], progress: Prog
     sums: dict[tuple[int, str], Tensor] = {}
     count = 0
 
-    def project(layer: int, group: str, x: Tensor, weight: Tensor) -> Tensor:
+    def project(layer: int, group: str, x: Tensor, weight: Weight) -> Tensor:
         squares = x.float().square().sum(0)
         sums[(layer, group)] = sums[(layer, group)] + squares if (layer, group) in sums else squares
-        return F.linear(x, weight)
+        return F.linear(x, dense(weight))
 
     progress.start("importance", len(rows), "rows")
     for row in rows:

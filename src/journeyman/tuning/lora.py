@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from journeyman.models.torch_decoder import GROUPS, Decoder
+from journeyman.models.torch_packed import Weight, dense
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Adapters:
 
     def onto(self, decoder: Decoder) -> Adapters:
         """The same parameters on another copy of the base, merged."""
-        merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in self.pairs}
+        merged = {key: torch.empty_like(dense(decoder.layers[key[0]].projections[key[1]])) for key in self.pairs}
         other = replace(self, merged=merged)
         other.merge(decoder)
         return other
@@ -80,7 +81,7 @@ class Adapters:
     def merge(self, decoder: Decoder) -> None:
         """Form W + s·B·A for every projection that has a buffer; call once after each change of the parameters."""
         for key, target in self.merged.items():
-            target.copy_(decoder.layers[key[0]].projections[key[1]])
+            target.copy_(dense(decoder.layers[key[0]].projections[key[1]]))
             for _name, pair in self.pairs[key]:
                 place = slice(pair.start, pair.start + pair.b.shape[0])
                 rows = target[place]
@@ -93,10 +94,10 @@ class Adapters:
                 if whole is not rows:
                     rows.copy_(whole)
 
-    def project(self, layer: int, group: str, x: Tensor, weight: Tensor) -> Tensor:
+    def project(self, layer: int, group: str, x: Tensor, weight: Weight) -> Tensor:
         key = (layer, group)
         if key not in self.pairs:
-            return torch.nn.functional.linear(x, weight)
+            return torch.nn.functional.linear(x, dense(weight))
         pairs = [pair for _name, pair in self.pairs[key]]
         shape = Shape(self.config.scale, tuple(pair.start for pair in pairs), self.factors.get(key))
         flat = [tensor for pair in pairs for tensor in (pair.a, pair.b)]
@@ -124,7 +125,7 @@ def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0, *, is_mer
                 if name in config.targets:
                     pair = _make_pair(out, size, config.rank, start, generator)
                     if config.is_decomposed:
-                        norms = weight[start : start + out].float().norm(dim=1)
+                        norms = dense(weight)[start : start + out].float().norm(dim=1)
                         pair = replace(pair, magnitude=norms.requires_grad_())
                     members.append((name, pair))
                 start += out
@@ -133,7 +134,7 @@ def make_adapters(decoder: Decoder, config: LoraConfig, seed: int = 0, *, is_mer
                 if config.is_decomposed:
                     factors[(layer, group)] = torch.ones(weight.shape[0])
     with_buffer = pairs if is_merged or config.is_decomposed else ()
-    merged = {key: torch.empty_like(decoder.layers[key[0]].projections[key[1]]) for key in with_buffer}
+    merged = {key: torch.empty_like(dense(decoder.layers[key[0]].projections[key[1]])) for key in with_buffer}
     return Adapters(config, pairs, merged, factors)
 
 
@@ -183,31 +184,34 @@ class _Merged(torch.autograd.Function):
 
 
 class _Added(torch.autograd.Function):
-    """y = x·Wᵀ + s·(x·Aᵀ)·Bᵀ for each member's rows; gradients for x and for each A and B of the fused projection."""
+    """y = x·Wᵀ + s·(x·Aᵀ)·Bᵀ for each member's rows; gradients for x and for each A and B of the fused projection.
+
+    A packed W is made dense in each of the two passes and kept in neither.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, shape: Shape, *flat: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Weight, shape: Shape, *flat: Tensor) -> Tensor:
         flat_x = x.reshape(-1, x.shape[-1])
-        y = torch.nn.functional.linear(flat_x, weight)  # [N, out]
+        y = torch.nn.functional.linear(flat_x, dense(weight))  # [N, out]
         down, up = flat[0::2], flat[1::2]
         rank = down[0].shape[0]
         low = flat_x @ torch.cat(down).to(x.dtype).T  # [N, members·r]
         for index, (start, b) in enumerate(zip(shape.starts, up, strict=True)):
             part = low[:, index * rank : (index + 1) * rank]
             y[:, start : start + b.shape[0]].addmm_(part, b.to(x.dtype).T, alpha=shape.scale)
-        ctx.save_for_backward(flat_x, weight, low, *flat)
-        ctx.shape = shape
+        ctx.save_for_backward(flat_x, low, *flat)
+        ctx.weight, ctx.shape = weight, shape
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, low, *flat = ctx.saved_tensors
+        x, low, *flat = ctx.saved_tensors
         shape: Shape = ctx.shape
-        grad = grads[0].reshape(-1, weight.shape[0])  # [N, out]
+        grad = grads[0].reshape(-1, ctx.weight.shape[0])  # [N, out]
         back = _back(grad, flat, shape)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = grad @ weight
+            grad_x = grad @ dense(ctx.weight)
             grad_x.addmm_(back, torch.cat(flat[0::2]).to(grad.dtype), alpha=shape.scale)
             grad_x = grad_x.view(*grads[0].shape[:-1], -1)
         return (grad_x, None, None, *_grads(x, grad, low, back, flat, shape))

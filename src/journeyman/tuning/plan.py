@@ -36,7 +36,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "patience": (1, 1000),
     "seed": (0, 2**31 - 1),
 }
-Kind = Literal["lora", "rslora", "dora", "full"]
+Kind = Literal["lora", "qlora", "rslora", "dora", "full"]
 Finish = Literal["Q8_0", "Q4_0"]
 Method = Literal["sft", "distill", "dpo", "ipo", "orpo", "kto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -129,6 +129,13 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method
         if name in OF_METHODS and name not in settings:
             raise TuneError("JM-502", f"{method} has no setting {name}", got=f"{name} {value}")
         settings[name] = Setting(_checked(name, value), "flag")
+    if kind == "qlora" and settings["finish"].value:
+        raise TuneError(
+            "JM-502",
+            "a finish rounds weights that adapters are merged into, and those of a base in 4 bits are not",
+            expected="--kind lora with a finish, or --kind qlora without",
+            got=f"kind qlora, finish {settings['finish'].value}",
+        )
     if "evaluations" not in settings:
         settings["evaluations"] = _derive_evaluations(cast(float, settings["epochs"].value))
     if "alpha" not in settings:

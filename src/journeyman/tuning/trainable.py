@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_packed import Weight
 from journeyman.tuning.full import make_weights
 from journeyman.tuning.lora import make_adapters
 from journeyman.tuning.plan import Plan
@@ -38,7 +39,7 @@ class Trainable(Protocol):
         """Bring ``merged`` up to date; once after each change of the parameters."""
         ...
 
-    def project(self, layer: int, group: str, x: Tensor, weight: Tensor) -> Tensor:
+    def project(self, layer: int, group: str, x: Tensor, weight: Weight) -> Tensor:
         """[N, in] -> [N, out], as ``torch_decoder.Project``."""
         ...
 
@@ -50,7 +51,9 @@ def make_trainable(decoder: Decoder, plan: Plan) -> Trainable:
     if plan.text("kind") == "full":
         return make_weights(decoder, first, is_rounded=bool(plan.text("finish")))
     config = replace(plan.lora(), first_layer=first)
-    is_merged = plan.whole("batch_tokens") >= MERGED_FROM or bool(plan.text("finish"))
+    is_merged = plan.text("kind") != "qlora" and (
+        plan.whole("batch_tokens") >= MERGED_FROM or bool(plan.text("finish"))
+    )
     return make_adapters(decoder, config, plan.whole("seed"), is_merged=is_merged)
 
 
