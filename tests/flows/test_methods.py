@@ -13,6 +13,7 @@ import torch
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
+from journeyman.core.lines import Lines
 from journeyman.flows.assess import assess
 from journeyman.flows.cards import write_card
 from journeyman.flows.exporting import export
@@ -27,10 +28,12 @@ from journeyman.flows.student import Student
 from journeyman.flows.tune import Request as TuneRequest
 from journeyman.flows.tune import TuneResult, tune
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.codes import Codes
 from journeyman.models.protocol import Decoding, Reply, Request
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
 from journeyman.task.answer import read_answer
+from journeyman.task.schema import constraint_schema
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
 
 SHORT = {"epochs": 2, "evaluations": 1}
@@ -57,11 +60,14 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iter
         yield opened
 
 
-async def _ask(student: Student, fields: dict[str, Json]) -> Reply:
+async def _ask(student: Student, fields: dict[str, Json], max_tokens: int | None = None) -> Reply:
     async with AsyncExitStack() as stack:
         (served,) = await load_students(stack, [student], threads=1)
         assert served.task is not None
-        return await served.model.complete(Request(served.write(served.task, fields), Decoding(logprobs=True)))
+        assert served.task.schema is not None
+        schema = constraint_schema(served.task.schema, fields)
+        decoding = Decoding(schema, max_tokens=max_tokens, logprobs=True)
+        return await served.model.complete(Request(served.write(served.task, fields), decoding))
 
 
 def _tune(workspace: Workspace, given: dict[str, object] | None = None, **request: object) -> TuneResult:
@@ -126,8 +132,8 @@ def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
 
 def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace, tmp_path: Path) -> None:
     result = _tune(workspace, answers="codes")
-    codes = result.student.codes
-    assert codes is not None
+    codes = result.student.writing
+    assert isinstance(codes, Codes)
     assert len(codes.answers) == 6
     assert result.parity["prompt_mismatches"] == 0
     shown = show_mask(workspace, "paint", {}, 3, form="codes")
@@ -147,6 +153,37 @@ def test_codes_answer_in_one_token_with_every_probability(workspace: Workspace, 
     assert soft.tuned["lesson"]["scored"] >= rows["train"]  # type: ignore[index,call-overload,operator]
     with pytest.raises(TuneError, match="JM-539"):
         _tune(workspace, method="orpo", answers="codes")
+
+
+def test_lines_are_written_and_json_is_returned(workspace: Workspace, tmp_path: Path) -> None:
+    plain = _tune(workspace, method="sft")
+    result = _tune(workspace, {"epochs": 6}, method="sft", answers="lines")
+    lines = result.student.writing
+    assert isinstance(lines, Lines)
+    assert result.parity["prompt_mismatches"] == 0
+    shown = show_mask(workspace, "paint", {}, 90, form="lines")
+    label, (yes, no) = lines.labels[1], ("true", "false")
+    texts = {row.spans[-1][1].removesuffix("<|im_end|>") for row in shown}
+    assert texts == {f"{word}\n{label} {value}" for word in lines.words[0] for value in (yes, no)}
+    reply, longer = (
+        asyncio.run(_ask(student, {"line": "two red cars"})) for student in (result.student, plain.student)
+    )
+    assert read_answer(workspace.task("paint"), reply.text)[0] is not None
+    assert reply.output_tokens * 2 < longer.output_tokens
+    cut = asyncio.run(_ask(result.student, {"line": "two red cars"}, max_tokens=2))
+    assert (cut.finish_reason, read_answer(workspace.task("paint"), cut.text)[0]) == ("length", None)
+    write_card(tmp_path, result.student.manifest, {}, "")
+    card = (tmp_path / "README.md").read_text()
+    assert f"| `{label}` | `many` |" in card
+    assert f'`{lines.words[0][0]}` "red"' in card
+    moved = _tune(workspace, method="dpo", start=result.run.id, answers="lines")
+    assert moved.student.form == "lines"
+    assert moved.tuned["lesson"]["pairs"]  # type: ignore[index,call-overload]
+    for options in ({"method": "dpo", "start": result.run.id}, {"method": "distill", "teacher": result.run.id}):
+        with pytest.raises(TuneError, match="JM-545"):
+            _tune(workspace, **options)
+    with pytest.raises(TuneError, match="JM-539"):
+        _tune(workspace, method="distill", teacher=plain.run.id, answers="lines")
 
 
 def test_text_is_read_before_the_rows_are_learned(workspace: Workspace, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from journeyman.core.errors import ModelError
 from journeyman.core.messages import make_message
-from journeyman.models.codes import Codes, choose_codes, pick
+from journeyman.models.codes import Codes, choose_codes, choose_labels, pick
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.protocol import Decoding, Request
@@ -38,6 +38,18 @@ def test_a_small_vocabulary_is_told(tiny_gguf: Path) -> None:
         choose_codes([str(number) for number in range(tokenizer.vocabulary)], tokenizer)
 
 
+def test_labels_are_parts_of_the_names_where_they_are_tokens(tiny_gguf: Path) -> None:
+    tokenizer = make_student_template(tiny_gguf).tokenizer
+    names = ["a", "b", "a_b", "quite_unknown", "", "a"]
+    labels = choose_labels(names, tokenizer)
+    assert labels[1] == "b"
+    assert "a" in (labels[0], labels[2], labels[5])
+    assert len(set(labels)) == len(names)
+    assert all(len(tokenizer.encode(label)) == 1 and not set(label) & {" ", "\n"} for label in labels)
+    with pytest.raises(ModelError, match="JM-439"):
+        choose_labels(["x"] * tokenizer.vocabulary, tokenizer)
+
+
 def test_one_pass_gives_torchs_probabilities(runner: asyncio.Runner, tiny_gguf: Path) -> None:
     template = make_student_template(tiny_gguf)
     codes = choose_codes(ANSWERS, template.tokenizer)
@@ -52,7 +64,7 @@ def test_one_pass_gives_torchs_probabilities(runner: asyncio.Runner, tiny_gguf: 
     async def ask() -> tuple[list[float], list[object]]:
         engine = await LlamaCpp.start(tiny_gguf, threads=1, context=256)
         try:
-            model = LocalModel(engine, template, "coded", codes=codes)
+            model = LocalModel(engine, template, "coded", writing=codes)
             replies = [
                 await model.complete(Request(messages, Decoding(logprobs=True))),
                 await model.complete(Request(messages, Decoding(temperature=1.0, seed=3))),

@@ -21,9 +21,10 @@ def tune(
         typer.Option(help="What is learned from; auto looks at what the data holds, and says why."),
     ] = "auto",
     answers: Annotated[
-        Literal["json", "codes"],
+        Literal["json", "codes", "lines"],
         typer.Option(
-            help="What the student writes; codes: one token per answer, for tasks whose output is a choice, with every answer's probability."
+            help="What the student writes (clients get JSON): lines, a word and a value a field, less than half of JSON's tokens; "
+            "codes, one token per answer, for tasks whose output is a choice, with every answer's probability."
         ),
     ] = "json",
     kind: Annotated[
@@ -153,7 +154,7 @@ def _show_mask(
     given: Mapping[str, float | str],
     count: int,
     base: str,
-    form: Literal["json", "codes"],
+    form: Literal["json", "codes", "lines"],
     project: Path | None,
     is_json: bool,
 ) -> None:

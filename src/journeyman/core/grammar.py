@@ -11,7 +11,7 @@ grammar: one bit per key that was written (llguidance, docs/parametric.md).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from journeyman.core.canonical import Json
@@ -32,9 +32,9 @@ def write_grammar(schema: Node) -> str:
     """
     if (path := find_unreachable(schema)) is not None:
         raise ValueError(f"x-order or x-copy at {path} cannot be enforced")
-    writer = _Writer(schema)
+    writer = GrammarWriter(schema)
     writer.rules["start"] = writer.write(schema)
-    return "\n".join(f"{name}: {body}" for name, body in reversed(writer.rules.items()))
+    return writer.text()
 
 
 def bind_copies(schema: Json, fields: Mapping[str, Json]) -> Json:
@@ -95,11 +95,15 @@ def _is_object(node: Node) -> bool:
     names = set(_properties(node))
     if not names or node.get("additionalProperties") is not False or any(key in node for key in NOT_HERE):
         return False
-    required = node.get("required", [])
-    wanted = set(map(str, required)) if isinstance(required, list) else set()
+    wanted = required_names(node)
     if not wanted <= names:
         return False
     return node[ORDER] == "any" and len(names) <= MOST_KEYS if ORDER in node else wanted == names
+
+
+def required_names(node: Node) -> set[str]:
+    required = node.get("required", [])
+    return set(map(str, required)) if isinstance(required, list) else set()
 
 
 def _is_list(node: Node) -> bool:
@@ -114,14 +118,18 @@ def _properties(node: Node) -> dict[str, Node]:
 
 
 @dataclass(slots=True)
-class _Writer:
-    """Rules by name, innermost first."""
+class GrammarWriter:
+    """Rules by name, innermost first; ``root`` is the schema whose definitions they refer to."""
 
     root: Node
     rules: dict[str, str] = field(default_factory=dict)
 
+    def text(self) -> str:
+        """The whole grammar, once there is a rule ``start``."""
+        return "\n".join(f"{name}: {body}" for name, body in reversed(self.rules.items()))
+
     def write(self, node: Node) -> str:
-        """The body of a rule for ``node``."""
+        """The body of a rule for ``node`` as JSON."""
         if not has_words(node):
             shared = {key: self.root[key] for key in ("$schema", "$defs", "definitions") if key in self.root}
             return "%json " + json.dumps({**shared, **node, "x-guidance": COMPACT}, ensure_ascii=False)
@@ -132,12 +140,12 @@ class _Writer:
         if _is_list(node):
             items = node["items"]
             assert isinstance(items, Mapping)
-            item = self._add(self.write(items))
+            item = self.add(self.write(items))
             return f'"[" ({item} ("," {item})*)? "]"'
-        members = [f"{_literal(name)} {self._add(self.write(item))}" for name, item in _properties(node).items()]
+        members = [f"{_literal(name)} {self.add(self.write(item))}" for name, item in _properties(node).items()]
         return '"{" ' + ' "," '.join(members) + ' "}"'
 
-    def _add(self, body: str, prefix: str = "r") -> str:
+    def add(self, body: str, prefix: str = "r") -> str:
         """A rule of its own for ``body``; equal bodies share one. Names of terminals are in capitals."""
         known = next((name for name, text in self.rules.items() if text == body), "")
         if not known:
@@ -145,25 +153,28 @@ class _Writer:
             self.rules[known] = body
         return known
 
-    def _write_any_order(self, node: Node) -> str:
-        """``{`` a first member, further ones after commas ``}``; bit k of the parameter says that key k was written."""
-        required = node.get("required", [])
-        wanted = set(map(str, required)) if isinstance(required, list) else set()
-        names = list(_properties(node))
-        bits = [index for index, name in enumerate(names) if name in wanted]
+    def add_any_order(
+        self, members: Mapping[str, str], wanted: Set[str], first: Mapping[str, str] | None = None
+    ) -> str:
+        """A reference to a rule for ``members`` in any order, none twice, the wanted ones for certain.
+
+        ``first`` are the forms that a member has where it comes first. Bit k of the rule's parameter says that member k was written.
+        """
+        bits = [bit for bit, name in enumerate(members) if name in wanted]
         end = _all_of([f"is_ones([{bit}:{bit + 1}])" for bit in bits])
-        values = {name: self._add(self.write(item)) for name, item in _properties(node).items()}
         more = f"more{len(self.rules)}"
-        first = f"first{len(self.rules)}"
+        start = more if first is None else f"first{len(self.rules)}"
+        for name, forms in {more: members, start: first or members}.items():
+            written = (f"{form} {more}::set_bit({bit}) %if bit_clear({bit})" for bit, form in enumerate(forms.values()))
+            self.rules[f"{name}::_"] = "\n  | ".join([f'""{end}', *written])
+        return f"{start}::0x0"
 
-        def members(comma: str) -> Iterator[str]:
-            for bit, name in enumerate(names):
-                key = _literal(name, comma)
-                yield f"{key} {values[name]} {more}::set_bit({bit}) %if bit_clear({bit})"
-
-        self.rules[f"{more}::_"] = "\n  | ".join([f'""{end}', *members(",")])
-        self.rules[f"{first}::_"] = "\n  | ".join([f'""{end}', *members("")])
-        return f'"{{" {first}::0x0 "}}"'
+    def _write_any_order(self, node: Node) -> str:
+        """``{`` a first member, further ones after commas ``}``."""
+        values = {name: self.add(self.write(item)) for name, item in _properties(node).items()}
+        after = {name: f"{_literal(name, ',')} {value}" for name, value in values.items()}
+        first = {name: f"{_literal(name)} {value}" for name, value in values.items()}
+        return f'"{{" {self.add_any_order(after, required_names(node), first)} "}}"'
 
     def _write_copy(self, node: Node) -> str:
         """A JSON string of one span of the text; the pieces are letters as JSON escapes them, so none is cut."""
@@ -171,11 +182,14 @@ class _Writer:
         if not isinstance(text, str):
             plain = {key: item for key, item in node.items() if key != COPY}
             return self.write(plain)
-        pieces = json.dumps({"substring_chunks": [_escape(letter) for letter in text]}, ensure_ascii=False)
-        name = self._add(f"%regex {pieces}", "SPAN")
-        if node.get("minLength"):
-            name = self._add(f"{name} & /(.|\\n)+/", "SOME")
-        return f'"\\"" {name} "\\""'
+        span = self.add_span([_escape(letter) for letter in text], is_some=bool(node.get("minLength")))
+        return f'"\\"" {span} "\\""'
+
+    def add_span(self, pieces: Sequence[str], *, is_some: bool) -> str:
+        """The name of a terminal for pieces that follow each other; ``is_some``: for one at least."""
+        chunks = json.dumps({"substring_chunks": list(pieces)}, ensure_ascii=False)
+        name = self.add(f"%regex {chunks}", "SPAN")
+        return self.add(f"{name} & /(.|\\n)+/", "SOME") if is_some else name
 
 
 def _all_of(conditions: Sequence[str]) -> str:

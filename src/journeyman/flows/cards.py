@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, dump
 from journeyman.core.files import write_atomic
+from journeyman.core.lines import NO_FIRST, Lines
+from journeyman.flows.student import Student
+from journeyman.models.codes import Codes
 from journeyman.models.manifest import Manifest
 from journeyman.models.template import read_turn
 
@@ -31,7 +34,7 @@ Task: {instruction}
 
 The prompt has no instruction: it is in the weights. `template.jinja` is the exact template that was trained: one user
 turn without a system message; the answer ends with the model's end-of-turn token.
-{codes}
+{writing}
 llama.cpp:
 
     llama-completion -m {weights} -no-cnv --temp 0 -n {max_tokens} {schema_flag}\\
@@ -50,6 +53,13 @@ FROM ./{from_file}
 PARAMETER temperature 0
 PARAMETER num_predict {max_tokens}
 {stop}'''
+LINED = """
+It writes lines instead of JSON: first {first}, then a line for each field, `label value`. The labels:
+
+| label | field | words for its values |
+|---|---|---|
+{rows}
+"""
 CODED = """
 It writes one token for a whole answer:
 
@@ -64,8 +74,7 @@ WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
     """Write ``README.md``, ``Modelfile`` and ``call.json`` into ``folder``."""
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
-    codes = cast(list[tuple[str, int, str]], manifest.decoding.get("codes") or [])
-    base_file = f"{manifest.base.name}.gguf"
+    base_file, writing = f"{manifest.base.name}.gguf", _describe_writing(Student(folder, manifest).writing)
     values = {
         "what": "a whole model, made from" if is_whole else "a LoRA adapter for",
         "weights": "model.gguf" if is_whole else f"{base_file} --lora adapter.gguf",
@@ -87,15 +96,27 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
         "table": _table(evaluation),
         "forced": f"Released although the gate did not pass; the reason given: {forced}\n" if forced else "",
         "max_tokens": manifest.decoding["max_tokens"],
-        "schema_flag": "--json-schema-file schema.json " if manifest.schema and not codes else "",
-        "codes": CODED.format(rows="\n".join(f"| `{code}` | `{answer}` |" for code, _id, answer in codes))
-        if codes
-        else "",
+        "schema_flag": "--json-schema-file schema.json " if manifest.schema and not writing else "",
+        "writing": writing,
         "example": "...",
     }
     write_atomic(folder / "README.md", CARD.format(**values))
     write_atomic(folder / "Modelfile", MODELFILE.format(**values))
     write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
+
+
+def _describe_writing(writing: Codes | Lines | None) -> str:
+    if isinstance(writing, Codes):
+        pairs = zip(writing.texts, writing.answers, strict=True)
+        return CODED.format(rows="\n".join(f"| `{code}` | `{answer}` |" for code, answer in pairs))
+    if writing is None:
+        return ""
+    rows = []
+    for label, words, field in zip(writing.labels, writing.words, writing.fields.values(), strict=True):
+        values = ", ".join(f"`{word}` {dump(value)}" for word, value in zip(words, field.choices, strict=False))
+        rows.append(f"| `{label}` | `{'.'.join(field.path)}` | {values} |")
+    first = f"the value of `{'.'.join(writing.first.path)}`" if writing.first else f"`{NO_FIRST}`"
+    return LINED.format(first=first, rows="\n".join(rows))
 
 
 def _call(manifest: Manifest) -> dict[str, Json]:

@@ -11,8 +11,10 @@ from typing import cast
 from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Example, Target
 from journeyman.core.kept import keep_answers
+from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
 from journeyman.flows.signals import best_answer, judged
+from journeyman.models.codes import Codes
 from journeyman.models.template import Template
 from journeyman.models.torch_decoder import Decoder
 from journeyman.task.answer import read_answer
@@ -40,6 +42,7 @@ class Asker:
     max_tokens: int
     folder: Path
     progress: Progress
+    writing: Codes | Lines | None = None
 
     def ask(self, examples: Sequence[Example], name: str, draws: int, what: str) -> dict[str, list[str]]:
         """``draws`` texts per example at ``TEMPERATURE``, by row hash."""
@@ -56,6 +59,7 @@ class Asker:
                 seed=int(part[0].hash[:8], 16),
             )
             texts = [self.template.tokenizer.decode(ids) for ids in answers]
+            texts = [self.writing.read(text) for text in texts] if self.writing else texts
             return [texts[index * draws : (index + 1) * draws] for index in range(len(part))]
 
         return draw(self.folder / name, examples, some, self.progress, what)

@@ -105,7 +105,7 @@ def _export_merged(
     whole = merge_weights(decoder, weights)
     template = make_student_template(base.path)
     prompts = choose_prompts(dict(material.splits))
-    trial = Trial(material.task, template, prompts, student.max_tokens, student.codes)
+    trial = Trial(material.task, template, prompts, student.max_tokens, student.writing)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     name = f"{task_name} on {base.name}"

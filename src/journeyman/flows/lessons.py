@@ -62,7 +62,9 @@ class Work:
         """The student at ``start``, ready to draw answers as long as those that it learned."""
         most = answer_budget(self.writer.answers(self.train))
         writer = self.writer
-        return Asker(writer.task, writer.template, self.decoder, start, most, self.folder, self.progress)
+        return Asker(
+            writer.task, writer.template, self.decoder, start, most, self.folder, self.progress, writer.writing
+        )
 
 
 @dataclass(frozen=True, slots=True)

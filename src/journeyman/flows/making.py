@@ -10,6 +10,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json, file_hash
 from journeyman.core.files import write_atomic
+from journeyman.core.lines import Lines
 from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
 from journeyman.models.codes import Codes
@@ -44,7 +45,7 @@ def write_student(
     tuned: Trainable,
     max_tokens: int,
     finish: str = "",
-    codes: Codes | None = None,
+    writing: Codes | Lines | None = None,
 ) -> Student:
     """Write weights (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole.
 
@@ -81,7 +82,8 @@ def write_student(
         files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
         template=template.source,
         task=task.answering(),
-        decoding=decoding | ({"codes": codes.to_json()} if codes else {}),
+        decoding=decoding
+        | ({"codes" if isinstance(writing, Codes) else "lines": writing.to_json()} if writing else {}),
         engine=f"xllamacpp {version('xllamacpp')}",
     )
     write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")

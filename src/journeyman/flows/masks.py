@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.flows.material import load_material
-from journeyman.flows.signals import Form, Writer, make_codes
+from journeyman.flows.signals import Writer, make_writing
+from journeyman.flows.student import Form
 from journeyman.flows.workspace import Workspace
 from journeyman.models.families import read_config
 from journeyman.models.template import make_student_template
@@ -53,12 +54,12 @@ def show_mask(
     """The first ``count`` rows that plain tuning would see; no model is loaded.
 
     Raises:
-        DataError: JM-352 nothing prepared. TuneError: JM-501, JM-502, JM-505, JM-532.
+        DataError: JM-352 nothing prepared. TuneError: JM-501, JM-502, JM-505, JM-532, JM-546.
     """
     material = load_material(workspace, task_name, base)
     template = make_student_template(material.base.path)
-    codes = make_codes(material.task, template.tokenizer) if form == "codes" else None
-    writer = Writer(material.task, template, read_config(material.base.path).context, codes)
+    writing = make_writing(material.task, template.tokenizer, form)
+    writer = Writer(material.task, template, read_config(material.base.path).context, writing)
     rows = writer.rows(material.splits["train"])
     plan = make_plan(rows, given)
     weight = plan.number("input_weight")

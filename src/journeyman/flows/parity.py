@@ -15,6 +15,7 @@ from pathlib import Path
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example, Target
+from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
 from journeyman.models.codes import Codes
 from journeyman.models.llamacpp import LlamaCpp
@@ -73,14 +74,14 @@ class Trial:
     template: Template
     prompts: Sequence[tuple[str, Example]]
     max_tokens: int
-    codes: Codes | None = None
+    writing: Codes | Lines | None = None
 
     def ids(self) -> list[list[int]]:
         return [self.template.prompt_ids(student_messages(self.task, row.input)) for _source, row in self.prompts]
 
     def read(self, ids: Sequence[int]) -> Target | None:
         text = self.template.tokenizer.decode(ids)
-        return read_answer(self.task, self.codes.read(text) if self.codes else text)[0]
+        return read_answer(self.task, self.writing.read(text) if self.writing else text)[0]
 
 
 async def ask_engine(

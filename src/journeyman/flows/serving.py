@@ -150,7 +150,7 @@ def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
     name = f"{manifest.task_name}@{student.hash}"
     return Served(
         name=name,
-        model=LocalModel(engine, template, name, adapter=student.adapter, codes=student.codes),
+        model=LocalModel(engine, template, name, adapter=student.adapter, writing=student.writing),
         task=Task.from_json(manifest.task),
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),

@@ -12,7 +12,9 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Alternative, Example, Target, object_target
-from journeyman.models.codes import Codes, choose_codes
+from journeyman.core.lines import Lines, find_fields
+from journeyman.flows.student import Form
+from journeyman.models.codes import Codes, choose_codes, choose_labels
 from journeyman.models.template import Template
 from journeyman.models.tokenizer import Tokenizer
 from journeyman.task.answer import answer_text
@@ -26,7 +28,6 @@ from journeyman.tuning.plan import Method
 from journeyman.tuning.preference import Pair, Verdict, row_key
 
 Asked = Literal["auto", "sft", "distill", "dpo", "ipo", "orpo", "kto", "reject"]
-Form = Literal["json", "codes"]
 LEAST_PAIRS, LEAST_VERDICTS, LEAST_SOFT_SHARE = 50, 50, 0.5
 
 
@@ -46,12 +47,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Examples to rows of one student: its task, its template, its context, the codes that it writes instead of JSON."""
+    """Examples to rows of one student: its task, its template, its context, what it writes instead of JSON."""
 
     task: Task
     template: Template
     context: int
-    codes: Codes | None = None
+    writing: Codes | Lines | None = None
 
     def row(self, example: Example, target: Target, weight: float | None = None) -> TuneRow:
         """Prompt and one answer, of whatever length: see ``refuse_long``."""
@@ -127,13 +128,13 @@ class Writer:
 
     def place(self, row: TuneRow, tokens: Sequence[TeacherToken], end: float | None = None) -> list[Position] | None:
         """A teacher's tokens on the row's answer; None when they do not line up."""
-        if self.codes is None:
+        if not isinstance(self.writing, Codes):
             return align_row(row, tokens, self.template.tokenizer, end)
-        masses = closed_masses(tokens, [answer.encode() for answer in self.codes.answers])
+        masses = closed_masses(tokens, [answer.encode() for answer in self.writing.answers])
         if masses is None:
             return None
         return [
-            Position({token: mass for token, mass in zip(self.codes.ids, masses, strict=True) if mass}),
+            Position({token: mass for token, mass in zip(self.writing.ids, masses, strict=True) if mass}),
             Position({}),
         ]
 
@@ -142,7 +143,7 @@ class Writer:
         if target.kind == "text" and self.task.schema is not None:
             return target.text
         text = answer_text(self.task, target)
-        return self.codes.write(text) if self.codes else text
+        return self.writing.write(text) if self.writing else text
 
 
 def wanted(example: Example) -> list[tuple[Target, float]]:
@@ -216,12 +217,36 @@ def signal_key(examples: Sequence[Example]) -> str:
     return content_hash(stored) if stored else ""
 
 
-def make_codes(task: Task, tokenizer: Tokenizer) -> Codes:
-    """A code for each answer that the task allows.
+def make_writing(task: Task, tokenizer: Tokenizer, form: Form) -> Codes | Lines | None:
+    """What a student writes instead of JSON, in words of its base; None: it writes JSON, or text.
 
     Raises:
-        TuneError: JM-532 it allows too many. ModelError: JM-439 the base has no words for them.
+        TuneError: JM-532 too many answers for codes, JM-546 an output that has no lines. ModelError: JM-439 the base has no words for them.
     """
+    if form == "lines":
+        return _make_lines(task, tokenizer)
+    return _make_codes(task, tokenizer) if form == "codes" else None
+
+
+def _make_lines(task: Task, tokenizer: Tokenizer) -> Lines:
+    fields = find_fields(task.schema) if task.schema is not None else []
+    if task.schema is None or not fields:
+        raise TuneError(
+            "JM-546",
+            "lines stand for the fields of an object, and this task's output is none, or one with keys of its own",
+            where=f"task {task.name}",
+            expected="an object with known properties and additionalProperties: false",
+            hint="tune with --answers json",
+        )
+    words = [
+        choose_labels([value if isinstance(value, str) else dump(value) for value in field.choices], tokenizer, before)
+        for field, before in zip(fields, ["", *[" "] * len(fields)], strict=False)
+    ]
+    labels = choose_labels([field.path[-1] for field in fields], tokenizer)
+    return Lines(task.schema, tuple(labels), tuple(map(tuple, words)))
+
+
+def _make_codes(task: Task, tokenizer: Tokenizer) -> Codes:
     answers = closed_answers(task.schema) if task.schema is not None else None
     if answers is None:
         raise TuneError(

@@ -7,7 +7,7 @@ from typing import cast
 
 from journeyman.core.errors import TuneError
 from journeyman.flows.runs import CHECKPOINT, MATERIAL, PLAN, STUDENT, RunFolder
-from journeyman.flows.student import load_student
+from journeyman.flows.student import Form, load_student
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.checkpoint import load_checkpoint
@@ -31,11 +31,11 @@ def open_start(run: RunFolder, decoder: Decoder) -> Trainable:
     return weights
 
 
-def find_start(path: Path, task_name: str) -> RunFolder:
+def find_start(path: Path, task_name: str, form: Form = "json") -> RunFolder:
     """A finished run of the task whose student others may begin at or learn from.
 
     Raises:
-        TuneError: JM-533 no such run, or not finished, JM-534 of another task, JM-545 its student writes codes.
+        TuneError: JM-533 no such run, or not finished, JM-534 of another task, JM-545 its student does not write its answers in this form.
     """
     run = RunFolder(path)
     student = load_student(run.path / STUDENT) if run.read(MATERIAL) is not None else None
@@ -43,12 +43,14 @@ def find_start(path: Path, task_name: str) -> RunFolder:
         raise _unfinished(run)
     if not run.id.startswith(f"{task_name}-tune-"):
         raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task_name)
-    if student.codes:
+    if student.form != form:
         raise TuneError(
             "JM-545",
-            "this run's student writes codes, which others cannot go on from",
+            "this run's student writes its answers in another form",
             where=run.id,
-            hint="tune one with --answers json first",
+            expected=form,
+            got=student.form,
+            hint=f"tune with --answers {student.form}, or name a run with --answers {form}",
         )
     return run
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
+from journeyman.core.lines import Lines
 from journeyman.models.codes import Codes
 from journeyman.models.manifest import MANIFEST, Manifest, load_manifest
+
+Form = Literal["json", "codes", "lines"]
+"""How a student writes its answers; a text counts as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +48,20 @@ class Student:
         return int(cast(int, self.manifest.decoding["max_tokens"]))
 
     @property
-    def codes(self) -> Codes | None:
+    def form(self) -> Form:
+        return (
+            "codes" if "codes" in self.manifest.decoding else "lines" if "lines" in self.manifest.decoding else "json"
+        )
+
+    @property
+    def writing(self) -> Codes | Lines | None:
         """What it writes instead of JSON; None: it writes JSON, or text."""
-        raw = self.manifest.decoding.get("codes")
-        return Codes.from_json(cast(list[tuple[str, int, str]], raw)) if raw else None
+        codes, lines = self.manifest.decoding.get("codes"), self.manifest.decoding.get("lines")
+        if codes:
+            return Codes.from_json(cast(list[tuple[str, int, str]], codes))
+        if lines and self.manifest.schema is not None:
+            return Lines.from_json(cast(list[tuple[str, list[str]]], lines), self.manifest.schema)
+        return None
 
 
 def load_student(folder: Path) -> Student | None:

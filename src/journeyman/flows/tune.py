@@ -19,9 +19,9 @@ from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import Trial, ask_engine, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
-from journeyman.flows.signals import Asked, Form, Writer, choose_method, hold, make_codes, signal_key
+from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_writing, signal_key
 from journeyman.flows.starts import base_of, find_start, open_start
-from journeyman.flows.student import Student, load_student
+from journeyman.flows.student import Form, Student, load_student
 from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
@@ -47,6 +47,8 @@ from journeyman.tuning.trainable import make_trainable
 # Methods that move a tuned student, and what its weights look like, which they cannot change.
 CONTINUING = ("dpo", "ipo", "kto")
 SHAPE = ("kind", "layers", "rank", "alpha")
+# What a form of answers cannot be learned by: codes have no worse answer beside them, and a teacher's tokens are those of JSON.
+CANNOT: dict[Form, tuple[str, ...]] = {"codes": (*CONTINUING, "orpo", "reject"), "lines": ("distill",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
     """The way with the runs that come before it, which are done now if they were not yet.
 
     Raises:
-        TuneError: JM-537 a search that cannot be, JM-539 codes with a method that cannot learn them; what the earlier runs raise.
+        TuneError: JM-537 a search that cannot be, JM-539 a form of answers that the method does not teach; what the earlier runs raise.
     """
     is_moved = way.method in CONTINUING
     if request.budget_s and (is_moved or request.texts or not material.splits["dev"]):
@@ -141,12 +143,12 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
             got=f"{way.method}, {len(material.splits['dev'])} dev rows",
             hint="tune without --budget",
         )
-    if request.answers == "codes" and way.method not in ("sft", "distill"):
+    if way.method in CANNOT.get(request.answers, ()):
         raise TuneError(
             "JM-539",
-            "codes are learned from answers, or from a teacher's probabilities of them",
-            expected="--method sft or distill",
-            got=way.method,
+            f"{way.method} does not teach answers written as {request.answers}",
+            expected="another method, or --answers json",
+            got=f"--method {way.method} --answers {request.answers}",
             hint="tune with --answers json, or with --method sft",
         )
     if is_moved or way.method == "reject":
@@ -161,14 +163,14 @@ def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Jso
     """The run whose student a method begins at: a given one, or plain tuning, which is done now if it was not yet.
 
     Raises:
-        TuneError: JM-533 no such run, JM-534 of another task, JM-535 it tuned another base, JM-545 it writes codes.
+        TuneError: JM-533 no such run, JM-534 of another task, JM-535 it tuned another base, JM-545 it writes another form of answers.
     """
     name = material.task.name
     if not request.start:
         workspace.progress.note("first, plain tuning")
         shape = {key: given[key] for key in SHAPE if key in given}
         return tune(workspace, name, shape, replace(request, method="sft", teacher="")).run
-    run = find_start(workspace.project.runs / request.start, name)
+    run = find_start(workspace.project.runs / request.start, name, request.answers)
     if base_of(run).sha256 != material.base.sha256:
         raise TuneError("JM-535", "this run tuned another base", where=run.id, expected=material.base.name)
     return run
@@ -196,7 +198,7 @@ def _key(
         key["start"] = way.start.id
     if way.read:
         key["read"] = way.read.id
-    if request.answers == "codes":
+    if request.answers != "json":
         key["answers"] = request.answers
     if request.teacher:
         is_run = (workspace.project.runs / request.teacher / MATERIAL).is_file()
@@ -215,8 +217,8 @@ def _make_student(
     """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
     template = make_student_template(material.base.path)
-    codes = make_codes(material.task, template.tokenizer) if request.answers == "codes" else None
-    writer = Writer(material.task, template, config.context, codes)
+    writing = make_writing(material.task, template.tokenizer, request.answers)
+    writer = Writer(material.task, template, config.context, writing)
     learned = writer.rows(material.splits["train"])
     if way.method == "sft":  # what is missing or out of range is told before anything is loaded
         make_plan(learned, given)
@@ -244,7 +246,7 @@ def _make_student(
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
     budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
     return write_student(
-        run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget, plan.text("finish"), codes
+        run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget, plan.text("finish"), writing
     )
 
 
@@ -324,7 +326,7 @@ def _show_parity(workspace: Workspace, material: Material, run: RunFolder, stude
         else open_start(run, decoder)
     )
     template = make_student_template(material.base.path)
-    trial = Trial(material.task, template, prompts, student.max_tokens, student.codes)
+    trial = Trial(material.task, template, prompts, student.max_tokens, student.writing)
     path = student.own_weights or material.base.path
     served, mismatches = asyncio.run(ask_engine(trial, path, student.adapters, workspace.progress))
     parity = judge_served(trial, decoder, weights, served, mismatches)

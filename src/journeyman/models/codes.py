@@ -73,16 +73,32 @@ def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:
         if answer not in chosen:
             code = next(spare, None)
             if code is None:
-                raise ModelError(
-                    "JM-439",
-                    "this vocabulary has too few words of one token for this task's answers",
-                    expected=f"{len(answers)} words",
-                    got=str(len(chosen)),
-                    hint="tune with --answers json",
-                )
+                raise _too_few(len(answers), len(chosen))
             chosen[answer] = code
     texts = tuple(chosen[answer] for answer in answers)
     return Codes(tuple(answers), texts, tuple(tokenizer.encode(text)[0] for text in texts))
+
+
+def choose_labels(names: Sequence[str], tokenizer: Tokenizer, before: str = "") -> list[str]:
+    """A word for each of several names, all different, one token each after ``before``: a part of the name where there is one.
+
+    Names whose parts are in none of the others come first; then whatever part is free, then the beginning of the name, then any word.
+
+    Raises:
+        ModelError: JM-439 as `choose_codes`.
+    """
+    parts = [[part for part in _parts(name, tokenizer) if _is_token(before + part, tokenizer)] for name in names]
+    often = Counter(part for own in parts for part in own)
+    chosen: dict[int, str] = {}
+    for index in sorted(range(len(names)), key=lambda place: min((often[part] for part in parts[place]), default=0)):
+        free = [part for part in parts[index] if part not in chosen.values()]
+        if free:
+            chosen[index] = min(free, key=often.__getitem__)
+    spare = (word for word in _spare(tokenizer, set(often)) if _is_token(before + word, tokenizer))
+    labels = [chosen.get(index) or next(spare, "") for index in range(len(names))]
+    if "" in labels:
+        raise _too_few(len(names), labels.index(""))
+    return labels
 
 
 def pick(probabilities: Sequence[float], temperature: float, seed: int | None) -> int:
@@ -93,6 +109,24 @@ def pick(probabilities: Sequence[float], temperature: float, seed: int | None) -
     logs = [math.log(max(value, SMALLEST)) / temperature for value in probabilities]
     highest = max(logs)
     return random.Random(seed).choices(places, [math.exp(value - highest) for value in logs])[0]
+
+
+def _too_few(wanted: int, found: int) -> ModelError:
+    return ModelError(
+        "JM-439",
+        "this vocabulary has too few words of one token for this task's answers",
+        expected=f"{wanted} words",
+        got=str(found),
+        hint="tune with --answers json",
+    )
+
+
+def _parts(name: str, tokenizer: Tokenizer) -> list[str]:
+    """The words of a name, then its own first token, in letters and digits alone."""
+    words = WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+    first = tokenizer.decode(tokenizer.encode(name)[:1])
+    own = [*words, *(word.lower() for word in words), first]
+    return [word for word in dict.fromkeys(own) if WORD.fullmatch(word)]
 
 
 def _words(answer: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ import aiohttp
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.grammar import write_grammar
+from journeyman.core.nodes import Node
 from journeyman.models.events import read_events
 from journeyman.models.llamacpp_process import ThreadProbe, Worker, make_config, probe_threads, start_worker
 from journeyman.models.llamacpp_worker import WorkerConfig
@@ -120,15 +121,22 @@ class LlamaCpp:
         return self._worker.process.pid
 
     async def generate(
-        self, prompt_ids: Sequence[int], decoding: Decoding = GREEDY, *, adapter: str | None = None
+        self,
+        prompt_ids: Sequence[int],
+        decoding: Decoding = GREEDY,
+        *,
+        adapter: str | None = None,
+        write: Callable[[Node], str] = write_grammar,
     ) -> Generation:
-        """Answer one prompt; logprobs are those before any constraint.
+        """Answer one prompt; logprobs are those before any constraint, which ``write`` forms from the decoding's schema.
 
         Raises:
             ModelError: JM-421 the worker died (retryable), JM-422 longer than the context, JM-423 unknown adapter,
                 JM-424 the engine refused the call.
         """
         body = self._body(prompt_ids, decoding, adapter)
+        if decoding.schema is not None:
+            body["grammar"] = make_grammar(decoding.schema, write)
         async with self._call("/completion", body, adapter) as reply:
             raw = await reply.json()
         self._restarts_left = 1
@@ -268,9 +276,9 @@ class LlamaCpp:
         )
 
 
-def make_grammar(schema: Mapping[str, Json]) -> str:
+def make_grammar(schema: Node, write: Callable[[Node], str] = write_grammar) -> str:
     """The grammar of a JSON Schema as llama.cpp takes it."""
-    return "%llguidance {}\n" + write_grammar(schema)
+    return "%llguidance {}\n" + write(schema)
 
 
 def _check_hash(name: str, path: Path) -> None:

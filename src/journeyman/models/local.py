@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
+from journeyman.core.grammar import write_grammar
+from journeyman.core.lines import Lines
 from journeyman.models.codes import SMALLEST, Codes, pick
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob
@@ -20,7 +22,8 @@ from journeyman.models.template import Template
 class LocalModel:
     """``schema`` and ``max_tokens`` hold where a request states none of its own. Many models share one engine.
 
-    With ``codes`` it answers in one forward pass; the log-probabilities are then those of whole answers.
+    With codes it answers in one forward pass; the log-probabilities are then those of whole answers. With lines they are those of the
+    tokens that it wrote, which are not those of the JSON that is returned.
     """
 
     engine: LlamaCpp
@@ -29,18 +32,19 @@ class LocalModel:
     adapter: str | None = None
     schema: Mapping[str, Json] | None = None
     max_tokens: int | None = None
-    codes: Codes | None = None
+    writing: Codes | Lines | None = None
 
     async def complete(self, request: Request) -> Reply:
         """Raises: ModelError JM-421 to JM-424 of the engine, JM-425 for tools."""
         started = time.perf_counter()
-        if self.codes:
-            return await self._choose(self.codes, request)
-        generation = await self.engine.generate(
-            self._prompt(request), self._decoding(request.decoding), adapter=self.adapter
-        )
+        if isinstance(self.writing, Codes):
+            return await self._choose(self.writing, request)
+        prompt, decoding = self._prompt(request), self._decoding(request.decoding)
+        write = self.writing.grammar if self.writing else write_grammar
+        generation = await self.engine.generate(prompt, decoding, adapter=self.adapter, write=write)
+        is_whole = generation.finish_reason == "stop"  # a part of the lines would read as an answer
         return Reply(
-            text=generation.text,
+            text=self.writing.read(generation.text) if self.writing and is_whole else generation.text,
             finish_reason=generation.finish_reason,
             input_tokens=generation.input_tokens,
             output_tokens=generation.output_tokens,
@@ -57,8 +61,8 @@ class LocalModel:
 
     async def stream_reply(self, request: Request) -> AsyncGenerator[str | Reply, None]:
         """Pieces of text, then the whole Reply. Leaving early stops the generation."""
-        if self.codes:
-            reply = await self._choose(self.codes, request)
+        if self.writing:
+            reply = await self.complete(request)
             yield reply.text
             yield reply
             return
