@@ -162,6 +162,7 @@ def test_lines_are_written_and_json_is_returned(workspace: Workspace, tmp_path: 
     assert isinstance(lines, Lines)
     assert result.parity["prompt_mismatches"] == 0
     shown = show_mask(workspace, "paint", {}, 90, form="lines")
+    assert result.student.json_tokens == plain.student.max_tokens == plain.student.json_tokens
     label, (yes, no) = lines.labels[1], ("true", "false")
     texts = {row.spans[-1][1].removesuffix("<|im_end|>") for row in shown}
     assert texts == {f"{word}\n{label} {value}" for word in lines.words[0] for value in (yes, no)}

@@ -173,7 +173,7 @@ async def _ask_all(
                     cache_path=run.path / name,
                     progress=workspace.progress,
                     prompt="teacher" if is_base else "student",
-                    max_tokens=student.max_tokens if is_base else None,
+                    max_tokens=student.json_tokens if is_base else None,
                 )
             finally:
                 await client.close()

@@ -46,9 +46,11 @@ def write_student(
     max_tokens: int,
     finish: str = "",
     writing: Codes | Lines | None = None,
+    json_tokens: int = 0,
 ) -> Student:
     """Write weights (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole.
 
+    ``json_tokens`` is what the answers would take as JSON, where the student writes something else: models beside it are given that.
     LoRA stays an adapter. What an adapter cannot say to the engine (DoRA's magnitudes, all weights, a ``finish`` in the type that is
     served) becomes a whole model.
     """
@@ -82,9 +84,13 @@ def write_student(
         files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
         template=template.source,
         task=task.answering(),
-        decoding=decoding
-        | ({"codes" if isinstance(writing, Codes) else "lines": writing.to_json()} if writing else {}),
+        decoding=decoding | (_describe(writing, json_tokens) if writing else {}),
         engine=f"xllamacpp {version('xllamacpp')}",
     )
     write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
     return Student(folder, manifest)
+
+
+def _describe(writing: Codes | Lines, json_tokens: int) -> dict[str, Json]:
+    form = "codes" if isinstance(writing, Codes) else "lines"
+    return {form: writing.to_json(), "json_tokens": json_tokens}

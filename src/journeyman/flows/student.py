@@ -48,6 +48,11 @@ class Student:
         return int(cast(int, self.manifest.decoding["max_tokens"]))
 
     @property
+    def json_tokens(self) -> int:
+        """Most tokens of an answer in JSON: what a model that writes JSON is given beside this one."""
+        return int(cast(int, self.manifest.decoding.get("json_tokens", self.max_tokens)))
+
+    @property
     def form(self) -> Form:
         return (
             "codes" if "codes" in self.manifest.decoding else "lines" if "lines" in self.manifest.decoding else "json"

@@ -245,8 +245,18 @@ def _make_student(
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
     budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
+    plain = replace(writer, writing=None)
+    in_json = answer_budget([plain.row(row, row.answer) for row in material.learnable if row.answer is not None])
     return write_student(
-        run.path / STUDENT, material.task, material.base, decoder, tuned.adapters, budget, plan.text("finish"), writing
+        run.path / STUDENT,
+        material.task,
+        material.base,
+        decoder,
+        tuned.adapters,
+        budget,
+        plan.text("finish"),
+        writing,
+        in_json,
     )
 
 
