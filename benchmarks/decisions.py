@@ -1,6 +1,6 @@
 """A choice written as JSON or as one token: 77 intents of Banking77, the same rows, the same settings.
 
-    python benchmarks/decisions.py --data FOLDER [--only json|codes] [--folder F] [--json]
+    python benchmarks/decisions.py --data FOLDER [--only json|lines|codes] [--folder F] [--json]
 
 Tuned on the first 26 rows of each intent in the set's train file, measured on the last 10 of each in the same file, which are given
 as sealed here; the set's own test file is not opened. Results go to benchmarks/results/decisions.json and docs/results/decisions.md.
@@ -20,7 +20,7 @@ from machine import ROOT, describe_commit, describe_machine, run_journeyman, wri
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/decisions.json"
-FORMS = ("json", "codes")
+FORMS = ("json", "lines", "codes")
 TUNED, SEALED = slice(0, 26), slice(-10, None)
 
 

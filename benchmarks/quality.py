@@ -20,8 +20,9 @@ from typing import Any
 from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
 from rows.snips import read_rows, to_ids
 
-from journeyman.flows.runs import RunFolder
+from journeyman.flows.runs import STUDENT, RunFolder
 from journeyman.flows.starts import open_start
+from journeyman.flows.student import load_student
 from journeyman.measure.intervals import clopper_pearson
 from journeyman.models.catalog import resolve
 from journeyman.models.template import make_student_template
@@ -34,6 +35,7 @@ RESULT = ROOT / "benchmarks/results/quality.json"
 SMOL, GEMMA = "smollm2-135m-instruct", "gemma-3-270m"
 SCORED = slice(400, 550)
 INTENTS = 7
+LINES = ("--answers", "lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,10 @@ CELLS: dict[str, Cell] = {
     "sft-135m-700": Cell(SMOL, 100),
     "sft-135m-2100": Cell(SMOL, 300),
     "sft-270m-700": Cell(GEMMA, 100),
+    "lines-135m-700": Cell(SMOL, 100, given=LINES),
+    "lines-135m-2100": Cell(SMOL, 300, given=LINES),
+    "lines-input-135m-700": Cell(SMOL, 100, given=(*LINES, "--input-weight", "0.1")),
+    "lines-270m-700": Cell(GEMMA, 100, given=LINES),
     "dora-135m-700": Cell(SMOL, 100, given=("--kind", "dora")),
     "full-135m-700": Cell(SMOL, 100, given=("--kind", "full")),
     "rslora-135m-700": Cell(SMOL, 100, given=("--kind", "rslora")),
@@ -63,6 +69,7 @@ CELLS: dict[str, Cell] = {
     "input-135m-700": Cell(SMOL, 100, given=("--input-weight", "0.1")),
     "distill-135m-700": Cell(SMOL, 100, "distill", after="sft-270m-700"),
     "dpo-135m-700": Cell(SMOL, 100, "dpo", after="sft-135m-700"),
+    "lines-dpo-135m-700": Cell(SMOL, 100, "dpo", given=LINES, after="lines-135m-700"),
     "q40-135m-700": Cell(SMOL, 100, given=("--finish", "Q4_0")),
 }
 
@@ -89,9 +96,11 @@ def measure(name: str, data: Path, folder: Path) -> Document:
     run = RunFolder(Path(tuned["run"]))
     base = resolve(cell.base)
     decoder, template = load_decoder(base.path), make_student_template(base.path)
+    writing = load_student(run.path / STUDENT).writing
+    write = writing.write if writing else str
     rows = [
         TuneRow(tuple(item["ids"]), item["start"])
-        for item in (to_ids(raw, template) for raw in read_rows(data, SCORED))
+        for item in (to_ids(raw, template, write=write) for raw in read_rows(data, SCORED))
     ]
     score = score_rows(decoder, open_start(run, decoder), rows, 1024)
     right = round(score.exact * len(rows))

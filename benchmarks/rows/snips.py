@@ -6,6 +6,7 @@ A slice of dev rows is neither tuned on in other benchmarks nor sealed.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ def read_rows(data: Path, part: slice) -> list[Document]:
     return [row for rows in intents.values() for row in rows[part]]
 
 
-def to_ids(row: Document, template: Template, instruction: str = "") -> Document:
-    """``{"ids", "start"}`` of a row's turns; the answer begins at ``start``."""
+def to_ids(row: Document, template: Template, instruction: str = "", write: Callable[[str], str] = str) -> Document:
+    """``{"ids", "start"}`` of a row's turns; the answer begins at ``start``, as ``write`` writes its JSON."""
     messages = [make_message("system", instruction)] if instruction else []
-    span = template.supervise([*messages, make_message("user", row["text"])], _answer(row))
+    span = template.supervise([*messages, make_message("user", row["text"])], write(_answer(row)))
     return {"ids": list(span.ids), "start": span.start}
 
 
