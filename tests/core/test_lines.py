@@ -196,3 +196,25 @@ def test_other_outputs_have_no_lines(schema: dict[str, Any]) -> None:
 def test_what_the_manifest_holds_is_enough() -> None:
     lines = _lines(SCHEMA)
     assert Lines.from_json(json.loads(json.dumps(lines.to_json())), SCHEMA) == lines
+
+
+@pytest.mark.parametrize(
+    ("node", "choices"),
+    [
+        ({"enum": ["a", "a", 1, 1.0, None]}, 3),
+        ({"enum": ["a", "b"], "type": "string"}, 2),
+        ({"enum": ["a", 2], "type": "string"}, 0),
+        ({"enum": [1, 2], "type": "integer"}, 0),
+        ({"enum": ["a", "bb"], "maxLength": 1}, 0),
+        ({"enum": [{"a": 1}]}, 0),
+        ({"enum": [str(number) for number in range(257)]}, 0),
+        ({"const": "a"}, 0),
+    ],
+)
+def test_choices_have_words_where_the_list_says_it_all(node: dict[str, Any], choices: int) -> None:
+    schema = {"type": "object", "properties": {"a": node}, "required": ["a"], "additionalProperties": False}
+    (field,) = find_fields(schema)
+    assert len(field.choices) == choices
+    for value in node.get("enum", ["a"]):
+        answer = write_json({"a": value})
+        assert _lines(schema).read(_lines(schema).write(answer)) == answer

@@ -30,6 +30,7 @@ NO_FIRST = "-"  # stands where the first field may be left out
 MOST_WORDS = 256  # choices with a word of their own
 ABOUT = {"title", "description", "examples", "default", "deprecated", "$comment", "x-guidance"}
 PLAIN_TEXT = ABOUT | {"type", "minLength", COPY, TEXT}
+PLAIN_CHOICE = ABOUT | {"type", "enum"}
 PLAIN_LIST = ABOUT | {"type", "items"}
 LETTER = r"([^\\\n\r]|\\[\\nr])"
 ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
@@ -51,8 +52,12 @@ class Field:
     def choices(self) -> list[Json]:
         """The values of a choice that can have a word each; empty for other fields."""
         listed = self.node.get("enum")
-        plain = isinstance(listed, list) and not any(isinstance(value, dict | list) for value in listed)
-        return cast(list[Json], listed) if plain and len(cast(list[Json], listed)) <= MOST_WORDS else []
+        if not isinstance(listed, list) or set(self.node) - PLAIN_CHOICE:
+            return []
+        distinct = list({dump(value): value for value in listed}.values())
+        wanted = str if self.node.get("type") == "string" else object if "type" not in self.node else ()
+        is_plain = all(isinstance(value, wanted) and not isinstance(value, dict | list) for value in distinct)
+        return distinct if is_plain and len(distinct) <= MOST_WORDS else []
 
     @property
     def is_text(self) -> bool:
@@ -88,12 +93,16 @@ class Lines:
         except (ValueError, KeyError, IndexError):
             return text
 
-    def grammar(self, schema: Node) -> str:
-        """What the decoder may write, in llguidance's Lark dialect: ``schema`` is this one, as it binds one call (``x-copy``)."""
+    def grammar(self, schema: Node, end: int | None = None) -> str:
+        """What the decoder may write, in llguidance's Lark dialect: ``schema`` is this one, as it binds one call (``x-copy``).
+
+        ``end`` is the token that ends a turn. A text may end where it could go on, and there engines allow one token of their own choice.
+        """
         writer = GrammarWriter(schema)
         values = {path: writer.add(self._value_rule(writer, field, schema)) for path, field in self.fields.items()}
         first = values[self.first.path] if self.first else f'"{NO_FIRST}"'
-        writer.rules["start"] = " ".join([first, *self._object_rule(writer, schema, (), values)])
+        last = [] if end is None else [f"<[{end}]>"]
+        writer.rules["start"] = " ".join([first, *self._object_rule(writer, schema, (), values), *last])
         return writer.text()
 
     def to_json(self) -> list[Json]:

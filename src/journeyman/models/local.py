@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
@@ -40,7 +41,8 @@ class LocalModel:
         if isinstance(self.writing, Codes):
             return await self._choose(self.writing, request)
         prompt, decoding = self._prompt(request), self._decoding(request.decoding)
-        write = self.writing.grammar if self.writing else write_grammar
+        end = self.template.tokenizer.end
+        write = partial(self.writing.grammar, end=end) if self.writing else write_grammar
         generation = await self.engine.generate(prompt, decoding, adapter=self.adapter, write=write)
         is_whole = generation.finish_reason == "stop"  # a part of the lines would read as an answer
         return Reply(
