@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from journeyman.core.errors import ModelError
+from journeyman.core.lines import Lines
 from journeyman.core.messages import make_message
 from journeyman.models.codes import Codes, choose_codes, choose_labels, pick
 from journeyman.models.llamacpp import LlamaCpp
@@ -93,3 +95,34 @@ def test_draws_follow_the_probabilities() -> None:
     drawn = [pick(shares, 1.0, seed) for seed in range(2000)]
     assert drawn.count(0) / 2000 == pytest.approx(0.7, abs=0.05)
     assert pick(shares, 1.0, 7) == pick(shares, 1.0, 7)
+
+
+def test_lines_end_with_the_turns_own_token(runner: asyncio.Runner, tiny_gguf: Path) -> None:
+    """Where the text could go on, the engine would allow the token that it takes for the end, and no other."""
+    template = make_student_template(tiny_gguf)
+    tokenizer = template.tokenizer
+    schema = {
+        "type": "object",
+        "properties": {"a": {"enum": ["x"]}, "b": {"enum": ["y"]}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    lines = Lines(schema, ("a", "b"), (("x",), ("y",)))
+    other = next(token for token in range(tokenizer.vocabulary) if token != tokenizer.end)
+
+    async def ask() -> list[tuple[int, ...]]:
+        engine = await LlamaCpp.start(tiny_gguf, threads=1, context=256)
+        try:
+            prompt, decoding = template.prompt_ids((make_message("user", "one"),)), Decoding(schema, max_tokens=20)
+            ends = [
+                await engine.generate(prompt, decoding, write=partial(lines.grammar, end=end))
+                for end in (tokenizer.end, other)
+            ]
+            return [generation.token_ids for generation in ends]
+        finally:
+            await engine.close()
+
+    own, foreign = runner.run(ask())
+    assert own[-1] == tokenizer.end
+    assert tokenizer.decode([token for token in own if token != tokenizer.end]) in ("x", "x\nb y")
+    assert other in foreign
