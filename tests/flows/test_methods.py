@@ -177,6 +177,8 @@ def test_lines_are_written_and_json_is_returned(workspace: Workspace, tmp_path: 
     card = (tmp_path / "README.md").read_text()
     assert f"| `{label}` | `many` |" in card
     assert f'`{lines.words[0][0]}` "red"' in card
+    tokens = [run.tuned["dev_row_loss"] / run.tuned["dev_loss"] for run in (result, plain)]  # type: ignore[operator]
+    assert 1 < tokens[0] * 2 < tokens[1], "a loss per answer, whatever its tokens"
     moved = _tune(workspace, method="dpo", start=result.run.id, answers="lines")
     assert moved.student.form == "lines"
     assert moved.tuned["lesson"]["pairs"]  # type: ignore[index,call-overload]

@@ -88,7 +88,7 @@ def assess(
 def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[RunFolder, Student]:
     """Of the finished students (export compared with torch) of this dataset and of the task as it stands, the best on dev.
 
-    Dev's exact share decides, then its loss. What a student was tuned to answer is in its manifest.
+    Dev's exact share decides, then the loss of a whole answer there. What a student was tuned to answer is in its manifest.
     """
     wanted = workspace.task(task_name).answering()
     found = []
@@ -98,7 +98,7 @@ def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[
         if material and parity and result and material["dataset"] == dataset:
             student = load_student(path / STUDENT)
             assert student is not None, "a run with a parity result has a student"
-            exact, loss = cast(float, result["dev_exact"] or 0.0), cast(float, result["dev_loss"] or 0.0)
+            exact, loss = cast(float, result["dev_exact"] or 0.0), cast(float, result["dev_row_loss"] or 0.0)
             if student.manifest.task == wanted:
                 found.append(((exact, -loss), run, student))
     if not found:

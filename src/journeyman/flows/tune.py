@@ -321,9 +321,15 @@ def _record(workspace: Workspace, run: RunFolder, tuned: Tuned, utilization: flo
             "utilization": round(utilization, 3),
             "dev_loss": tuned.score.loss if tuned.score else None,
             "dev_exact": tuned.score.exact if tuned.score else None,
+            "dev_row_loss": tuned.score.loss * _answer_tokens(lesson.dev) if tuned.score else None,
             "lesson": dict(lesson.notes),
         },
     )
+
+
+def _answer_tokens(rows: Sequence[TuneRow]) -> float:
+    """Tokens of a row's answer in the mean. A loss per answer can be compared where students write answers in different tokens."""
+    return sum(row.supervised for row in rows) / max(1, len(rows))
 
 
 def _show_parity(workspace: Workspace, material: Material, run: RunFolder, student: Student) -> dict[str, Json]:
