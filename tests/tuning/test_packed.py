@@ -1,4 +1,4 @@
-"""A base in 4 bits: the same numbers as transformers and PEFT over bitsandbytes' own layers, an eighth of the bytes, a clear refusal."""
+"""A base in 4 bits: the same numbers as transformers and PEFT over bitsandbytes' own layers, a seventh of the bytes, a clear refusal."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_every_use_of_a_packed_base_gives_what_its_dense_form_gives(tmp_path: Pa
     assert torch.equal(apart, moved)
 
 
-def test_the_estimate_is_an_eighth_of_the_weights_that_are_merged(tmp_path: Path) -> None:
+def test_the_estimate_counts_the_bytes_that_are_held(tmp_path: Path) -> None:
     decoder = _packed("llama", tmp_path)
     plain, packed = (
         estimate_bytes(decoder.config, make_plan(ROWS, {"kind": kind}), 20, "float32")["weights"]

@@ -23,7 +23,7 @@ def tune(
     answers: Annotated[
         Literal["json", "codes", "lines"],
         typer.Option(
-            help="What the student writes (clients get JSON): lines, a word and a value a field, less than half of JSON's tokens; "
+            help="What the student writes (clients get JSON): lines, a word and a value a field, fewer tokens than JSON has; "
             "codes, one token per answer, for tasks whose output is a choice, with every answer's probability."
         ),
     ] = "json",

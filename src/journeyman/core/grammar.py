@@ -82,7 +82,7 @@ def _reachable(node: Node, path: str) -> Iterator[str]:
             yield path
     elif _is_object(node):
         yield path
-        for name, item in _properties(node).items():
+        for name, item in properties_of(node).items():
             yield from _reachable(item, f"{path}/properties/{escape(name)}")
     elif _is_list(node):
         items = node["items"]
@@ -92,7 +92,7 @@ def _reachable(node: Node, path: str) -> Iterator[str]:
 
 def _is_object(node: Node) -> bool:
     """Closed, plain, and its keys either all required or in any order."""
-    names = set(_properties(node))
+    names = set(properties_of(node))
     if not names or node.get("additionalProperties") is not False or any(key in node for key in NOT_HERE):
         return False
     wanted = required_names(node)
@@ -110,7 +110,7 @@ def _is_list(node: Node) -> bool:
     return isinstance(node.get("items"), Mapping) and not any(key in node for key in (*NOT_IN_LISTS, *NOT_HERE))
 
 
-def _properties(node: Node) -> dict[str, Node]:
+def properties_of(node: Node) -> dict[str, Node]:
     properties = node.get("properties")
     if not isinstance(properties, Mapping):
         return {}
@@ -142,7 +142,7 @@ class GrammarWriter:
             assert isinstance(items, Mapping)
             item = self.add(self.write(items))
             return f'"[" ({item} ("," {item})*)? "]"'
-        members = [f"{_literal(name)} {self.add(self.write(item))}" for name, item in _properties(node).items()]
+        members = [f"{_literal(name)} {self.add(self.write(item))}" for name, item in properties_of(node).items()]
         return '"{" ' + ' "," '.join(members) + ' "}"'
 
     def add(self, body: str, prefix: str = "r") -> str:
@@ -171,7 +171,7 @@ class GrammarWriter:
 
     def _write_any_order(self, node: Node) -> str:
         """``{`` a first member, further ones after commas ``}``."""
-        values = {name: self.add(self.write(item)) for name, item in _properties(node).items()}
+        values = {name: self.add(self.write(item)) for name, item in properties_of(node).items()}
         after = {name: f"{_literal(name, ',')} {value}" for name, value in values.items()}
         first = {name: f"{_literal(name)} {value}" for name, value in values.items()}
         return f'"{{" {self.add_any_order(after, required_names(node), first)} "}}"'

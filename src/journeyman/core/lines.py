@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import cast
 
 from journeyman.core.canonical import Json, dump
-from journeyman.core.grammar import COPY, MOST_KEYS, NOT_HERE, ORDER, TEXT, GrammarWriter, required_names
+from journeyman.core.grammar import COPY, MOST_KEYS, NOT_HERE, ORDER, TEXT, GrammarWriter, properties_of, required_names
 from journeyman.core.nodes import Node, write_json
 
 NEWLINE = "\n"
@@ -151,7 +151,7 @@ class Lines:
     def _found(self, node: Node, path: Place, value: Json) -> Iterator[tuple[Field, Json]]:
         """The answer's fields with their values, a list's one by one, in the order of the text."""
         assert isinstance(value, dict)
-        properties = _properties(node)
+        properties = properties_of(node)
         for name in value if ORDER in node else properties:
             field = self.fields.get((*path, name))
             if field is None:
@@ -199,7 +199,7 @@ class Lines:
 
     def _build(self, values: Mapping[Place, Json], node: Node | None = None, path: Place = ()) -> dict[str, Json]:
         node = self.schema if node is None else node
-        properties, depth = _properties(node), len(path)
+        properties, depth = properties_of(node), len(path)
         written = [place[depth] for place in values if place[:depth] == path and len(place) > depth]
         built: dict[str, Json] = {}
         for name in dict.fromkeys(written) if ORDER in node else properties:
@@ -216,7 +216,7 @@ class Lines:
         self, writer: GrammarWriter, node: Node, path: Place, values: Mapping[Place, str]
     ) -> Iterator[str]:
         """What follows the first field, one part per member."""
-        members = {name: (*path, name) for name in _properties(node)}
+        members = {name: (*path, name) for name in properties_of(node)}
         lines = {
             name: f"{_literal(f'{NEWLINE}{self._label[place]} ')} {values[place]}"
             for name, place in members.items()
@@ -227,7 +227,7 @@ class Lines:
             return
         for name, place in members.items():
             if place not in values:
-                yield from self._object_rule(writer, _properties(node)[name], place, values)
+                yield from self._object_rule(writer, properties_of(node)[name], place, values)
             elif self.first is None or place != self.first.path:
                 field = self.fields[place]
                 times = "*" if field.is_list else "" if field.is_required else "?"
@@ -249,7 +249,7 @@ class Lines:
 
 def _fields(node: Node, path: Place) -> Iterator[Field]:
     required = required_names(node)
-    for name, item in _properties(node).items():
+    for name, item in properties_of(node).items():
         place = (*path, name)
         is_required = name in required
         if is_required and ORDER not in node and _is_object(item):
@@ -278,10 +278,6 @@ def _is_plain_list(node: Node) -> bool:
     return isinstance(node.get("items"), Mapping) and not set(node) - PLAIN_LIST
 
 
-def _properties(node: Node) -> dict[str, Node]:
-    return cast(dict[str, Node], node["properties"])
-
-
 def _literal(text: str) -> str:
     """A Lark string."""
     return json.dumps(text, ensure_ascii=False)
@@ -289,5 +285,5 @@ def _literal(text: str) -> str:
 
 def _at(schema: Node, path: Place) -> Node:
     for name in path:
-        schema = _properties(schema)[name]
+        schema = properties_of(schema)[name]
     return schema

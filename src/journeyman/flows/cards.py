@@ -9,9 +9,9 @@ from typing import cast
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.files import write_atomic
-from journeyman.core.lines import NO_FIRST, Lines
+from journeyman.core.lines import NO_FIRST
 from journeyman.flows.student import Student
-from journeyman.models.codes import Codes
+from journeyman.models.codes import Codes, Writing
 from journeyman.models.manifest import Manifest
 from journeyman.models.template import read_turn
 
@@ -105,7 +105,7 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
     write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
 
 
-def _describe_writing(writing: Codes | Lines | None) -> str:
+def _describe_writing(writing: Writing | None) -> str:
     if isinstance(writing, Codes):
         pairs = zip(writing.texts, writing.answers, strict=True)
         return CODED.format(rows="\n".join(f"| `{code}` | `{answer}` |" for code, answer in pairs))

@@ -11,10 +11,9 @@ from typing import cast
 from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Example, Target
 from journeyman.core.kept import keep_answers
-from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
 from journeyman.flows.signals import best_answer, judged
-from journeyman.models.codes import Codes
+from journeyman.models.codes import Writing
 from journeyman.models.template import Template
 from journeyman.models.torch_decoder import Decoder
 from journeyman.task.answer import read_answer
@@ -42,7 +41,7 @@ class Asker:
     max_tokens: int
     folder: Path
     progress: Progress
-    writing: Codes | Lines | None = None
+    writing: Writing | None = None
 
     def ask(self, examples: Sequence[Example], name: str, draws: int, what: str) -> dict[str, list[str]]:
         """``draws`` texts per example at ``TEMPERATURE``, by row hash."""

@@ -10,10 +10,9 @@ from typing import cast
 
 from journeyman.core.canonical import Json, file_hash
 from journeyman.core.files import write_atomic
-from journeyman.core.lines import Lines
 from journeyman.flows.student import Student
 from journeyman.models.catalog import ResolvedModel
-from journeyman.models.codes import Codes
+from journeyman.models.codes import Codes, Writing
 from journeyman.models.manifest import MANIFEST, BaseRef, Manifest, StudentKind
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
@@ -45,7 +44,7 @@ def write_student(
     tuned: Trainable,
     max_tokens: int,
     finish: str = "",
-    writing: Codes | Lines | None = None,
+    writing: Writing | None = None,
     json_tokens: int = 0,
 ) -> Student:
     """Write weights (PEFT and GGUF), template, schema and manifest; the manifest comes last, so a folder with one is whole.
@@ -91,6 +90,6 @@ def write_student(
     return Student(folder, manifest)
 
 
-def _describe(writing: Codes | Lines, json_tokens: int) -> dict[str, Json]:
+def _describe(writing: Writing, json_tokens: int) -> dict[str, Json]:
     form = "codes" if isinstance(writing, Codes) else "lines"
     return {form: writing.to_json(), "json_tokens": json_tokens}

@@ -15,9 +15,8 @@ from pathlib import Path
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example, Target
-from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
-from journeyman.models.codes import Codes
+from journeyman.models.codes import Writing
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding
 from journeyman.models.template import Template
@@ -74,7 +73,7 @@ class Trial:
     template: Template
     prompts: Sequence[tuple[str, Example]]
     max_tokens: int
-    writing: Codes | Lines | None = None
+    writing: Writing | None = None
 
     def ids(self) -> list[list[int]]:
         return [self.template.prompt_ids(student_messages(self.task, row.input)) for _source, row in self.prompts]

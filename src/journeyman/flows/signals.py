@@ -14,7 +14,7 @@ from journeyman.core.errors import TuneError
 from journeyman.core.example import Alternative, Example, Target, object_target
 from journeyman.core.lines import Lines, find_fields
 from journeyman.flows.student import Form
-from journeyman.models.codes import Codes, choose_codes, choose_labels
+from journeyman.models.codes import Codes, Writing, choose_codes, choose_labels
 from journeyman.models.template import Template
 from journeyman.models.tokenizer import Tokenizer
 from journeyman.task.answer import answer_text
@@ -52,7 +52,7 @@ class Writer:
     task: Task
     template: Template
     context: int
-    writing: Codes | Lines | None = None
+    writing: Writing | None = None
 
     def row(self, example: Example, target: Target, weight: float | None = None) -> TuneRow:
         """Prompt and one answer, of whatever length: see ``refuse_long``."""
@@ -217,7 +217,7 @@ def signal_key(examples: Sequence[Example]) -> str:
     return content_hash(stored) if stored else ""
 
 
-def make_writing(task: Task, tokenizer: Tokenizer, form: Form) -> Codes | Lines | None:
+def make_writing(task: Task, tokenizer: Tokenizer, form: Form) -> Writing | None:
     """What a student writes instead of JSON, in words of its base; None: it writes JSON, or text.
 
     Raises:

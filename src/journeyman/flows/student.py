@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from journeyman.core.lines import Lines
-from journeyman.models.codes import Codes
+from journeyman.models.codes import Codes, Writing
 from journeyman.models.manifest import MANIFEST, Manifest, load_manifest
 
 Form = Literal["json", "codes", "lines"]
@@ -59,7 +59,7 @@ class Student:
         )
 
     @property
-    def writing(self) -> Codes | Lines | None:
+    def writing(self) -> Writing | None:
         """What it writes instead of JSON; None: it writes JSON, or text."""
         codes, lines = self.manifest.decoding.get("codes"), self.manifest.decoding.get("lines")
         if codes:

@@ -16,6 +16,7 @@ from functools import cached_property
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
+from journeyman.core.lines import Lines
 from journeyman.models.tokenizer import Tokenizer
 
 WORD, PLAIN = re.compile(r"[A-Za-z]+|\d+"), re.compile("[A-Za-z]+")
@@ -53,6 +54,10 @@ class Codes:
     @cached_property
     def _by_text(self) -> dict[str, str]:
         return dict(zip(self.texts, self.answers, strict=True))
+
+
+Writing = Codes | Lines
+"""What a student writes instead of JSON."""
 
 
 def choose_codes(answers: Sequence[str], tokenizer: Tokenizer) -> Codes:

@@ -134,9 +134,7 @@ class LlamaCpp:
             ModelError: JM-421 the worker died (retryable), JM-422 longer than the context, JM-423 unknown adapter,
                 JM-424 the engine refused the call.
         """
-        body = self._body(prompt_ids, decoding, adapter)
-        if decoding.schema is not None:
-            body["grammar"] = make_grammar(decoding.schema, write)
+        body = self._body(prompt_ids, decoding, adapter, write)
         async with self._call("/completion", body, adapter) as reply:
             raw = await reply.json()
         self._restarts_left = 1
@@ -196,7 +194,13 @@ class LlamaCpp:
         else:
             await stopping
 
-    def _body(self, prompt_ids: Sequence[int], decoding: Decoding, adapter: str | None) -> dict[str, Json]:
+    def _body(
+        self,
+        prompt_ids: Sequence[int],
+        decoding: Decoding,
+        adapter: str | None,
+        write: Callable[[Node], str] = write_grammar,
+    ) -> dict[str, Json]:
         if adapter not in self._adapters:
             raise ModelError(
                 "JM-423",
@@ -228,7 +232,7 @@ class LlamaCpp:
             "return_tokens": True,
             "lora": [{"id": index, "scale": float(name == adapter)} for index, name in enumerate(self.adapters)],
         }
-        return body | ({"grammar": make_grammar(decoding.schema)} if decoding.schema is not None else {})
+        return body | ({"grammar": make_grammar(decoding.schema, write)} if decoding.schema is not None else {})
 
     @asynccontextmanager
     async def _call(

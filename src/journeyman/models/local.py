@@ -12,8 +12,7 @@ from functools import partial
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.grammar import write_grammar
-from journeyman.core.lines import Lines
-from journeyman.models.codes import SMALLEST, Codes, pick
+from journeyman.models.codes import SMALLEST, Codes, Writing, pick
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob
 from journeyman.models.template import Template
@@ -33,7 +32,7 @@ class LocalModel:
     adapter: str | None = None
     schema: Mapping[str, Json] | None = None
     max_tokens: int | None = None
-    writing: Codes | Lines | None = None
+    writing: Writing | None = None
 
     async def complete(self, request: Request) -> Reply:
         """Raises: ModelError JM-421 to JM-424 of the engine, JM-425 for tools."""
