@@ -24,6 +24,7 @@ def write_tiny_llama(
     kv_heads: int = 2,
     feed_forward: int = 96,
     seed: int = 0,
+    chat: str = CHAT,
 ) -> Path:
     """fp32 weights of scale 0.1, vocabulary of 3 control tokens 256 bytes and one merged pair."""
     rng = np.random.default_rng(seed)
@@ -52,7 +53,8 @@ def write_tiny_llama(
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT)
+    if chat:
+        writer.add_chat_template(chat)
 
     def add(name: str, *shape: int, scale: float = 0.1) -> None:
         data = rng.normal(0, scale, shape) if len(shape) > 1 else 1 + rng.normal(0, 0.1, shape)

@@ -48,7 +48,7 @@ def main() -> None:
         scores[folder] = {"loss": score.loss, "exact": score.exact}
     document: dict[str, Any] = {"scores": scores, "machine": machine.to_json()}
     if "given" in job:
-        plan = make_plan(rows, job["given"])
+        plan = make_plan(rows, job["given"], weight_size=decoder.weight_size())
         loop.EventLog = TimedLog  # type: ignore[misc]
         TimedLog.began = time.perf_counter()
         tuned = loop.tune_rows(decoder, rows, dev, plan, Path(job["out"]), Silent())

@@ -36,7 +36,7 @@ from journeyman.task.answer import read_answer
 from journeyman.task.schema import constraint_schema
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
 
-SHORT = {"epochs": 2, "evaluations": 1}
+SHORT = {"epochs": 2, "evaluations": 1, "rate": 2e-3}
 
 
 def _corrected(rows: list[dict[str, object]]) -> list[dict[str, object]]:
@@ -112,8 +112,8 @@ def test_draws_that_agree_become_rows(workspace: Workspace) -> None:
 
 
 def test_a_teacher_judges_the_draws(workspace: Workspace) -> None:
-    teacher = _tune(workspace, method="sft")
-    result = _tune(workspace, method="reject", teacher=teacher.run.id)
+    teacher = _tune(workspace, {"epochs": 6}, method="sft")
+    result = _tune(workspace, method="reject", teacher=teacher.run.id, start=teacher.run.id)
     judged = (result.run.path / "judged.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in (result.run.path / "drawn.jsonl").read_text().splitlines()]
     task = workspace.task("paint")

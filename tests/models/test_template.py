@@ -7,8 +7,18 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from journeyman.core.messages import make_message
-from journeyman.models.template import BARE, TURNS, load_base_template, make_student_template, read_turn
+from journeyman.models.template import (
+    BARE,
+    CHATML,
+    TURNS,
+    Template,
+    Turn,
+    load_base_template,
+    make_student_template,
+    read_turn,
+)
 from journeyman.models.tokenizer import load_tokenizer
+from tests.tiny import write_tiny_llama
 
 
 def test_ids_equal_those_of_the_rendered_string(tiny_gguf: Path) -> None:
@@ -53,3 +63,17 @@ def test_the_parts_of_a_turn_are_what_the_template_writes(tiny_gguf: Path) -> No
         "<|start_header_id|>": "<|eot_id|>",
     }
     assert read_turn(BARE).stop == ""
+
+
+def test_a_base_that_was_taught_no_turns_has_them_only_between_texts(tmp_path: Path) -> None:
+    """What Ollama and llama-completion are told is what was trained."""
+    template = make_student_template(write_tiny_llama(tmp_path / "tiny.gguf", chat=""))
+    system, user = make_message("system", "Be short."), make_message("user", "Hello")
+    assert template.render([user]) == "Hello\n"
+    assert read_turn(template.source) == Turn("", "\n", "")
+    row = template.supervise([user], "Hi")
+    assert template.tokenizer.decode(list(row.ids[:-1])) == "Hello\nHi"
+    assert row.ids[-1] == template.tokenizer.end
+    turns = Template(CHATML, template.tokenizer)
+    for messages in ([system, user], [user, make_message("assistant", "Hi"), user]):
+        assert template.prompt_ids(messages) == turns.prompt_ids(messages)

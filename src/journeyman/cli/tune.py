@@ -57,6 +57,12 @@ def tune(
     input_weight: Annotated[
         float | None, typer.Option(help="Loss on the input's own tokens, next to 1 on the answer's.")
     ] = None,
+    head_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of a large vocabulary that the loss of sft and reject is taken over, besides the rows' own; 0: all."
+        ),
+    ] = None,
     beta: Annotated[float | None, typer.Option(help="How far preference methods may move from their start.")] = None,
     answer_weight: Annotated[
         float | None, typer.Option(help="Loss on the wanted answers themselves, next to 1 on the preference.")
@@ -104,6 +110,7 @@ def tune(
         "epochs": epochs,
         "batch_tokens": batch_tokens,
         "input_weight": input_weight,
+        "head_tokens": head_tokens,
         "beta": beta,
         "answer_weight": answer_weight,
         "soft_share": soft_share,

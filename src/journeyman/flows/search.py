@@ -48,7 +48,7 @@ def search(work: Work, lesson: Lesson, given: Mapping[str, Json], method: Method
     """
     first = _try(work, lesson, dict(given), method, _least_tokens(lesson, given, method))
     speed = first.tokens / max(first.seconds, 1e-6)
-    candidates = _candidates(lesson, given, method)
+    candidates = _candidates(work, lesson, given, method)
     tokens, count = _first_rung(speed * SEARCH_SHARE * budget_s, len(candidates), first.tokens)
     if speed * FINAL_SHARE * budget_s < first.tokens:
         raise TuneError(
@@ -73,9 +73,9 @@ def search(work: Work, lesson: Lesson, given: Mapping[str, Json], method: Method
     return dict(given) | dict(best) | {"epochs": round(cast(float, given.get("epochs", epochs)), 3)}
 
 
-def _candidates(lesson: Lesson, given: Mapping[str, Json], method: Method) -> list[dict[str, Json]]:
+def _candidates(work: Work, lesson: Lesson, given: Mapping[str, Json], method: Method) -> list[dict[str, Json]]:
     """The derived setting first, then its neighbours; what the caller gave is never varied."""
-    plan = make_plan(lesson.rows, given, method)
+    plan = make_plan(lesson.rows, given, method, work.decoder.weight_size())
     rates = (
         [None] if "rate" in given else [plan.number("rate") * factor for factor in sorted(RATES, key=lambda f: f != 1)]
     )
@@ -133,7 +133,8 @@ def _try(work: Work, lesson: Lesson, settings: Mapping[str, Json], method: Metho
         if raw["key"] == key:
             return Trial(settings, tokens, raw["loss"], raw["seconds"])
     total = sum(len(row.ids) for row in lesson.rows)
-    plan = make_plan(lesson.rows, dict(settings) | {"epochs": tokens / total, "evaluations": 1}, method)
+    short = dict(settings) | {"epochs": tokens / total, "evaluations": 1}
+    plan = make_plan(lesson.rows, short, method, work.decoder.weight_size())
     folder = work.folder / "trial"
     shutil.rmtree(folder, ignore_errors=True)
     weights = make_trainable(work.decoder, plan)

@@ -22,12 +22,12 @@ from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.loop import tune
 from journeyman.tuning.machine import Machine, check_memory, estimate_bytes, free_bytes, use_machine
 from journeyman.tuning.objective import supervised
-from journeyman.tuning.plan import Plan, make_plan
+from journeyman.tuning.plan import Plan, make_plan, scale_rate
 from journeyman.tuning.trainable import make_trainable, settle
 
 STRETCH = 256  # tokens
 KEPT_BACK = 20  # each such stretch is not learned
-# Text is learned more gently than answers: it should move what the model knows, not how it writes.
+# Text is learned more gently than answers: it should move what the model knows, not how it writes. On weights of TYPICAL_SIZE.
 RATES = {"full": 5e-5}
 RATE = 5e-4
 
@@ -55,14 +55,14 @@ def read_texts(
         rows, kept = cut(paths, make_student_template(material.base.path).tokenizer)
         run.decide(MATERIAL, lambda: _describe(material, hashes, rows, kept))
         run.decide(MACHINE, machine.to_json)
-        rate = RATES.get(str(shape.get("kind")), RATE)
-        given: dict[str, Json] = {"rate": rate, "epochs": 1.0, **shape}
+        use_machine(machine)
+        decoder = load_decoder(material.base.path, machine.number, is_packed=shape.get("kind") == "qlora")
+        rate = scale_rate(RATES.get(str(shape.get("kind")), RATE), decoder.weight_size())
+        given: dict[str, Json] = {"rate": rate, "epochs": 1.0, "head_tokens": 0, **shape}
         plan = Plan.from_json(run.decide(PLAN, lambda: make_plan(rows, given).to_json()))
         workspace.progress.note(f"text: {len(rows)} stretches of {STRETCH} tokens, {len(kept)} kept back")
         config = read_config(material.base.path)
         check_memory(estimate_bytes(config, plan, STRETCH, machine.number), free_bytes(machine.device))
-        use_machine(machine)
-        decoder = load_decoder(material.base.path, machine.number, is_packed=shape.get("kind") == "qlora")
         weights = make_trainable(decoder, plan)
         settle(decoder, weights, plan)
         objective = supervised(decoder, weights, rows, kept, plan)

@@ -43,6 +43,7 @@ from journeyman.tuning.machine import (
 from journeyman.tuning.peft_layout import open_peft
 from journeyman.tuning.plan import Method, Plan, make_plan
 from journeyman.tuning.trainable import make_trainable
+from journeyman.tuning.vocabulary import held_tokens
 
 # Methods that move a tuned student, and what its weights look like, which they cannot change.
 CONTINUING = ("dpo", "ipo", "kto")
@@ -235,7 +236,7 @@ def _make_student(
 
     def decide_plan() -> dict[str, Json]:
         chosen = search(work, lesson, shaped, planned, request.budget_s) if request.budget_s else shaped
-        return make_plan(lesson.rows, chosen, planned).to_json()
+        return make_plan(lesson.rows, chosen, planned, decoder.weight_size()).to_json()
 
     plan = Plan.from_json(run.decide(PLAN, decide_plan))
     _announce(workspace, plan, machine, lesson)
@@ -303,7 +304,8 @@ def _utilization(config: DecoderConfig, plan: Plan, machine: Machine, tuned: Tun
     """Operations that the model needed, over those that products at the measured peak would have done in the same time; looks at dev
     are in the time, not in the operations."""
     share = sum(row.supervised for row in rows) / sum(len(row.ids) for row in rows)
-    flops = count_flops(config, plan, tuned.cursor.tokens, int(share * tuned.cursor.tokens))
+    head = len(held_tokens(rows, config.vocabulary, plan.head_tokens))
+    flops = count_flops(config, plan, tuned.cursor.tokens, int(share * tuned.cursor.tokens), head)
     return flops / (max(tuned.cursor.seconds, 1e-9) * machine.peak_gflops * 1e9)
 
 

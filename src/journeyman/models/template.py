@@ -23,7 +23,8 @@ from journeyman.models.gguf_header import read_fields
 from journeyman.models.tokenizer import Tokenizer, load_tokenizer
 
 # A student's prompt carries no instruction: it is in the weights. The turns keep the form that the base was taught in, without a
-# default system message: on dev ChatML is worth 7 points over the bare text (docs/notebook.md).
+# default system message: on dev ChatML is worth 7 points over the bare text, to a base that was taught it; to one that was not it is worth
+# nothing, and costs a fifth of the tokens (docs/notebook.md).
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -38,6 +39,11 @@ HEADERS = (
     "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
 )
 BARE = "{% for message in messages %}{{ message['content'] + '\\n' }}{% endfor %}"
+# For bases that were taught no turns: a lone text is a line, and what has more parts needs their marks.
+LONE = (
+    "{% if messages|length == 1 or (messages|length == 2 and messages[1]['role'] == 'assistant') %}"
+    "{{ messages[0]['content'] + '\\n' }}{% if messages|length == 2 %}{{ messages[1]['content'] }}{% endif %}{% else %}"
+)
 # The control token that opens a turn -> the turns' form.
 TURNS = {"<|im_start|>": CHATML, "<start_of_turn>": GEMMA_TURNS, "<|start_header_id|>": HEADERS}
 OPEN, CLOSE = "\ue000", "\ue001"
@@ -139,6 +145,11 @@ def load_base_template(path: Path) -> Template:
 
 
 def make_student_template(path: Path) -> Template:
-    """The template of students on the base at ``path``: turns in the form that its vocabulary has tokens for, else bare lines."""
+    """The template of students on the base at ``path``: turns in the form that its vocabulary has tokens for, else bare lines.
+
+    A base without a chat template of its own was taught no turns, and has them only where there is more than one text.
+    """
     tokenizer = load_tokenizer(path)
-    return Template(next((form for token, form in TURNS.items() if token in tokenizer.special), BARE), tokenizer)
+    turns = next((form for token, form in TURNS.items() if token in tokenizer.special), BARE)
+    is_taught = "tokenizer.chat_template" in read_fields(path)
+    return Template(turns if is_taught or turns == BARE else f"{LONE}{turns}{{% endif %}}", tokenizer)

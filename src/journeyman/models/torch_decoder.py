@@ -8,6 +8,7 @@ from a past, rows that share a beginning.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -153,6 +154,16 @@ class Decoder:
     def is_exact(self) -> bool:
         """Whether its weights are whole and in fp32, in which adapters are merged."""
         return self.embedding.dtype == torch.float32 and isinstance(self.layers[0].projections["o"], Tensor)
+
+    def weight_size(self) -> float:
+        """Root mean square of all projections."""
+        squares, count = 0.0, 0
+        for layer in self.layers:
+            for weight in layer.projections.values():
+                whole = dense(weight)
+                squares += float(whole.float().square().sum())
+                count += whole.numel()
+        return math.sqrt(squares / count)
 
     def to(self, device: torch.device) -> Decoder:
         """The same weights on a device; itself where they are there."""

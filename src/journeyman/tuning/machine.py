@@ -68,11 +68,11 @@ def probe_machine(number: Number | None = None, threads: int | None = None) -> M
     return Machine(number, reason, chosen_threads, threads_reason, round(bf16 if number == "bfloat16" else fp32, 1))
 
 
-def count_flops(config: DecoderConfig, plan: Plan, tokens: int, supervised: int) -> int:
+def count_flops(config: DecoderConfig, plan: Plan, tokens: int, supervised: int, head: int = 0) -> int:
     """Operations of steps over ``tokens`` of which ``supervised`` reach the head: what the model needs, not what padding costs.
 
     Per token 2P forward, and in the layers that are tuned 2P for the gradients of the inputs and two thin products each for A and B,
-    or 2P for all weights; per supervised token two products with the head. Attention's own products are left out (under 2 % at 100
+    or 2P for all weights; per supervised token two products with the ``head`` tokens of the vocabulary (0: all). Attention's own products are left out (under 2 % at 100
     positions).
     """
     tuned = min(plan.whole("layers") or config.layers, config.layers)
@@ -80,7 +80,7 @@ def count_flops(config: DecoderConfig, plan: Plan, tokens: int, supervised: int)
     thin = sum(out + size for out, size in config.shapes().values())
     own = 2 * config.body_parameters * share if plan.text("kind") == "full" else 4 * plan.whole("rank") * tuned * thin
     body = int(2 * config.body_parameters * (1 + share) + own)
-    return tokens * body + supervised * 4 * config.vocabulary * config.hidden
+    return tokens * body + supervised * 4 * (head or config.vocabulary) * config.hidden
 
 
 def use_machine(machine: Machine) -> None:

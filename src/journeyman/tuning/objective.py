@@ -16,6 +16,7 @@ from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_r
 from journeyman.tuning.losses import cross_entropy, token_logprobs
 from journeyman.tuning.plan import Plan
 from journeyman.tuning.trainable import Trainable
+from journeyman.tuning.vocabulary import ShortHead, shorten
 
 # (states [M, H], head [V, H], batch) -> a scalar with a gradient for the states
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]
@@ -47,12 +48,23 @@ def supervised(
 ) -> Objective:
     """The answers' tokens, and the inputs' own at the plan's ``input_weight`` (arXiv:2405.14394)."""
     units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
-    return Objective(units, supervised_loss, look_at(decoder, adapters, dev, plan) if dev else None)
+    short = shorten(decoder.head, rows, plan.head_tokens)
+    loss = short_loss(short) if short else supervised_loss
+    return Objective(units, loss, look_at(decoder, adapters, dev, plan) if dev else None)
 
 
 def supervised_loss(states: Tensor, head: Tensor, batch: Batch) -> Tensor:
     """Weighted mean over answer tokens."""
     return cross_entropy(token_logprobs(states, head, batch.targets), batch.weights)
+
+
+def short_loss(short: ShortHead) -> Loss:
+    """The same over the tokens of a short head."""
+
+    def loss(states: Tensor, _head: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(token_logprobs(states, short.head, short.places[batch.targets]), batch.weights)
+
+    return loss
 
 
 def look_at(decoder: Decoder, adapters: Trainable, dev: Sequence[TuneRow], plan: Plan) -> Callable[[], DevScore]:

@@ -1,7 +1,9 @@
 """Every number of a tuning run, derived by a named rule or given by the user, with its origin.
 
 Rules come from sweeps on SNIPS (docs/notebook.md) and from published practice: adapters on all linear layers matter more than rank,
-and want about ten times the learning rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret").
+and want about ten times the learning rate of full fine-tuning (Schulman et al. 2025, "LoRA Without Regret"). An optimizer whose steps
+have the size of the rate moves small weights further in proportion, so rates stand for weights of SmolLM2-135M's size and are
+scaled by the base's.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "beta": (1e-4, 100.0),
     "answer_weight": (0.0, 100.0),
     "soft_share": (0.0, 1.0),
+    "head_tokens": (0, 10_000_000),
     "finish_share": (0.01, 1.0),
     "warmup_share": (0.0, 0.5),
     "weight_decay": (0.0, 1.0),
@@ -42,7 +45,9 @@ Method = Literal["sft", "distill", "dpo", "ipo", "orpo", "kto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # What a pass over pairs changes is small: the rate is a fortieth of plain tuning's, and the answers that were wanted keep a loss of their own.
 PREFERENCE_RATE = 5e-5
-OF_METHODS = ("beta", "answer_weight", "soft_share")
+OF_METHODS = ("beta", "answer_weight", "soft_share", "head_tokens")
+# The root mean square of the projections that the rates were chosen on (SmolLM2-135M).
+TYPICAL_SIZE = 0.19
 FINISHES: tuple[Finish, ...] = get_args(Finish)
 WORDS: dict[str, tuple[str, ...]] = {"kind": KINDS, "finish": FINISHES}
 ALL_LINEAR = (
@@ -60,7 +65,8 @@ ALL_LINEAR = (
 class Plan:
     """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``layers`` is how many of the last ones are tuned (0: all);
     ``evaluations`` is the number of looks at dev in the whole run, ``patience`` the number of looks without gain before it stops;
-    with a ``finish`` the last ``finish_share`` of the run sees weights as that type holds them; ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's. ``total_tokens`` is what the schedule runs over."""
+    with a ``finish`` the last ``finish_share`` of the run sees weights as that type holds them; ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's, ``head_tokens`` is
+    `tuning.vocabulary`'s. ``total_tokens`` is what the schedule runs over."""
 
     settings: Mapping[str, Setting]
     total_tokens: int
@@ -73,6 +79,11 @@ class Plan:
 
     def text(self, name: str) -> str:
         return str(self.settings[name].value)
+
+    @property
+    def head_tokens(self) -> int:
+        """0 for methods that have the whole head."""
+        return self.whole("head_tokens") if "head_tokens" in self.settings else 0
 
     def lora(self) -> LoraConfig:
         kind = self.text("kind")
@@ -98,8 +109,10 @@ class Plan:
         return Plan(settings, cast(int, raw["total_tokens"]))
 
 
-def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method = "sft") -> Plan:
-    """Derive what the user did not give.
+def make_plan(
+    rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method = "sft", weight_size: float = TYPICAL_SIZE
+) -> Plan:
+    """Derive what the user did not give; ``weight_size`` is `Decoder.weight_size` of the base.
 
     Raises:
         TuneError: JM-501 no rows, JM-502 a value out of range or unknown.
@@ -112,7 +125,7 @@ def make_plan(rows: Sequence[TuneRow], given: Mapping[str, Json], method: Method
         "kind": Setting("lora", "default"),
         "layers": Setting(0, "default", "all"),
         "rank": _derive_rank(len(rows)),
-        "rate": _derive_rate(kind, method),
+        "rate": _derive_rate(kind, method, weight_size),
         "epochs": _derive_epochs(len(rows), method),
         "batch_tokens": _derive_batch(rows),
         "input_weight": Setting(0.0, "default"),
@@ -148,7 +161,7 @@ def _of_method(method: Method) -> dict[str, Setting]:
     if method == "distill":
         return {"soft_share": Setting(0.5, "default")}
     if method == "sft":
-        return {}
+        return {"head_tokens": Setting(16_384, "default", "and the rows' own, of a vocabulary four times as large")}
     weight = Setting(0.2, "default", "keeps what was wanted likely in itself")
     return {"beta": Setting(0.1, "default")} | ({} if method in ("orpo", "kto") else {"answer_weight": weight})
 
@@ -163,12 +176,19 @@ def _derive_alpha(kind: str, rank: int) -> Setting:
     return Setting(4, "derived", "a scale of 4/√rank") if kind == "rslora" else Setting(rank, "derived", "the rank")
 
 
-def _derive_rate(kind: str, method: Method) -> Setting:
+def _derive_rate(kind: str, method: Method, weight_size: float) -> Setting:
     if method in ("dpo", "ipo", "kto"):
-        return Setting(PREFERENCE_RATE, "derived", f"{method} on a tuned student")
-    if kind == "full":
-        return Setting(1e-4, "derived", "all weights want a twentieth of the adapters' rate")
-    return Setting(2e-3, "default", "steps are few, so they are large")
+        rate, reason = PREFERENCE_RATE, f"{method} on a tuned student"
+    elif kind == "full":
+        rate, reason = 1e-4, "all weights want a twentieth of the adapters' rate"
+    else:
+        rate, reason = 2e-3, "steps are few, so they are large"
+    return Setting(scale_rate(rate, weight_size), "derived", f"{reason}; weights of size {weight_size:.2g}")
+
+
+def scale_rate(rate: float, weight_size: float) -> float:
+    """A rate that was chosen on weights of ``TYPICAL_SIZE``, for weights of another size; two digits."""
+    return float(f"{rate * weight_size / TYPICAL_SIZE:.2g}")
 
 
 def _derive_epochs(rows: int, method: Method) -> Setting:
