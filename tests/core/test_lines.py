@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
+from journeyman.core import reader
 from journeyman.core.canonical import Json
 from journeyman.core.lines import Lines, find_fields
 from journeyman.core.nodes import write_json
@@ -191,6 +192,20 @@ def test_an_answer_that_has_no_lines_stays_json() -> None:
 )
 def test_other_outputs_have_no_lines(schema: dict[str, Any]) -> None:
     assert find_fields(schema) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(answers())
+def test_the_reader_that_travels_with_a_release_gives_the_same_answer(value: dict[str, Json]) -> None:
+    lines = _lines(SCHEMA)
+    text = lines.write(write_json(arrange(value, SCHEMA)))
+    assert reader.read(text, json.loads(json.dumps(lines.table()))) == json.loads(lines.read(text))
+
+
+@pytest.mark.parametrize("text", ["", "w9", "w1\nl3 Ann\nl7", "w1\nl3 Ann\nl3 Bob", "w1\nl99 x", "w1\nl7 yes"])
+def test_the_reader_refuses_what_is_no_answer(text: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        reader.read(text, _lines(SCHEMA).table())
 
 
 def test_what_the_manifest_holds_is_enough() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -177,6 +179,15 @@ def test_lines_are_written_and_json_is_returned(workspace: Workspace, tmp_path: 
     card = (tmp_path / "README.md").read_text()
     assert f"| `{label}` | `many` |" in card
     assert f'`{lines.words[0][0]}` "red"' in card
+    answer = {"colour": "red", "many": True}
+    read = subprocess.run(
+        [sys.executable, "-I", "-S", str(tmp_path / "read_answer.py")],
+        input=lines.write(json.dumps(answer, separators=(",", ":"))),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(read.stdout) == answer
     tokens = [run.tuned["dev_row_loss"] / run.tuned["dev_loss"] for run in (result, plain)]  # type: ignore[operator]
     assert 1 < tokens[0] * 2 < tokens[1], "a loss per answer, whatever its tokens"
     moved = _tune(workspace, method="dpo", start=result.run.id, answers="lines")

@@ -112,6 +112,20 @@ class Lines:
     def from_json(cls, raw: Sequence[tuple[str, Sequence[str]]], schema: Node) -> Lines:
         return cls(schema, tuple(label for label, _ in raw), tuple(tuple(words) for _, words in raw))
 
+    def table(self) -> dict[str, Json]:
+        """What ``core.reader`` reads these lines by."""
+        described: dict[str, Json] = {}
+        for label, (path, field) in zip(self.labels, self.fields.items(), strict=True):
+            words = dict(zip(self._words[path].values(), field.choices, strict=True)) if path in self._words else None
+            described[label] = {
+                "path": list(path),
+                "words": words,
+                "is_text": field.is_text,
+                "is_list": field.is_list,
+            }
+        first = self._label[self.first.path] if self.first else None
+        return {"first": first, "empty": self._build({}), "fields": described}
+
     @cached_property
     def fields(self) -> dict[Place, Field]:
         return {field.path: field for field in find_fields(self.schema)}

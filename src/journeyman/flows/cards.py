@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from journeyman.core import reader
 from journeyman.core.canonical import Json, dump
 from journeyman.core.files import write_atomic
 from journeyman.core.lines import NO_FIRST
+from journeyman.core.reader import LABELS
 from journeyman.flows.student import Student
 from journeyman.models.codes import Codes, Writing
 from journeyman.models.manifest import Manifest
@@ -53,15 +55,17 @@ FROM ./{from_file}
 PARAMETER temperature 0
 PARAMETER num_predict {max_tokens}
 {stop}'''
+READER = "read_answer.py"
 LINED = """
-It writes lines instead of JSON: first {first}, then a line for each field, `label value`. The labels:
+It writes lines instead of JSON: first {first}, then a line for each field, `label value`. `python read_answer.py < ANSWER` gives the JSON
+(no more than Python and `labels.json` is needed). The labels:
 
 | label | field | words for its values |
 |---|---|---|
 {rows}
 """
 CODED = """
-It writes one token for a whole answer:
+It writes one token for a whole answer, and `python read_answer.py < ANSWER` gives the JSON:
 
 | code | answer |
 |---|---|
@@ -72,9 +76,10 @@ WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 
 
 def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
-    """Write ``README.md``, ``Modelfile`` and ``call.json`` into ``folder``."""
+    """Write ``README.md``, ``Modelfile``, ``call.json``, and for a student that does not write JSON what reads it, into ``folder``."""
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
-    base_file, writing = f"{manifest.base.name}.gguf", _describe_writing(Student(folder, manifest).writing)
+    base_file, written = f"{manifest.base.name}.gguf", Student(folder, manifest).writing
+    writing = _describe_writing(written)
     values = {
         "what": "a whole model, made from" if is_whole else "a LoRA adapter for",
         "weights": "model.gguf" if is_whole else f"{base_file} --lora adapter.gguf",
@@ -102,6 +107,9 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
     }
     write_atomic(folder / "README.md", CARD.format(**values))
     write_atomic(folder / "Modelfile", MODELFILE.format(**values))
+    if written:
+        write_atomic(folder / LABELS, json.dumps(written.table(), indent=2, ensure_ascii=False) + "\n")
+        write_atomic(folder / READER, Path(reader.__file__).read_text(encoding="utf-8"))
     write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
 
 

@@ -17,6 +17,8 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, TuneError
 from journeyman.core.example import Example
 from journeyman.core.files import disk_errors, refuse_existing
+from journeyman.core.reader import LABELS
+from journeyman.flows.cards import READER
 from journeyman.flows.material import load_material
 from journeyman.flows.parity import Parity, Trial, ask_engine, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.releases import ATTACHMENTS, find_release
@@ -38,6 +40,7 @@ from journeyman.tuning.trainable import Trainable, merge_weights
 
 Form = Literal["gguf", "peft", "ollama", "merged", "hf"]
 Prompts = Sequence[tuple[str, Example]]
+READING = (f"{ATTACHMENTS}/{LABELS}", f"{ATTACHMENTS}/{READER}")  # of students that do not write JSON
 COPIED: dict[str, tuple[str, ...]] = {
     "gguf": ("adapter.gguf", "model.gguf", "template.jinja", "schema.json"),
     "peft": ("peft/adapter_model.safetensors", "peft/adapter_config.json"),
@@ -84,7 +87,7 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
     written = []
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        for name in COPIED[form]:
+        for name in (*COPIED[form], *READING):
             if (folder / name).is_file():
                 written.append(Path(shutil.copy2(folder / name, out / Path(name).name)))
     return Exported(tuple(written))
@@ -124,6 +127,9 @@ def _export_merged(
         parity = judge_served(trial, decoder, weights, served, mismatches)
         refuse_defects(parity)
         with disk_errors(out):
+            for source in (student.folder / name for name in READING):
+                if source.is_file():
+                    shutil.copy2(source, partial / source.name)
             out.parent.mkdir(parents=True, exist_ok=True)
             if out.is_dir():
                 out.rmdir()

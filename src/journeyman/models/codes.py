@@ -42,6 +42,10 @@ class Codes:
     def to_json(self) -> list[Json]:
         return [list(item) for item in zip(self.texts, self.ids, self.answers, strict=True)]
 
+    def table(self) -> dict[str, Json]:
+        """What ``core.reader`` reads these codes by."""
+        return {"codes": {text: json.loads(answer) for text, answer in zip(self.texts, self.answers, strict=True)}}
+
     @classmethod
     def from_json(cls, raw: Sequence[tuple[str, int, str]]) -> Codes:
         texts, ids, answers = zip(*raw, strict=True)
