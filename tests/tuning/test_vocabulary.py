@@ -37,6 +37,12 @@ def test_the_short_loss_is_the_softmax_over_held_tokens() -> None:
     assert loss < supervised_loss(states, head, batch), "fewer tokens to lose mass to"
 
 
+def test_a_short_head_is_where_the_head_is() -> None:
+    short = shorten(torch.empty(99, 12, device="meta"), ROWS, 10)
+    assert short is not None
+    assert {short.head.device.type, short.places.device.type} == {"meta"}
+
+
 @pytest.mark.parametrize(("vocabulary", "common", "held"), [(99, 0, 99), (99, 25, 99), (100, 25, 28), (400, 1, 9)])
 def test_small_vocabularies_stay_whole(vocabulary: int, common: int, held: int) -> None:
     assert len(held_tokens(ROWS, vocabulary, common)) == held

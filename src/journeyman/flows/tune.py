@@ -226,6 +226,7 @@ def _make_student(
     machine = Machine.from_json(run.decide(MACHINE, lambda: _probe(request).to_json()))
     use_machine(machine)
     shaped = _shape(way.moved, given) if way.moved else given
+    available = free_bytes(machine.device)  # the estimate counts the weights, which are there when it is made
     decoder = load_decoder(material.base.path, machine.number, is_packed=shaped.get("kind") == "qlora")
     begun = open_start(way.start, decoder) if way.start else None
     work = Work(
@@ -241,7 +242,7 @@ def _make_student(
     plan = Plan.from_json(run.decide(PLAN, decide_plan))
     _announce(workspace, plan, machine, lesson)
     longest = max(len(row.ids) for row in lesson.rows)
-    check_memory(estimate_bytes(config, plan, longest, machine.number), free_bytes(machine.device))
+    check_memory(estimate_bytes(config, plan, longest, machine.number), available)
     weights = open_start(way.moved, decoder) if way.moved else make_trainable(decoder, plan)
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)

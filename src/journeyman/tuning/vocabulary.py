@@ -40,7 +40,7 @@ def shorten(head: Tensor, rows: Sequence[TuneRow], common: int) -> ShortHead | N
     held = held_tokens(rows, head.shape[0], common)
     if len(held) == head.shape[0]:
         return None
-    tokens = torch.tensor(held)
-    places = torch.full((head.shape[0],), -1)
-    places[tokens] = torch.arange(len(held))
+    tokens = torch.tensor(held, device=head.device)
+    places = torch.full((head.shape[0],), -1, device=head.device)
+    places[tokens] = torch.arange(len(held), device=head.device)
     return ShortHead(head[tokens], places)
