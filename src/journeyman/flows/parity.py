@@ -2,14 +2,15 @@
 
 Token ids and rendered prompts must be equal. Greedy answers must be equal on at least 97 % of the prompts (llama.cpp quantizes
 activations, so not all can be), the task metric may differ by at most one point, and a first difference where torch's two best
-logits are more than 1.0 apart is a failure. Prompts come from dev, calibration and unlabelled rows, then from train, never from
-sealed rows.
+logits are more than 1.0 apart is a failure. Whose failure it is, the export's or that of the engine's arithmetic on quantized weights, the
+same adapter on weights in fp32 says. Prompts come from dev, calibration and unlabelled rows, then from train, never from sealed rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from journeyman.core.canonical import Json
@@ -25,6 +26,7 @@ from journeyman.task.answer import read_answer
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.gguf_model import save_model
 from journeyman.tuning.reference import compare_served, generate
 from journeyman.tuning.trainable import Trainable
 
@@ -36,13 +38,17 @@ LARGEST_GAP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """``n`` prompts; ``equal`` of them with the same greedy answer; metrics are exact match on the labelled ones."""
+    """``n`` prompts; ``equal`` of them with the same greedy answer; metrics are exact match on the labelled ones.
+
+    ``exact_gap`` is the largest gap where the prompts with a gap too large were asked again on weights in fp32; None: none was.
+    """
 
     n: int
     sources: dict[str, int]
     prompt_mismatches: int
     equal: int
     largest_gap: float
+    exact_gap: float | None
     labelled: int
     torch_exact: int
     served_exact: int
@@ -113,10 +119,29 @@ async def _ask(trial: Trial, adapter: str | None, engine: LlamaCpp, progress: Pr
     return served, mismatches
 
 
+def ask_in_fp32(
+    trial: Trial, decoder: Decoder, base: Path, adapters: Mapping[str, Path], path: Path, progress: Progress
+) -> list[TuneRow]:
+    """``ask_engine`` on the base's weights written to ``path`` in fp32, for which the engine does not quantize activations; the file goes."""
+    try:
+        save_model(path, decoder, base, "F32", base.stem)
+        return asyncio.run(ask_engine(trial, path, adapters, progress))[0]
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def judge_served(
-    trial: Trial, decoder: Decoder, weights: Trainable | None, served: Sequence[TuneRow], mismatches: int
+    trial: Trial,
+    decoder: Decoder,
+    weights: Trainable | None,
+    served: Sequence[TuneRow],
+    mismatches: int,
+    ask_exactly: Callable[[Trial], Sequence[TuneRow]] | None = None,
 ) -> Parity:
-    """Run torch once over what was served, and let it answer where the two part."""
+    """Run torch once over what was served, and let it answer where the two part.
+
+    ``ask_exactly`` serves the same on weights in fp32: what has a gap too large is asked again there.
+    """
     prompts = trial.prompts
     differences = compare_served(decoder, weights, served)
     torch_exact = served_exact = labelled = equal = 0
@@ -138,17 +163,24 @@ def judge_served(
     sources: dict[str, int] = {}
     for source, _row in prompts:
         sources[source] = sources.get(source, 0) + 1
+    far = [prompt for prompt, difference in zip(prompts, differences, strict=True) if difference.gap > LARGEST_GAP]
+    exact_gap = None
+    if far and ask_exactly:
+        again = compare_served(decoder, weights, ask_exactly(replace(trial, prompts=far)))
+        exact_gap = round(max(difference.gap for difference in again), 4)
     return Parity(
         n=len(prompts),
         sources=sources,
         prompt_mismatches=mismatches,
         equal=equal,
         largest_gap=round(largest, 4),
+        exact_gap=exact_gap,
         labelled=labelled,
         torch_exact=torch_exact,
         served_exact=served_exact,
-        defects=_defects(len(prompts), mismatches, largest),
-        problems=_problems(len(prompts), equal, labelled, torch_exact, served_exact),
+        defects=_defects(len(prompts), mismatches, largest if exact_gap is None else exact_gap),
+        problems=_problems(len(prompts), equal, labelled, torch_exact, served_exact)
+        + (() if exact_gap is None else (f"{_far(largest)}, and of {exact_gap:.2f} on weights in fp32",)),
     )
 
 
@@ -158,12 +190,16 @@ def _defects(n: int, mismatches: int, largest: float) -> tuple[str, ...]:
     if mismatches:
         defects.append(f"{mismatches} of {n} prompts have other token ids in the engine")
     if largest > LARGEST_GAP:
-        defects.append(f"a first difference has a logit gap of {largest:.2f}, at most {LARGEST_GAP} may be")
+        defects.append(_far(largest))
     return tuple(defects)
 
 
+def _far(largest: float) -> str:
+    return f"a first difference has a logit gap of {largest:.2f}, at most {LARGEST_GAP} may be"
+
+
 def _problems(n: int, equal: int, labelled: int, torch_exact: int, served_exact: int) -> tuple[str, ...]:
-    """What a student that is unsure of its answers shows too, since the engine quantizes activations."""
+    """What a sound export of an unsure student shows too, since the engine quantizes activations."""
     problems = []
     if equal < LEAST_EQUAL * n:
         problems.append(f"{equal} of {n} greedy answers are equal, at least {LEAST_EQUAL:.0%} must be")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json
@@ -16,7 +17,7 @@ from journeyman.core.errors import TuneError
 from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.parity import Trial, ask_engine, choose_prompts, judge_served, refuse_defects
+from journeyman.flows.parity import Trial, ask_engine, ask_in_fp32, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_writing, signal_key
@@ -348,7 +349,15 @@ def _show_parity(workspace: Workspace, material: Material, run: RunFolder, stude
     trial = Trial(material.task, template, prompts, student.max_tokens, student.writing)
     path = student.own_weights or material.base.path
     served, mismatches = asyncio.run(ask_engine(trial, path, student.adapters, workspace.progress))
-    parity = judge_served(trial, decoder, weights, served, mismatches)
+    ask_exactly = partial(
+        ask_in_fp32,
+        decoder=decoder,
+        base=material.base.path,
+        adapters=student.adapters,
+        path=run.path / "exact.gguf",
+        progress=workspace.progress,
+    )
+    parity = judge_served(trial, decoder, weights, served, mismatches, ask_exactly if student.adapter else None)
     refuse_defects(parity)
     run.write(PARITY, parity.to_json())
     return parity.to_json()
