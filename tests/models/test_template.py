@@ -74,6 +74,7 @@ def test_a_base_that_was_taught_no_turns_has_them_only_between_texts(tmp_path: P
     row = template.supervise([user], "Hi")
     assert template.tokenizer.decode(list(row.ids[:-1])) == "Hello\nHi"
     assert row.ids[-1] == template.tokenizer.end
+    assert load_base_template(tmp_path / "tiny.gguf") == template, "the untuned base is asked in the same form"
     turns = Template(CHATML, template.tokenizer)
     for messages in ([system, user], [user, make_message("assistant", "Hi"), user]):
         assert template.prompt_ids(messages) == turns.prompt_ids(messages)

@@ -131,17 +131,13 @@ def read_turn(source: str) -> Turn:
 
 
 def load_base_template(path: Path) -> Template:
-    """The chat template that a GGUF carries, for the untuned base.
+    """The chat template that a GGUF carries, for the untuned base; one that carries none is asked as its students are.
 
     Raises:
-        ModelError: JM-405 unreadable, JM-415 the file has no template.
+        ModelError: JM-405 unreadable.
     """
     source = read_fields(path).get("tokenizer.chat_template")
-    if not isinstance(source, str):
-        raise ModelError(
-            "JM-415", "this model carries no chat template", where=str(path), hint="use an instruction-tuned base"
-        )
-    return Template(source, load_tokenizer(path))
+    return Template(source, load_tokenizer(path)) if isinstance(source, str) else make_student_template(path)
 
 
 def make_student_template(path: Path) -> Template:
