@@ -102,7 +102,7 @@ def measure(name: str, data: Path, folder: Path) -> Document:
         TuneRow(tuple(item["ids"]), item["start"])
         for item in (to_ids(raw, template, write=write) for raw in read_rows(data, SCORED))
     ]
-    score = score_rows(decoder, open_start(run, decoder), rows, 1024)
+    score = score_rows(decoder, open_start(run, decoder), rows)
     right = round(score.exact * len(rows))
     interval = clopper_pearson(right, len(rows))
     return {

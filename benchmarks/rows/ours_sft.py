@@ -41,10 +41,10 @@ def main() -> None:
     use_machine(machine)
     decoder = load_decoder(Path(job["model"]), machine.number)
     rows = share_beginning([TuneRow(tuple(row["ids"]), row["start"]) for row in job["rows"]])
-    dev = [TuneRow(tuple(row["ids"]), row["start"]) for row in job["dev"]]
+    dev = share_beginning([TuneRow(tuple(row["ids"]), row["start"]) for row in job["dev"]])
     scores = {}
     for folder in job.get("score", []):
-        score = score_rows(decoder, open_peft(decoder, Path(folder)), dev, 1024)
+        score = score_rows(decoder, open_peft(decoder, Path(folder)), dev)
         scores[folder] = {"loss": score.loss, "exact": score.exact}
     document: dict[str, Any] = {"scores": scores, "machine": machine.to_json()}
     if "given" in job:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from journeyman.core.errors import ModelError
 from journeyman.models.families import read_config
-from journeyman.models.torch_decoder import Branches, Decoder
+from journeyman.models.torch_decoder import Branches, Continuations, Decoder
 from journeyman.models.torch_weights import load_decoder
 from tests.models.families import FAMILIES, save_model
 
@@ -72,6 +72,31 @@ def test_a_shared_beginning_gives_the_states_and_gradients_of_separate_rows(fami
         results.append((states.detach(), gradient))
     torch.testing.assert_close(results[0][0], results[1][0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(results[0][1], results[1][1], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_held_beginning_gives_the_states_of_whole_rows_and_gradients_without_it(family: str, tmp_path: Path) -> None:
+    save_model(family, tmp_path)
+    decoder = load_decoder(tmp_path)
+    trunk, branches = _ids(9), _ids(5, 7, seed=2)
+    weight = torch.randn(35, 64, generator=torch.Generator().manual_seed(3))
+    scale = torch.full((decoder.config.layers,), 1.1, requires_grad=True)
+
+    def project(layer: int, _group: str, x: Tensor, matrix: Tensor) -> Tensor:
+        return x @ matrix.T * scale[layer]
+
+    def project_with_constants(layer: int, group: str, x: Tensor, matrix: Tensor) -> Tensor:
+        y = project(layer, group, x, matrix)
+        return torch.cat([y[:9].detach(), y[9:]])
+
+    past = decoder.read(trunk, project)
+    assert not past.keys.requires_grad
+    held = decoder.states(branches.flatten(), Continuations(past, 5, 7), project)
+    layout = Branches(torch.tensor([9]), 9, torch.zeros(5, dtype=torch.long), 7)
+    whole = decoder.states(torch.cat([trunk, branches.flatten()]), layout, project_with_constants)[9:]
+    torch.testing.assert_close(held, whole, atol=1e-5, rtol=1e-5)
+    gradients = [torch.autograd.grad((states * weight).sum(), scale)[0] for states in (held, whole)]
+    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
 
 
 def test_shards_are_read_through_their_index(tmp_path: Path) -> None:

@@ -63,6 +63,12 @@ def tune(
             help="Tokens of a large vocabulary that the loss of sft and reject is taken over, besides the rows' own; 0: all."
         ),
     ] = None,
+    hold: Annotated[
+        int | None,
+        typer.Option(
+            help="Steps for which a beginning that all rows share is read once, as a constant; 0: it is part of every step."
+        ),
+    ] = None,
     beta: Annotated[float | None, typer.Option(help="How far preference methods may move from their start.")] = None,
     answer_weight: Annotated[
         float | None, typer.Option(help="Loss on the wanted answers themselves, next to 1 on the preference.")
@@ -111,6 +117,7 @@ def tune(
         "batch_tokens": batch_tokens,
         "input_weight": input_weight,
         "head_tokens": head_tokens,
+        "hold": hold,
         "beta": beta,
         "answer_weight": answer_weight,
         "soft_share": soft_share,

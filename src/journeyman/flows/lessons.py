@@ -130,7 +130,7 @@ def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[Tune
         )
         weight = 1.0 if method == "orpo" else plan.number("answer_weight")
         loss = pair_loss(method, known, plan.number("beta"), weight)
-        return Objective(units, loss, look_at(work.decoder, weights, dev, plan) if dev else None)
+        return Objective(units, loss, look_at(work.decoder, weights, dev) if dev else None)
 
     return Lesson(rows, dev, make, {"pairs": len(pairs), "mined": mined, "alike": alike})
 
@@ -149,7 +149,7 @@ def _verdicts(work: Work, dev: Sequence[TuneRow]) -> Lesson:
         loss = kto_loss(
             work.decoder, weights, others, wanted, known, plan.number("beta"), balance[True], balance[False]
         )
-        return Objective([(row,) for row in rows], loss, look_at(work.decoder, weights, dev, plan) if dev else None)
+        return Objective([(row,) for row in rows], loss, look_at(work.decoder, weights, dev) if dev else None)
 
     return Lesson(rows, dev, make, {"verdicts": len(verdicts), "desirable": likes})
 
@@ -178,6 +178,6 @@ def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
     def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:
         units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
         loss = distill_loss(soft, plan.number("soft_share"))
-        return Objective(units, loss, look_at(work.decoder, weights, dev, plan) if dev else None)
+        return Objective(units, loss, look_at(work.decoder, weights, dev) if dev else None)
 
     return Lesson(rows, dev, make, {"scored": covered, "answered_by_teacher": asked})

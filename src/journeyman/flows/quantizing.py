@@ -22,7 +22,6 @@ from journeyman.tuning.importance import measure_importance
 from journeyman.tuning.objective import DevScore, score_rows
 
 IMPORTANCE_ROWS = 256
-SCORE_TOKENS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +77,4 @@ def quantize_for(workspace: Workspace, task: str, source: str, out: Path, preset
 
 
 def _score(decoder: Decoder, dev: Sequence[TuneRow]) -> DevScore | None:
-    return score_rows(decoder, None, dev, SCORE_TOKENS) if dev else None
+    return score_rows(decoder, None, dev) if dev else None

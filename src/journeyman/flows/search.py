@@ -140,7 +140,7 @@ def _try(work: Work, lesson: Lesson, settings: Mapping[str, Json], method: Metho
     weights = make_trainable(work.decoder, plan)
     objective = lesson.make(plan, weights, [])
     tuned = tune(work.decoder, weights, objective, plan, folder, Silent())
-    loss = score_rows(work.decoder, weights, lesson.dev[:MOST_DEV], plan.whole("batch_tokens")).loss
+    loss = score_rows(work.decoder, weights, lesson.dev[:MOST_DEV]).loss
     shutil.rmtree(folder, ignore_errors=True)
     trial = Trial(settings, tokens, loss, tuned.cursor.seconds)
     append_line(

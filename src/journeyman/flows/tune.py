@@ -29,7 +29,7 @@ from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
-from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.batching import TuneRow, common_beginning
 from journeyman.tuning.loop import Tuned
 from journeyman.tuning.loop import tune as tune_weights
 from journeyman.tuning.machine import (
@@ -304,10 +304,12 @@ def _announce(workspace: Workspace, plan: Plan, machine: Machine, lesson: Lesson
 
 def _utilization(config: DecoderConfig, plan: Plan, machine: Machine, tuned: Tuned, rows: Sequence[TuneRow]) -> float:
     """Operations that the model needed, over those that products at the measured peak would have done in the same time; looks at dev
-    are in the time, not in the operations."""
-    share = sum(row.supervised for row in rows) / sum(len(row.ids) for row in rows)
+    are in the time, not in the operations. What all rows share counts once a step, and not at all while it is held."""
+    passes = tuned.cursor.tokens / sum(len(row.ids) for row in rows)
+    shared = 0 if plan.hold else tuned.cursor.step * len(common_beginning(rows))
+    tokens = int(passes * sum(row.own for row in rows)) + shared
     head = len(held_tokens(rows, config.vocabulary, plan.head_tokens))
-    flops = count_flops(config, plan, tuned.cursor.tokens, int(share * tuned.cursor.tokens), head)
+    flops = count_flops(config, plan, tokens, int(passes * sum(row.supervised for row in rows)), head)
     return flops / (max(tuned.cursor.seconds, 1e-9) * machine.peak_gflops * 1e9)
 
 

@@ -3,7 +3,7 @@
 Shapes: B rows, T positions, N = all positions of a batch side by side, H hidden, V vocabulary, h heads, d head size.
 Projections that read the same input are one matrix (q|k|v and gate|up), so that a step has fewer and larger products.
 Everything but attention sees a flat [N, H]; how positions see each other is one small class per layout: rows, rows that go on
-from a past, rows that share a beginning.
+from a past of their own or from one past, rows that share a beginning.
 """
 
 from __future__ import annotations
@@ -105,6 +105,28 @@ class Following:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuations:
+    """B right-padded rows of T, each going on from the same past of P positions, which none of them changes."""
+
+    past: Past  # of one row
+    rows: int
+    length: int
+
+    def positions(self) -> Tensor:
+        return self._places().repeat(self.rows)
+
+    def attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor:
+        q, k, v = (_split(x, self.rows) for x in (q, k, v))
+        shape = (self.rows, -1, -1, -1)
+        keys = torch.cat([self.past.keys[layer].expand(shape), k], dim=2)
+        values = torch.cat([self.past.values[layer].expand(shape), v], dim=2)
+        return _attention(q, keys, values, _sees(self._places(), torch.arange(keys.shape[2]), window), scale)
+
+    def _places(self) -> Tensor:
+        return self.past.keys.shape[3] + torch.arange(self.length)
+
+
+@dataclass(frozen=True, slots=True)
 class Branches:
     """G trunks of P positions, right-padded, then B branches of T: branch b goes on after trunk ``parents[b]``.
 
@@ -203,6 +225,13 @@ class Decoder:
             added = self._feed_forward(index, layer, self._norm(x, layer, "ffn"), project)
             x = x + (self._norm(added, layer, "ffn_out") if family.has_post_norms else added)
         return F.rms_norm(x, (x.shape[-1],), self.final_norm, config.epsilon)
+
+    @torch.no_grad()
+    def read(self, ids: Tensor, project: Project | None = None) -> Past:
+        """What positions after [P] ids see of them, as constants."""
+        past = self.empty_past(1, len(ids))
+        self.hidden(ids[None], project, past)
+        return past
 
     def empty_past(self, rows: int, positions: int) -> Past:
         config = self.config

@@ -1,6 +1,7 @@
 """Rows to batches: grouped by length inside shuffled pools, right-padded, no mask; the order follows from seed and epoch alone.
 
-Rows that say that they share a beginning become branches of one trunk, which is then computed once for all of them.
+Rows that say that they share a beginning become branches of one trunk, which is then computed once for all of them. A beginning that
+every row of a run has may also be held: read once for many steps, its keys and values constants of these steps.
 Shapes: B rows, T positions, G trunks, P their positions, N all positions, M supervised positions.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from journeyman.models.torch_decoder import Branches, Layout, Rows
+from journeyman.models.torch_decoder import Branches, Continuations, Layout, Past, Rows
 
 POOL_BATCHES = 24
 # A shared beginning costs a mask and a copy of its keys in every layer; shorter ones are computed again. Both bounds are guesses so far.
@@ -70,13 +71,19 @@ class Batch:
 
 
 def share_beginning(rows: Sequence[TuneRow]) -> list[TuneRow]:
-    """Mark what all rows begin with, when it is long enough to pay; it always ends before the first loss."""
+    """Mark what all rows begin with, when it is long enough to pay; it always ends before the token that predicts the first answer's."""
     if len(rows) < 2:
         return list(rows)
     low, high = min(row.ids for row in rows), max(row.ids for row in rows)
-    most = min(row.start for row in rows)
+    most = min(row.start for row in rows) - 1
     shared = next((place for place in range(most) if low[place] != high[place]), most)
     return [replace(row, shared=shared if shared >= LEAST_SHARED else 0) for row in rows]
+
+
+def common_beginning(rows: Sequence[TuneRow]) -> tuple[int, ...]:
+    """The ids that every row shares with every other one; none when they do not."""
+    beginnings = {row.ids[: row.shared] for row in rows}
+    return beginnings.pop() if len(beginnings) == 1 else ()
 
 
 Unit = tuple[TuneRow, ...]
@@ -120,10 +127,14 @@ def _fill(sizes: Sequence[tuple[int, int]], indices: Sequence[int], batch_tokens
         yield batch
 
 
-def make_batch(rows: Sequence[TuneRow]) -> Batch:
-    """Pad to the longest row; padding carries no loss, and a causal model never sees it from earlier positions."""
-    trunks = {beginning: place for place, beginning in enumerate(dict.fromkeys(row.ids[: row.shared] for row in rows))}
-    longest, trunk = max(row.own for row in rows), max(len(beginning) for beginning in trunks)
+def make_batch(rows: Sequence[TuneRow], past: Past | None = None) -> Batch:
+    """Pad to the longest row; padding carries no loss, and a causal model never sees it from earlier positions.
+
+    With ``past`` every row goes on from it: what they share is in it, and not in the batch.
+    """
+    beginnings = dict.fromkeys(row.ids[: row.shared] for row in rows) if past is None else {}
+    trunks = {beginning: place for place, beginning in enumerate(beginnings)}
+    longest, trunk = max(row.own for row in rows), max((len(beginning) for beginning in trunks), default=0)
     first = len(trunks) * trunk
     ids = torch.zeros(first + len(rows) * longest, dtype=torch.long)
     for beginning, place in trunks.items():
@@ -136,9 +147,10 @@ def make_batch(rows: Sequence[TuneRow]) -> Batch:
     for index, row in enumerate(rows):
         offset = first + index * longest - row.shared
         ids[offset + row.shared : offset + len(row.ids)] = torch.tensor(row.ids[row.shared :])
-        start = row.first_loss
+        # the first token after a past is predicted by a position that is not here
+        start = row.first_loss if past is None else max(row.first_loss, row.shared + 1)
         before = row.start - start
-        end_of_trunk = trunks[row.ids[: row.shared]] * trunk + row.shared - 1
+        end_of_trunk = trunks.get(row.ids[: row.shared], 0) * trunk + row.shared - 1
         places = range(start, len(row.ids))
         positions += [end_of_trunk if place == row.shared else offset + place - 1 for place in places]
         targets += row.ids[start:]
@@ -149,7 +161,7 @@ def make_batch(rows: Sequence[TuneRow]) -> Batch:
     return Batch(
         rows=tuple(rows),
         ids=ids,
-        layout=_layout(rows, trunks, trunk, longest),
+        layout=_layout(rows, trunks, trunk, longest) if past is None else Continuations(past, len(rows), longest),
         positions=torch.tensor(positions),
         targets=torch.tensor(targets),
         weights=torch.tensor(weights, dtype=torch.float32) / answers,

@@ -21,8 +21,8 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.files import disk_errors, read_whole_lines
 from journeyman.core.progress import Progress
-from journeyman.models.torch_decoder import Decoder
-from journeyman.tuning.batching import Batch, TuneRow, Unit, make_batch, order_units
+from journeyman.models.torch_decoder import Decoder, Past
+from journeyman.tuning.batching import Batch, TuneRow, Unit, common_beginning, make_batch, order_units
 from journeyman.tuning.checkpoint import (
     Checkpoint,
     load_checkpoint,
@@ -101,9 +101,9 @@ def tune(
     progress.advance(cursor.tokens)
     started, saved_at, due_s = clock() - cursor.seconds, clock(), CHECKPOINT_S
     _merge(decoder, adapters, plan, cursor)
-    batches = Batches(objective.units, plan)
+    batches = Batches(objective.units, plan, lambda ids: decoder.read(torch.tensor(ids), adapters.project))
     while not cursor.is_done:
-        batch, is_last = batches.at(cursor.epoch, cursor.batch)
+        batch, is_last = batches.at(cursor)
         loss = _step(decoder, adapters, optimizer, objective, batch, plan, cursor)
         log.write(step=cursor.step + 1, tokens=cursor.tokens + batch.tokens, loss=loss, rate=_rate(plan, cursor.tokens))
         cursor = _begin_finish(_advance(cursor, batch, is_last, plan), cursor, plan)
@@ -113,7 +113,7 @@ def tune(
             cursor = _look(objective, plan, cursor, log)
             if cursor.stale == 0:
                 best = {name: tensor.detach().clone() for name, tensor in names.items()}
-        if cursor.is_done or clock() - saved_at > due_s:
+        if cursor.is_done or (clock() - saved_at > due_s and batches.can_begin(cursor)):
             before = clock()
             cursor = replace(cursor, seconds=before - started)
             _save(folder, names, optimizer, cursor, best)
@@ -150,19 +150,27 @@ class EventLog:
 
 
 class Batches:
-    """The batch at (epoch, place), from an order that is made once per epoch."""
+    """The batch of each step, from an order that is made once per epoch; a beginning that is held is read when it is due."""
 
-    def __init__(self, units: Sequence[Unit], plan: Plan) -> None:
-        self.units, self.plan = units, plan
+    def __init__(self, units: Sequence[Unit], plan: Plan, read: Callable[[Sequence[int]], Past]) -> None:
+        self.units, self.plan, self.read = units, plan, read
         self.epoch, self.order = -1, [[0]]
+        self.held = common_beginning([row for unit in units for row in unit]) if plan.hold else ()
+        self.past: Past | None = None
 
-    def at(self, epoch: int, place: int) -> tuple[Batch, bool]:
+    def at(self, cursor: Cursor) -> tuple[Batch, bool]:
         """The batch, and whether it is the epoch's last."""
-        if epoch != self.epoch:
-            self.order = order_units(self.units, self.plan.whole("batch_tokens"), self.plan.whole("seed"), epoch)
-            self.epoch = epoch
-        rows = [row for index in self.order[place] for row in self.units[index]]
-        return make_batch(rows), place + 1 == len(self.order)
+        if cursor.epoch != self.epoch:
+            self.order = order_units(self.units, self.plan.whole("batch_tokens"), self.plan.whole("seed"), cursor.epoch)
+            self.epoch = cursor.epoch
+        if self.held and self.can_begin(cursor):
+            self.past = self.read(self.held)
+        rows = [row for index in self.order[cursor.batch] for row in self.units[index]]
+        return make_batch(rows, self.past), cursor.batch + 1 == len(self.order)
+
+    def can_begin(self, cursor: Cursor) -> bool:
+        """Whether the weights of this step are all that the next ones need: those that read what is still held are gone."""
+        return not self.held or cursor.step % self.plan.hold == 0
 
 
 def _step(

@@ -18,6 +18,9 @@ from journeyman.tuning.plan import Plan
 from journeyman.tuning.trainable import Trainable
 from journeyman.tuning.vocabulary import ShortHead, shorten
 
+# Scoring has no gradient and no step to make small: batches as large as products are fast in, logits in parts of this size.
+SCORED_TOKENS, SCORED_BYTES = 1024, 1 << 28
+
 # (states [M, H], head [V, H], batch) -> a scalar with a gradient for the states
 Loss = Callable[[Tensor, Tensor, Batch], Tensor]
 
@@ -50,7 +53,7 @@ def supervised(
     units = [(replace(row, input_weight=plan.number("input_weight")),) for row in rows]
     short = shorten(decoder.head, rows, plan.head_tokens)
     loss = short_loss(short) if short else supervised_loss
-    return Objective(units, loss, look_at(decoder, adapters, dev, plan) if dev else None)
+    return Objective(units, loss, look_at(decoder, adapters, dev) if dev else None)
 
 
 def supervised_loss(states: Tensor, head: Tensor, batch: Batch) -> Tensor:
@@ -67,21 +70,24 @@ def short_loss(short: ShortHead) -> Loss:
     return loss
 
 
-def look_at(decoder: Decoder, adapters: Trainable, dev: Sequence[TuneRow], plan: Plan) -> Callable[[], DevScore]:
-    return lambda: score_rows(decoder, adapters, dev, plan.whole("batch_tokens"))
+def look_at(decoder: Decoder, adapters: Trainable, dev: Sequence[TuneRow]) -> Callable[[], DevScore]:
+    return lambda: score_rows(decoder, adapters, dev)
 
 
 @torch.no_grad()
-def score_rows(decoder: Decoder, adapters: Trainable | None, rows: Sequence[TuneRow], batch_tokens: int) -> DevScore:
+def score_rows(decoder: Decoder, adapters: Trainable | None, rows: Sequence[TuneRow]) -> DevScore:
     """Teacher-forced mean token loss and share of rows that greedy decoding would answer exactly."""
     total, tokens, exact = 0.0, 0, 0
-    for indices in order_rows(rows, batch_tokens, 0, 0):
+    chunk = max(16, SCORED_BYTES // (4 * decoder.head.shape[0]))
+    for indices in order_rows(rows, SCORED_TOKENS, 0, 0):
         batch = make_batch([rows[index] for index in indices])
-        project = adapters.project if adapters else None
-        states = decoder.states(batch.ids, batch.layout, project)[batch.positions]
-        logits = (states @ decoder.head.T).float()
-        total += float(torch.nn.functional.cross_entropy(logits, batch.targets, reduction="sum"))
+        states = decoder.states(batch.ids, batch.layout, adapters.project if adapters else None)[batch.positions]
+        wrong = torch.zeros(len(indices))
+        for start in range(0, len(states), chunk):
+            part = slice(start, start + chunk)
+            logits, targets = (states[part] @ decoder.head.T).float(), batch.targets[part]
+            total += float(torch.nn.functional.cross_entropy(logits, targets, reduction="sum"))
+            wrong.index_add_(0, batch.owners[part], (logits.argmax(1) != targets).float())
         tokens += len(batch.targets)
-        wrong = torch.zeros(len(indices)).index_add_(0, batch.owners, (logits.argmax(1) != batch.targets).float())
         exact += int((wrong == 0).sum())
     return DevScore(total / max(1, tokens), exact / max(1, len(rows)))

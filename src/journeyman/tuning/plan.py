@@ -15,7 +15,7 @@ from typing import Literal, cast, get_args
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.settings import Setting
-from journeyman.tuning.batching import TuneRow
+from journeyman.tuning.batching import TuneRow, common_beginning
 from journeyman.tuning.lora import LoraConfig
 
 # name -> (smallest, largest) value that a user may give.
@@ -27,6 +27,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "batch_tokens": (16, 1_000_000),
     "layers": (0, 1000),
     "input_weight": (0.0, 1.0),
+    "hold": (0, 10_000),
     "beta": (1e-4, 100.0),
     "answer_weight": (0.0, 100.0),
     "soft_share": (0.0, 1.0),
@@ -45,9 +46,11 @@ Method = Literal["sft", "distill", "dpo", "ipo", "orpo", "kto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # What a pass over pairs changes is small: the rate is a fortieth of plain tuning's, and the answers that were wanted keep a loss of their own.
 PREFERENCE_RATE = 5e-5
-OF_METHODS = ("beta", "answer_weight", "soft_share", "head_tokens")
+OF_METHODS = ("beta", "answer_weight", "soft_share", "head_tokens", "hold")
 # The root mean square of the projections that the rates were chosen on (SmolLM2-135M).
 TYPICAL_SIZE = 0.19
+# A beginning of at least so many tokens is held for so many steps.
+LEAST_HELD, HELD_STEPS = 64, 8
 FINISHES: tuple[Finish, ...] = get_args(Finish)
 WORDS: dict[str, tuple[str, ...]] = {"kind": KINDS, "finish": FINISHES}
 ALL_LINEAR = (
@@ -66,7 +69,7 @@ class Plan:
     """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``layers`` is how many of the last ones are tuned (0: all);
     ``evaluations`` is the number of looks at dev in the whole run, ``patience`` the number of looks without gain before it stops;
     with a ``finish`` the last ``finish_share`` of the run sees weights as that type holds them; ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's, ``head_tokens`` is
-    `tuning.vocabulary`'s. ``total_tokens`` is what the schedule runs over."""
+    `tuning.vocabulary`'s, ``hold`` is supervised tuning's and distillation's. ``total_tokens`` is what the schedule runs over."""
 
     settings: Mapping[str, Setting]
     total_tokens: int
@@ -79,6 +82,11 @@ class Plan:
 
     def text(self, name: str) -> str:
         return str(self.settings[name].value)
+
+    @property
+    def hold(self) -> int:
+        """For how many steps a beginning that all rows share is held (0: it is part of every step)."""
+        return self.whole("hold") if "hold" in self.settings else 0
 
     @property
     def head_tokens(self) -> int:
@@ -121,15 +129,17 @@ def make_plan(
         raise TuneError("JM-501", "there is nothing to tune on", hint="import rows with answers, then prepare")
     tokens = sum(len(row.ids) for row in rows)
     kind = cast(str, given.get("kind", "lora"))
+    of_method = _of_method(method, rows)
+    hold = given["hold"] if "hold" in given else of_method["hold"].value if "hold" in of_method else 0
     settings = {
         "kind": Setting("lora", "default"),
         "layers": Setting(0, "default", "all"),
         "rank": _derive_rank(len(rows)),
         "rate": _derive_rate(kind, method, weight_size),
         "epochs": _derive_epochs(len(rows), method),
-        "batch_tokens": _derive_batch(rows),
+        "batch_tokens": _derive_batch(rows, is_held=bool(hold)),
         "input_weight": Setting(0.0, "default"),
-        **_of_method(method),
+        **of_method,
         "finish": Setting("", "default", "no rounding"),
         "finish_share": Setting(0.25, "default", "of the run, when there is a finish"),
         "warmup_share": Setting(0.05, "default"),
@@ -156,12 +166,13 @@ def make_plan(
     return Plan(settings, int(tokens * float(cast(float, settings["epochs"].value))))
 
 
-def _of_method(method: Method) -> dict[str, Setting]:
-    """Settings that one method alone has."""
+def _of_method(method: Method, rows: Sequence[TuneRow]) -> dict[str, Setting]:
+    """Settings that some methods alone have."""
     if method == "distill":
-        return {"soft_share": Setting(0.5, "default")}
+        return {"soft_share": Setting(0.5, "default"), "hold": _derive_hold(rows)}
     if method == "sft":
-        return {"head_tokens": Setting(16_384, "default", "and the rows' own, of a vocabulary four times as large")}
+        head = Setting(16_384, "default", "and the rows' own, of a vocabulary four times as large")
+        return {"head_tokens": head, "hold": _derive_hold(rows)}
     weight = Setting(0.2, "default", "keeps what was wanted likely in itself")
     return {"beta": Setting(0.1, "default")} | ({} if method in ("orpo", "kto") else {"answer_weight": weight})
 
@@ -204,13 +215,21 @@ def _derive_evaluations(epochs: float) -> Setting:
     return Setting(max(1, min(5, round(2 * epochs))), "derived", f"{epochs:g} epochs")
 
 
-def _derive_batch(rows: Sequence[TuneRow]) -> Setting:
-    """Two rows a step on small sets: what early tuning lacks is steps (docs/notebook.md). A beginning that all rows share is computed
-    once a step, so a step holds at least as much of its rows as of that."""
+def _derive_hold(rows: Sequence[TuneRow]) -> Setting:
+    """A beginning is held when it would be a large part of a step (docs/notebook.md)."""
+    shared = len(common_beginning(rows))
+    if shared < LEAST_HELD:
+        return Setting(0, "derived", f"the rows share {shared} tokens")
+    return Setting(HELD_STEPS, "derived", f"steps; all rows share {shared} tokens")
+
+
+def _derive_batch(rows: Sequence[TuneRow], is_held: bool) -> Setting:
+    """Two rows a step on small sets: what early tuning lacks is steps (docs/notebook.md). A beginning that rows share and that is not held
+    is computed once a step, so a step holds at least as much of its rows as of that."""
     own = max(1, sum(row.own for row in rows) // len(rows))
     shared = max(row.shared for row in rows)
     per_batch = 2 if len(rows) < 4000 else 4 if len(rows) < 20_000 else 8
-    if shared > per_batch * own:
+    if shared > per_batch * own and not is_held:
         return Setting(shared, "derived", f"as much as the {shared} tokens that all rows share")
     return Setting(per_batch * own, "derived", f"about {per_batch} rows of {own} tokens")
 
