@@ -121,7 +121,7 @@ ROWS: dict[str, Row] = {
         5.0,
         8.0,
         INSTRUCTION,
-        epochs=0.5,  # TRL takes more than a minute a step, so its goal is what it knows after a fifth of its steps
+        epochs=0.25,  # TRL takes more than a minute a step, so its goal is what it knows after a fifth of its steps
     ),
 }
 
