@@ -196,8 +196,14 @@ def test_lines_are_written_and_json_is_returned(workspace: Workspace, tmp_path: 
     for options in ({"method": "dpo", "start": result.run.id}, {"method": "distill", "teacher": result.run.id}):
         with pytest.raises(TuneError, match="JM-545"):
             _tune(workspace, **options)
-    with pytest.raises(TuneError, match="JM-539"):
+    with pytest.raises(TuneError, match="JM-545"):
         _tune(workspace, method="distill", teacher=plain.run.id, answers="lines")
+    base = workspace.project.text("base", "model")
+    with pytest.raises(TuneError, match="JM-539 distill teaches lines only from a student that writes them"):
+        _tune(workspace, method="distill", teacher=base, answers="lines")
+    taught = _tune(workspace, method="distill", teacher=result.run.id, answers="lines")
+    assert taught.student.writing == lines
+    assert taught.tuned["lesson"]["scored"] >= taught.tuned["lesson"]["answered_by_teacher"] + 40  # type: ignore[index,call-overload,operator]
 
 
 def test_text_is_read_before_the_rows_are_learned(workspace: Workspace, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyman.core.canonical import dump
-from journeyman.task.closed import closed_answers
+from journeyman.task.closed import closed_answers, closed_fields
 from journeyman.task.schema import verifier
 
 
@@ -80,3 +80,34 @@ def test_no_answer_is_missing(fields: dict[str, Any], data: st.DataObject) -> No
     assert found is not None
     assert {dump(value) for value in found} == expected
     assert len(found) == len(expected)
+
+
+def test_fields_of_a_plain_object_are_chosen_one_by_one() -> None:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "kind": {"$ref": "#/$defs/kind"},
+            "urgent": {"type": "boolean"},
+            "stars": {"type": "integer", "minimum": 0, "maximum": 999},
+            "version": {"const": 2},
+        },
+        "required": ["kind", "urgent", "stars", "version"],
+        "additionalProperties": False,
+        "$defs": {"kind": {"enum": ["refund", "other"]}},
+    }
+    found = closed_fields(schema)
+    assert found == [
+        ("kind", ["refund", "other"]),
+        ("urgent", [False, True]),
+        ("stars", list(range(1000))),
+        ("version", [2]),
+    ]
+    assert closed_answers(schema) is None, "4,000 answers have no name each"
+    assert closed_fields({"enum": ["a", "b"]}) == [("", ["a", "b"])]
+    optional = schema | {"required": ["kind"]}
+    assert closed_fields(optional) is None, "what may be missing is no value of a field"
+    small: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "boolean"}}, "additionalProperties": False}
+    assert closed_fields(small) == [("", [{"a": False}, {"a": True}, {}])]
+    small["properties"] = {"a": {"type": "boolean"}, "b": {"type": "string"}}
+    small["required"] = ["a", "b"]
+    assert closed_fields(small) is None

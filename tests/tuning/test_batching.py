@@ -66,9 +66,9 @@ def test_with_an_input_weight_every_own_token_but_the_first_is_supervised() -> N
     assert batch.targets.tolist() == [6, 7, 8, 9, 4]
     assert torch.allclose(batch.weights, torch.tensor([1.0, 2.0, 2.0, 0.5, 1.0]) / 5)
     assert batch.is_answer.tolist() == [False, True, True, False, True]
-    batch = make_batch([replace(row, shared=1, input_weight=0.5) for row in rows])
-    assert batch.targets.tolist() == [6, 7, 8, 9, 4]
-    assert batch.ids[batch.positions].tolist() == [5, 6, 7, 5, 9]
+    batch = make_batch([replace(row, shared=1, start=3, input_weight=0.5) for row in rows[:1]])
+    assert batch.targets.tolist() == [7, 8]
+    assert batch.ids[batch.positions].tolist() == [6, 7]
 
 
 def test_only_long_beginnings_are_shared_and_none_reaches_into_an_answer() -> None:

@@ -43,9 +43,11 @@ LOSSES: dict[str, Loss] = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("shared", [0, len(PROMPT)])
+@pytest.mark.parametrize(("shared", "is_held"), [(0, False), (len(PROMPT), False), (len(PROMPT) - 1, True)])
 @pytest.mark.parametrize("is_merged", [True, False])
-def test_a_step_stays_where_the_weights_are(tmp_path: Path, family: str, shared: int, is_merged: bool) -> None:
+def test_a_step_stays_where_the_weights_are(
+    tmp_path: Path, family: str, shared: int, is_held: bool, is_merged: bool
+) -> None:
     save_model(family, tmp_path / "model", 0)
     with elsewhere():
         decoder = load_decoder(tmp_path / "model")
@@ -54,7 +56,8 @@ def test_a_step_stays_where_the_weights_are(tmp_path: Path, family: str, shared:
             decoder, LoraConfig(4, 4.0, ALL_LINEAR, is_decomposed=shared == 0), is_merged=is_merged
         )
         adapters.merge(decoder)
-        batch = make_batch([replace(row, shared=shared) for row in ROWS])
+        past = decoder.read(torch.tensor(PROMPT[:shared]), adapters.project) if is_held else None
+        batch = make_batch([replace(row, shared=shared) for row in ROWS], past)
         for name, loss in LOSSES.items():
             states = decoder.states(batch.ids, batch.layout, adapters.project)[batch.positions]
             loss(states, decoder.head, batch).backward()  # type: ignore[no-untyped-call]

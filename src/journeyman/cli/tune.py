@@ -28,8 +28,11 @@ def tune(
         ),
     ] = "json",
     kind: Annotated[
-        Literal["lora", "qlora", "rslora", "dora", "full"] | None,
-        typer.Option(help="What is changed; qlora: the base in 4 bits beside it; default: lora."),
+        Literal["lora", "qlora", "rslora", "dora", "full", "head"] | None,
+        typer.Option(
+            help="What is changed; qlora: the base in 4 bits beside it; head: no language model but classifiers on an embedding model, "
+            "for outputs that are a choice; default: lora."
+        ),
     ] = None,
     layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
     finish: Annotated[

@@ -181,7 +181,7 @@ async def _ask_all(
         answered = await ask(served.student_name, sealed, "student-test.jsonl")
         assert answered is not None
         on_dev = await ask(served.student_name, dev, DEV_ANSWERS)
-        base = await ask(served.base_name, chosen, "base-test.jsonl", is_base=True)
+        base = await ask(served.base_name, chosen, "base-test.jsonl", is_base=True) if served.base_name else None
     return _Asked(answered, on_dev, base, chosen, tuple(dev))
 
 

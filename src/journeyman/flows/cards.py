@@ -49,6 +49,26 @@ Ollama ({beside}):
 
 {transformers}
 """
+HEAD_CARD = """\
+# {task}
+
+A student made with Journeyman: classifiers on the vectors of the embedding model `{base}` (sha256 `{base_hash}`, licence {licence}).
+Release `{hash}`.
+
+Task: {instruction}
+
+## Is it as good?
+
+{verdict}
+
+{table}
+
+{forced}
+## What is in it
+
+`heads.json` names the fields and their values, `heads.safetensors` holds the classifiers (float32): {heads}.
+`journeyman serve` answers with it; `journeyman.models.head.load_heads` reads it with numpy alone, given the text's vector.
+"""
 MODELFILE = '''\
 FROM ./{from_file}
 {adapter}TEMPLATE """{before}{{{{ .Prompt }}}}{between}"""
@@ -77,10 +97,26 @@ WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 
 def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
     """Write ``README.md``, ``Modelfile``, ``call.json``, and for a student that does not write JSON what reads it, into ``folder``."""
+    common = {
+        "task": manifest.task_name,
+        "base": manifest.base.name,
+        "base_hash": manifest.base.sha256,
+        "licence": manifest.base.licence or "unknown",
+        "hash": manifest.hash,
+        "instruction": str(manifest.task["instruction"]),
+        "verdict": _verdict_line(evaluation),
+        "table": _table(evaluation),
+        "forced": f"Released although the gate did not pass; the reason given: {forced}\n" if forced else "",
+    }
+    write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
+    if manifest.kind == "head":
+        names = cast(list[str], manifest.decoding["order"]) or ["the answer"]
+        write_atomic(folder / "README.md", HEAD_CARD.format(**common, heads=", ".join(names)))
+        return
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
     base_file, written = f"{manifest.base.name}.gguf", Student(folder, manifest).writing
     writing = _describe_writing(written)
-    values = {
+    values = common | {
         "what": "a whole model, made from" if is_whole else "a LoRA adapter for",
         "weights": "model.gguf" if is_whole else f"{base_file} --lora adapter.gguf",
         "from_file": "model.gguf" if is_whole else base_file,
@@ -91,15 +127,6 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
         "between": turn.between,
         "prompt": f"{turn.before}...{turn.between}".replace("\n", "\\n"),
         "stop": f'PARAMETER stop "{turn.stop}"\n' if turn.stop else "",
-        "task": manifest.task_name,
-        "base": manifest.base.name,
-        "base_hash": manifest.base.sha256,
-        "licence": manifest.base.licence or "unknown",
-        "hash": manifest.hash,
-        "instruction": str(manifest.task["instruction"]),
-        "verdict": _verdict_line(evaluation),
-        "table": _table(evaluation),
-        "forced": f"Released although the gate did not pass; the reason given: {forced}\n" if forced else "",
         "max_tokens": manifest.decoding["max_tokens"],
         "schema_flag": "--json-schema-file schema.json " if manifest.schema and not writing else "",
         "writing": writing,
@@ -110,7 +137,6 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
     if written:
         write_atomic(folder / LABELS, json.dumps(written.table(), indent=2, ensure_ascii=False) + "\n")
         write_atomic(folder / READER, Path(reader.__file__).read_text(encoding="utf-8"))
-    write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
 
 
 def _describe_writing(writing: Writing | None) -> str:

@@ -75,10 +75,18 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
     ``merged``: one GGUF with the adapter in it. ``hf``: a folder that transformers and vLLM load.
 
     Raises:
-        GateError: JM-623. StoreError: JM-822 the target exists. TuneError: JM-506 the merged model answers differently,
+        GateError: JM-623, JM-628 a head. StoreError: JM-822 the target exists. TuneError: JM-506 the merged model answers differently,
         JM-507 a type that this form cannot have.
     """
     folder = find_release(workspace, task_name)
+    if Student(folder, load_manifest(folder, verify=False)).is_head:
+        raise GateError(
+            "JM-628",
+            "this release is a head on an embedding model, which has no form for other tools",
+            where=str(folder),
+            expected="a release that is a language model",
+            hint="journeyman serve answers with it; heads.json and heads.safetensors are read by journeyman.models.head",
+        )
     refuse_existing(out)
     if form in ("merged", "hf"):
         return _export_merged(workspace, task_name, Student(folder, load_manifest(folder)), form, out, written_as)

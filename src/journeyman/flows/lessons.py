@@ -13,11 +13,13 @@ from typing import Literal
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
+from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
 from journeyman.flows.draws import Asker, elect, mine
 from journeyman.flows.making import answer_budget
 from journeyman.flows.material import Material
 from journeyman.flows.signals import Writer, add_rejected
+from journeyman.flows.student import Form
 from journeyman.flows.teachers import Teacher, open_teacher
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import TuneRow, share_beginning
@@ -100,8 +102,8 @@ def make_lesson(work: Work, method: Method | Literal["reject"]) -> Lesson:
     return Lesson(rows, dev, make, {"drawn": len(drawn)} if method == "reject" else {})
 
 
-def _open_teacher(work: Work) -> Teacher:
-    return open_teacher(work.teacher, work.material.task, work.runs, work.folder, work.progress)
+def _open_teacher(work: Work, form: Form = "json") -> Teacher:
+    return open_teacher(work.teacher, work.material.task, work.runs, work.folder, work.progress, form)
 
 
 def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[TuneRow]) -> Lesson:
@@ -160,7 +162,7 @@ def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
     rows = work.learned
     asked = 0
     if work.teacher:
-        teacher = _open_teacher(work)
+        teacher = _open_teacher(work, "lines" if isinstance(work.writer.writing, Lines) else "json")
         answered = [*work.train, *teacher.answer(work.material.splits["unlabelled"], answer_budget(rows))]
         asked = len(answered) - len(work.train)
         rows = work.writer.answers(answered)

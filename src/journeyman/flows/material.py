@@ -9,7 +9,8 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import Example
 from journeyman.data.dataset import read_manifest, read_split, read_unlabelled
 from journeyman.flows.workspace import Workspace
-from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.catalog import ResolvedModel, Use, find_entry, resolve, resolve_entry
+from journeyman.models.embedder import DEFAULT
 from journeyman.task.task import Task
 
 
@@ -37,8 +38,10 @@ class Material:
         }
 
 
-def load_material(workspace: Workspace, task_name: str, base: str = "", dataset: str = "") -> Material:
-    """Raises: DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled."""
+def load_material(
+    workspace: Workspace, task_name: str, base: str = "", dataset: str = "", use: Use = "language"
+) -> Material:
+    """Raises: DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled, JM-435 a model for another use."""
     task = workspace.task(task_name)
     chosen, manifest = read_manifest(workspace.store, task_name, dataset)
     splits: dict[str, Sequence[Example]] = {
@@ -47,6 +50,7 @@ def load_material(workspace: Workspace, task_name: str, base: str = "", dataset:
         "calibration": read_split(workspace.store, manifest, "calibration"),
         "unlabelled": read_unlabelled(workspace.store, manifest),
     }
-    return Material(
-        task, chosen, resolve(base or workspace.project.text("base", "model"), progress=workspace.progress), splits
-    )
+    if use == "embedding":
+        return Material(task, chosen, resolve_entry(find_entry(base or DEFAULT, use=use)), splits)
+    model = resolve(base or workspace.project.text("base", "model"), progress=workspace.progress)
+    return Material(task, chosen, model, splits)

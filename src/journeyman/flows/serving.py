@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
@@ -21,6 +23,9 @@ from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.gateway.server import open_socket, serve_in_background, serve_until_signal
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
+from journeyman.models.classifier import Classifier
+from journeyman.models.embedder import Embedder, open_embedder
+from journeyman.models.head import load_heads
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.manifest import MANIFEST, load_manifest
@@ -35,7 +40,7 @@ LOADED_RELEASES = 4
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A running server on loopback and the names of what was asked for."""
+    """A running server on loopback and the names of what was asked for; a head has no base that could answer."""
 
     url: str
     student_name: str
@@ -49,12 +54,12 @@ class Serving:
 async def serve_student(workspace: Workspace, task: Task, student: Student) -> AsyncIterator[Serving]:
     """The student and its base behind a real server on a free loopback port."""
     async with AsyncExitStack() as stack:
-        served = await load_students(stack, [student], with_base=True)
+        served = await load_students(stack, [student], with_base=not student.is_head)
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
         app = make_app(Registry(served, lambda _task: None), recorder)
         url = await stack.enter_async_context(serve_in_background(app))
-        yield Serving(url, student_name(task, student), served[-1].name)
+        yield Serving(url, student_name(task, student), "" if student.is_head else served[-1].name)
 
 
 def student_name(task: Task, student: Student) -> str:
@@ -75,6 +80,9 @@ async def load_students(
     bases: dict[Path, ResolvedModel] = {}
     groups: dict[Path, list[Student]] = {}
     for student in students:
+        if student.is_head:
+            served.append(_serve_head(student))
+            continue
         if student.own_weights is None or with_base:
             base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
             bases[base.path] = base
@@ -142,6 +150,29 @@ async def _serve(
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
         await serve_until_signal(make_app(Registry(served, workspace.store.alias), recorder), listener, ready)
+
+
+def open_classifier(student: Student, name: str, embedder: Embedder | None = None) -> Classifier:
+    """The student's model, in this process.
+
+    Raises:
+        ModelError: JM-401 the embedding model is not pulled, JM-436, JM-437 the heads are damaged, or were trained on another's vectors.
+    """
+    embedder = embedder or open_embedder(student.manifest.base.name)
+    decoding = student.manifest.decoding
+    return Classifier(
+        embedder,
+        load_heads(student.folder, embedder.id),
+        name,
+        tuple(cast(list[str], decoding["order"])),
+        cast(dict[str, Json], decoding["fixed"]),
+    )
+
+
+def _serve_head(student: Student) -> Served:
+    manifest = student.manifest
+    name = f"{manifest.task_name}@{student.hash}"
+    return Served(name, open_classifier(student, name), Task.from_json(manifest.task), student.hash)
 
 
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:

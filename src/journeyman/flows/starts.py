@@ -9,6 +9,7 @@ from journeyman.core.errors import TuneError
 from journeyman.flows.runs import CHECKPOINT, MATERIAL, PLAN, STUDENT, RunFolder
 from journeyman.flows.student import Form, load_student
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
+from journeyman.models.codes import Writing
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.checkpoint import load_checkpoint
 from journeyman.tuning.plan import Plan
@@ -53,6 +54,12 @@ def find_start(path: Path, task_name: str, form: Form = "json") -> RunFolder:
             hint=f"tune with --answers {student.form}, or name a run with --answers {form}",
         )
     return run
+
+
+def load_writing(run: RunFolder) -> Writing | None:
+    """What the student of a finished run writes instead of JSON."""
+    student = load_student(run.path / STUDENT)
+    return student.writing if student else None
 
 
 def base_of(run: RunFolder) -> ResolvedModel:

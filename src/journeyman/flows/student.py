@@ -44,6 +44,11 @@ class Student:
         return self.folder / entry["path"] if entry else None
 
     @property
+    def is_head(self) -> bool:
+        """Whether it is an embedding model and classifiers, not a language model."""
+        return self.manifest.kind == "head"
+
+    @property
     def max_tokens(self) -> int:
         return int(cast(int, self.manifest.decoding["max_tokens"]))
 

@@ -13,8 +13,10 @@ from journeyman.core.progress import Progress
 from journeyman.flows.draws import Ballot, draw
 from journeyman.flows.runs import MATERIAL
 from journeyman.flows.signals import Writer
-from journeyman.flows.starts import base_of, find_start, open_start
+from journeyman.flows.starts import base_of, find_start, load_writing, open_start
+from journeyman.flows.student import Form
 from journeyman.models.catalog import resolve
+from journeyman.models.codes import Writing
 from journeyman.models.template import Template, load_base_template, make_student_template
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
@@ -42,11 +44,12 @@ class Teacher:
     weights: Trainable | None
     template: Template
     is_student: bool
+    writing: Writing | None = None
 
     def row(self, example: Example, target: Target) -> TuneRow:
-        """The answer after the teacher's own prompt."""
+        """The answer after the teacher's own prompt, as the teacher writes it."""
         text = answer_text(self.task, target)
-        span = self.template.supervise(self._messages(example), text)
+        span = self.template.supervise(self._messages(example), self.writing.write(text) if self.writing else text)
         return TuneRow(span.ids, span.start, key=example.hash)
 
     def answer(self, examples: Sequence[Example], max_tokens: int) -> list[Example]:
@@ -70,7 +73,8 @@ class Teacher:
         )
         answered = []
         for example in examples:
-            target, _problem = read_answer(self.task, texts[example.hash][0])
+            text = texts[example.hash][0]
+            target, _problem = read_answer(self.task, self.writing.read(text) if self.writing else text)
             if target is not None:
                 answered.append(replace(example, target=target))
         return answered
@@ -111,8 +115,8 @@ def _softmax(logs: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Progress) -> Teacher:
-    """A run's id, or a model's catalog name or path.
+def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Progress, form: Form = "json") -> Teacher:
+    """A run's id, or a model's catalog name or path; a run's student writes its answers in ``form``.
 
     Raises:
         ModelError: JM-401, JM-402 neither. TuneError: JM-533, JM-534, JM-545 of a run.
@@ -121,7 +125,10 @@ def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Prog
         model = resolve(name, progress=progress)
         decoder, template = load_decoder(model.path), load_base_template(model.path)
         return Teacher(task, folder, progress, decoder, None, template, is_student=False)
-    run = find_start(runs / name, task.name)
+    run = find_start(runs / name, task.name, form)
     model = base_of(run)
     decoder, template = load_decoder(model.path), make_student_template(model.path)
-    return Teacher(task, folder, progress, decoder, open_start(run, decoder), template, is_student=True)
+    writing = load_writing(run)
+    return Teacher(
+        task, folder, progress, decoder, open_start(run, decoder), template, is_student=True, writing=writing
+    )

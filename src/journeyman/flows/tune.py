@@ -14,6 +14,7 @@ from typing import Literal, cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
+from journeyman.flows.classify import tune_heads
 from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
@@ -21,7 +22,7 @@ from journeyman.flows.parity import Trial, ask_engine, ask_in_fp32, choose_promp
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_writing, signal_key
-from journeyman.flows.starts import base_of, find_start, open_start
+from journeyman.flows.starts import base_of, find_start, load_writing, open_start
 from journeyman.flows.student import Form, Student, load_student
 from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace
@@ -50,7 +51,7 @@ from journeyman.tuning.vocabulary import held_tokens
 CONTINUING = ("dpo", "ipo", "kto")
 SHAPE = ("kind", "layers", "rank", "alpha")
 # What a form of answers cannot be learned by: codes have no worse answer beside them, and a teacher's tokens are those of JSON.
-CANNOT: dict[Form, tuple[str, ...]] = {"codes": (*CONTINUING, "orpo", "reject"), "lines": ("distill",)}
+CANNOT: dict[Form, tuple[str, ...]] = {"codes": (*CONTINUING, "orpo", "reject")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,8 @@ def tune(
         DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
     """
     request, given = request or Request(), dict(given or {})
+    if given.get("kind") == "head":
+        return _tune_heads(workspace, task_name, given, request)
     material = load_material(workspace, task_name, request.base, request.dataset)
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
@@ -128,6 +131,21 @@ def tune(
         for problem in cast(list[str], parity["problems"]):
             workspace.progress.note(f"PARITY FAILED, so this student is not released unless forced: {problem}")
         return TuneResult(run, material.dataset, student, parity, run.read(RESULT) or {})
+
+
+def _tune_heads(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
+    """Raises: TuneError: JM-567 it was asked to learn from more than answers; what `classify.tune_heads` raises."""
+    if replace(request, method="auto" if request.method == "sft" else request.method) != Request(
+        base=request.base, dataset=request.dataset, threads=request.threads
+    ):
+        raise TuneError(
+            "JM-567",
+            "a head learns from answers, and there is nothing else to set",
+            expected="--kind head with no more than --base, --seed and --threads",
+            hint="leave out the other options, or tune a language model without --kind head",
+        )
+    run, material, student = tune_heads(workspace, task_name, given, request.base, request.dataset)
+    return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
 
 
 def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Json], request: Request, way: Way) -> Way:
@@ -153,12 +171,32 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
             got=f"--method {way.method} --answers {request.answers}",
             hint="tune with --answers json, or with --method sft",
         )
+    if way.method == "distill" and request.answers == "lines":
+        _find_lines(workspace, material, request)
     if is_moved or way.method == "reject":
         way = replace(way, start=_start_run(workspace, material, given, request))
     if request.texts and not is_moved:
         shape = {name: given[name] for name in SHAPE if name in given}
         way = replace(way, read=read_texts(workspace, material, request.texts, shape, _probe(request)))
     return way
+
+
+def _find_lines(workspace: Workspace, material: Material, request: Request) -> RunFolder:
+    """The run that teaches a student to write lines; the student takes over its words.
+
+    Raises:
+        TuneError: JM-539 the teacher is no run, whose log-probabilities are those of JSON's tokens; what `find_start` raises.
+    """
+    path = workspace.project.runs / request.teacher
+    if not request.teacher or not (path / MATERIAL).is_file():
+        raise TuneError(
+            "JM-539",
+            "distill teaches lines only from a student that writes them",
+            expected="--teacher RUN, a finished run with --answers lines",
+            got=f"--teacher {request.teacher}" if request.teacher else "log-probabilities of JSON's tokens",
+            hint="tune the teacher with --answers lines first, or this student with --answers json",
+        )
+    return find_start(path, material.task.name, "lines")
 
 
 def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Json], request: Request) -> RunFolder:
@@ -219,7 +257,12 @@ def _make_student(
     """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
     template = make_student_template(material.base.path)
-    writing = make_writing(material.task, template.tokenizer, request.answers)
+    takes_over = way.method == "distill" and request.answers == "lines"
+    writing = (
+        load_writing(_find_lines(workspace, material, request))
+        if takes_over
+        else make_writing(material.task, template.tokenizer, request.answers)
+    )
     writer = Writer(material.task, template, config.context, writing)
     learned = writer.rows(material.splits["train"])
     if way.method == "sft":  # what is missing or out of range is told before anything is loaded

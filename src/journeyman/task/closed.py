@@ -12,6 +12,8 @@ from journeyman.task.schema import verifier
 
 MOST = 1024  # answers; more of them are no choice
 Values = list[Json]
+SHARED = ("$defs", "definitions")
+PLAIN = {"type", "properties", "required", "additionalProperties", "title", "description", "$schema", *SHARED}
 
 
 def closed_answers(schema: Node, most: int = MOST) -> list[Json] | None:
@@ -22,6 +24,38 @@ def closed_answers(schema: Node, most: int = MOST) -> list[Json] | None:
     check = verifier(schema).check_value
     distinct = {dump(value): arrange(value, schema) for value in found if check(value).is_valid}
     return list(distinct.values())
+
+
+def closed_fields(schema: Node, most: int = MOST) -> list[tuple[str, list[Json]]] | None:
+    """What is chosen, and from which values: each field of a plain object by its name, or the whole answer under the name "".
+
+    None: some field is open, or has more than ``most`` values.
+    """
+    if not _is_plain_object(schema):
+        whole = closed_answers(schema, most)
+        return None if whole is None else [("", whole)]
+    properties, shared = schema["properties"], {key: schema[key] for key in SHARED if key in schema}
+    assert isinstance(properties, Mapping)
+    found = [
+        (name, closed_answers({**shared, **field}, most))
+        for name, field in properties.items()
+        if isinstance(field, Mapping)
+    ]
+    closed = [(name, values) for name, values in found if values is not None]
+    return closed if len(closed) == len(found) else None
+
+
+def _is_plain_object(schema: Node) -> bool:
+    """Whether its answers are all combinations of its fields' values."""
+    fields, required = schema.get("properties"), schema.get("required")
+    return (
+        schema.keys() <= PLAIN
+        and isinstance(fields, Mapping)
+        and all(isinstance(field, Mapping) for field in fields.values())
+        and isinstance(required, list)
+        and set(required) == set(fields)
+        and schema.get("additionalProperties") is False
+    )
 
 
 def _values(node: object, root: Node, most: int, seen: frozenset[str]) -> Values | None:

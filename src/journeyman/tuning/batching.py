@@ -42,8 +42,8 @@ class TuneRow:
 
     @property
     def first_loss(self) -> int:
-        """Place of the first token with a loss; none is on what is shared, nor on the first token, which nothing predicts."""
-        return min(self.start, max(1, self.shared)) if self.input_weight else self.start
+        """Place of the first token with a loss; of an input none is on what is shared, nor on the first token of its own."""
+        return min(self.start, self.shared + 1) if self.input_weight else self.start
 
     @property
     def own(self) -> int:
@@ -147,8 +147,7 @@ def make_batch(rows: Sequence[TuneRow], past: Past | None = None) -> Batch:
     for index, row in enumerate(rows):
         offset = first + index * longest - row.shared
         ids[offset + row.shared : offset + len(row.ids)] = torch.tensor(row.ids[row.shared :])
-        # the first token after a past is predicted by a position that is not here
-        start = row.first_loss if past is None else max(row.first_loss, row.shared + 1)
+        start = row.first_loss
         before = row.start - start
         end_of_trunk = trunks.get(row.ids[: row.shared], 0) * trunk + row.shared - 1
         places = range(start, len(row.ids))

@@ -1,0 +1,242 @@
+"""`tune T --kind head`: a student that is an embedding model and a classifier per closed field, instead of a language model.
+
+Minutes of tuning become seconds and an answer a millisecond or so, for tasks whose output is a choice. What it writes, how it is measured,
+gated, released and served is as for any student.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from journeyman.core.canonical import Json, file_hash
+from journeyman.core.errors import TuneError
+from journeyman.core.example import Example, Target
+from journeyman.core.files import write_atomic
+from journeyman.flows.material import Material, load_material
+from journeyman.flows.parity import Parity, choose_prompts, refuse_defects
+from journeyman.flows.runs import MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.serving import open_classifier
+from journeyman.flows.signals import hold, wanted
+from journeyman.flows.student import Student, load_student
+from journeyman.flows.workspace import Workspace
+from journeyman.models.catalog import ResolvedModel
+from journeyman.models.classifier import Classifier
+from journeyman.models.embedder import Embedded, Embedder, open_embedder
+from journeyman.models.head import DESCRIPTION, WEIGHTS, ClosedField, save_heads
+from journeyman.models.manifest import MANIFEST, BaseRef, Manifest
+from journeyman.models.protocol import Request
+from journeyman.task.answer import read_answer
+from journeyman.task.closed import MOST, closed_fields
+from journeyman.task.prompt import student_messages, user_text
+from journeyman.task.task import Task
+from journeyman.tuning.heads import HeadRows, number_values, train_heads
+
+SETTINGS = ("kind", "seed")
+ROUNDING = 1e-6  # of a probability, between two readings of the same weights
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a task chooses: the fields with a choice, those with one value only, and all names in the answer's order."""
+
+    fields: tuple[ClosedField, ...]
+    fixed: Mapping[str, Json]
+    order: tuple[str, ...]
+
+    def value(self, field: ClosedField, target: Target) -> Json:
+        return cast(dict[str, Json], target.value)[field.name] if self.order else target.value
+
+
+def find_choice(task: Task) -> Choice:
+    """Raises: TuneError: JM-566 the task's output is no choice."""
+    found = closed_fields(task.schema) if task.schema is not None else None
+    several = [(name, values) for name, values in found or [] if len(values) > 1]
+    if not found or not several:
+        raise TuneError(
+            "JM-566",
+            "a head chooses among values, and this task's output is no such choice",
+            where=f"task {task.name}",
+            expected=f"fields that are enums, booleans or short ranges, at most {MOST} values each, and all required",
+            hint="tune a language model: leave out --kind head",
+        )
+    return Choice(
+        tuple(ClosedField(name, tuple(values)) for name, values in several),
+        {name: values[0] for name, values in found if len(values) == 1},
+        () if found[0][0] == "" else tuple(name for name, _values in found),
+    )
+
+
+def tune_heads(
+    workspace: Workspace, task_name: str, given: Mapping[str, Json], base: str = "", dataset: str = ""
+) -> tuple[RunFolder, Material, Student]:
+    """Train a head per field on the train rows' answers, chosen on dev; the same arguments find their own finished run.
+
+    Raises:
+        DataError: JM-352 nothing prepared. ModelError: JM-401 the embedding model is not pulled. TuneError: JM-502 a setting that heads
+        do not have, JM-505 texts that are too long, JM-56x.
+    """
+    for name in given:
+        if name not in SETTINGS:
+            raise TuneError(
+                "JM-502",
+                f"a head has no setting {name}",
+                expected=" | ".join(SETTINGS),
+                got=f"{name} {given[name]}",
+                hint=f"leave out --{name.replace('_', '-')}",
+            )
+    material = load_material(workspace, task_name, base, dataset, use="embedding")
+    choice = find_choice(material.task)
+    key: dict[str, Json] = {
+        "task": material.task.answering(),
+        "dataset": material.dataset,
+        "base": material.base.sha256,
+        "given": dict(given),
+    }
+    run = find_run(workspace.project.runs, task_name, "tune", key)
+    with run.lock():
+        run.decide(MATERIAL, material.to_json)
+        reason = "a head learns from answers"
+        holding = hold(material.learnable)
+        run.decide(METHOD, lambda: {"method": "sft", "reason": reason, "holding": holding.to_json()})
+        embedder = open_embedder(material.base.name)
+        student = load_student(run.path / STUDENT)
+        if student is None:
+            student = _train(workspace, material, choice, run, embedder, int(cast(int, given.get("seed", 0))))
+        if run.read(PARITY) is None:
+            parity = asyncio.run(_compare(material, choice, student, embedder))
+            refuse_defects(parity)
+            run.write(PARITY, parity.to_json())
+    return run, material, student
+
+
+def _train(
+    workspace: Workspace, material: Material, choice: Choice, run: RunFolder, embedder: Embedder, seed: int
+) -> Student:
+    started = time.monotonic()
+    learned = [(row, target, weight) for row in material.splits["train"] for target, weight in wanted(row)]
+    dev = [(row, row.answer) for row in material.splits["dev"] if row.answer is not None]
+    rows = [row for row, _target, _weight in learned] + [row for row, _target in dev]
+    embedded = embedder.embed([user_text(material.task, row.input) for row in rows], workspace.progress)
+    _refuse_long(embedded, rows)
+    vectors, outer = embedded.vectors[: len(learned)], embedded.vectors[len(learned) :]
+    totals: dict[str, float] = {}
+    for row, _target, weight in learned:
+        totals[row.hash] = totals.get(row.hash, 0.0) + weight
+    weights = np.array([row.weight * weight / totals[row.hash] for row, _target, weight in learned])
+    parts = []
+    for field in choice.fields:
+        labels = number_values(field, [choice.value(field, target) for _row, target, _weight in learned])
+        dev_labels = number_values(field, [choice.value(field, target) for _row, target in dev])
+        parts.append((field, HeadRows(vectors, labels, weights), HeadRows(outer, dev_labels)))
+    heads, reports = train_heads(embedder.id, parts, seed=seed, progress=workspace.progress)
+    right, loss = np.ones(len(dev), dtype=bool), np.zeros(len(dev))
+    for head, (_field, _train_rows, dev_rows) in zip(heads.heads, parts, strict=True):
+        shares = head.probabilities(outer)
+        right &= shares.argmax(axis=1) == dev_rows.labels
+        loss -= np.log(np.maximum(shares[np.arange(len(dev)), dev_rows.labels], np.finfo(float).tiny))
+    save_heads(run.path / STUDENT, heads)
+    student = _describe(run.path / STUDENT, material.task, material.base, choice)
+    run.write(PLAN, {"kind": {"value": "head", "origin": "flag"}, "seed": {"value": seed, "origin": "default"}})
+    run.write(
+        RESULT,
+        {
+            "seconds": round(time.monotonic() - started, 1),
+            "tokens": int(embedded.tokens.sum()),
+            "steps": 0,
+            "dev_loss": float(loss.mean()),
+            "dev_exact": float(right.mean()),
+            "dev_row_loss": float(loss.mean()),
+            "lesson": {"heads": [report.to_json() for report in reports]},
+        },
+    )
+    for report in reports:
+        workspace.progress.note(
+            f"{report.field or 'answer'}: {report.chosen.kind} head, {report.chosen.accuracy:.3f} right on {report.dev_rows} dev rows"
+        )
+    return student
+
+
+def _refuse_long(embedded: Embedded, rows: Sequence[Example]) -> None:
+    if embedded.cut:
+        worst = max(embedded.cut, key=lambda row: int(embedded.tokens[row]))
+        raise TuneError(
+            "JM-505",
+            f"{len(embedded.cut)} of {len(rows)} rows are longer than the embedding model reads",
+            where=f"row {rows[worst].hash[:12]} is the longest",
+            expected=f"at most {embedded.most_tokens} tokens",
+            got=str(int(embedded.tokens[worst])),
+            hint="shorten these inputs, or tune a language model: leave out --kind head",
+        )
+
+
+def _describe(folder: Path, task: Task, base: ResolvedModel, choice: Choice) -> Student:
+    """Schema and manifest; the manifest comes last, so a folder with one is whole."""
+    write_atomic(folder / "schema.json", json.dumps(task.schema, indent=2, ensure_ascii=False) + "\n")
+    files = {"heads": WEIGHTS, "heads_description": DESCRIPTION}
+    manifest = Manifest(
+        kind="head",
+        base=BaseRef(base.name, base.sha256, base.licence),
+        files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
+        template="",
+        task=task.answering(),
+        decoding={"max_tokens": len(choice.fields), "order": list(choice.order), "fixed": dict(choice.fixed)},
+        engine=f"onnxruntime {version('onnxruntime')}",
+    )
+    write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return Student(folder, manifest)
+
+
+async def _compare(material: Material, choice: Choice, student: Student, embedder: Embedder) -> Parity:
+    """What the student's files answer, one call at a time, beside their probabilities for all texts at once."""
+    prompts = choose_prompts(dict(material.splits))
+    model = open_classifier(student, student.hash, embedder)
+    texts = [user_text(material.task, row.input) for _source, row in prompts]
+    together = embedder.embed(texts)
+    kept = [index for index in range(len(texts)) if index not in set(together.cut)]
+    shares = [np.array(of_field) for of_field in model.shares(together.vectors)]
+    equal = labelled = alone_right = together_right = 0
+    largest = 0.0
+    for index in kept:
+        row = prompts[index][1]
+        reply = await model.complete(Request(student_messages(material.task, row.input)))
+        places = [int(of_field[index].argmax()) for of_field in shares]
+        largest = max(largest, _difference(model, embedder, texts[index], [part[index] for part in shares]))
+        equal += reply.text == model.answer(places)
+        if row.answer is not None:
+            labelled += 1
+            alone_right += read_answer(material.task, reply.text)[0] == row.answer
+            together_right += read_answer(material.task, model.answer(places))[0] == row.answer
+    sources: dict[str, int] = {}
+    for index in kept:
+        sources[prompts[index][0]] = sources.get(prompts[index][0], 0) + 1
+    defects = [f"{len(kept) - equal} of {len(kept)} answers differ"] if equal < len(kept) else []
+    if largest > ROUNDING:
+        defects.append(f"a probability differs by {largest:.2g}, at most {ROUNDING:.0e} may be")
+    return Parity(
+        n=len(kept),
+        sources=sources,
+        prompt_mismatches=0,
+        equal=equal,
+        largest_gap=largest,
+        exact_gap=None,
+        labelled=labelled,
+        torch_exact=together_right,
+        served_exact=alone_right,
+        defects=tuple(defects),
+        problems=(),
+    )
+
+
+def _difference(model: Classifier, embedder: Embedder, text: str, together: Sequence[npt.NDArray[np.float64]]) -> float:
+    alone = model.shares(embedder.embed([text]).vectors)
+    return max(float(np.abs(np.array(one[0]) - other).max()) for one, other in zip(alone, together, strict=True))
