@@ -77,7 +77,12 @@ def find_choice(task: Task) -> Choice:
 
 
 def tune_heads(
-    workspace: Workspace, task_name: str, given: Mapping[str, Json], base: str = "", dataset: str = ""
+    workspace: Workspace,
+    task_name: str,
+    given: Mapping[str, Json],
+    base: str = "",
+    dataset: str = "",
+    threads: int | None = None,
 ) -> tuple[RunFolder, Material, Student]:
     """Train a head per field on the train rows' answers, chosen on dev; the same arguments find their own finished run.
 
@@ -108,7 +113,7 @@ def tune_heads(
         reason = "a head learns from answers"
         holding = hold(material.learnable)
         run.decide(METHOD, lambda: {"method": "sft", "reason": reason, "holding": holding.to_json()})
-        embedder = open_embedder(material.base.name)
+        embedder = open_embedder(material.base.name, threads)
         student = load_student(run.path / STUDENT)
         if student is None:
             student = _train(workspace, material, choice, run, embedder, int(cast(int, given.get("seed", 0))))

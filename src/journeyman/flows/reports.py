@@ -116,6 +116,12 @@ def _notes(run: RunFolder) -> tuple[str, ...]:
     parity = run.read(PARITY)
     if parity is None:
         return ()
+    kind = cast(dict[str, Json], (run.read(PLAN) or {}).get("kind") or {})
+    if kind.get("value") == "head":
+        return (
+            f"Asked one text at a time, the head answers as for all at once: {parity['equal']} of {parity['n']} answers equal, "
+            f"largest difference of a probability {parity['largest_gap']:.1g}.",
+        )
     return (
         f"Parity of the export with torch in fp32: {parity['equal']} of {parity['n']} greedy answers equal, "
         f"largest logit gap at a first difference {parity['largest_gap']}.",

@@ -40,7 +40,7 @@ def find_start(path: Path, task_name: str, form: Form = "json") -> RunFolder:
     """
     run = RunFolder(path)
     student = load_student(run.path / STUDENT) if run.read(MATERIAL) is not None else None
-    if student is None:
+    if student is None or student.is_head:
         raise _unfinished(run)
     if not run.id.startswith(f"{task_name}-tune-"):
         raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task_name)
@@ -77,5 +77,5 @@ def _unfinished(run: RunFolder) -> TuneError:
         "JM-533",
         "this run has no tuned weights to begin at",
         where=str(run.path),
-        hint="let `journeyman tune TASK` finish, then name its run",
+        hint="let `journeyman tune TASK` finish, then name its run; a head has none",
     )

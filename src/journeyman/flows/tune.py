@@ -144,7 +144,7 @@ def _tune_heads(workspace: Workspace, task_name: str, given: Mapping[str, Json],
             expected="--kind head with no more than --base, --seed and --threads",
             hint="leave out the other options, or tune a language model without --kind head",
         )
-    run, material, student = tune_heads(workspace, task_name, given, request.base, request.dataset)
+    run, material, student = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
     return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
 
 
