@@ -83,7 +83,7 @@ def test_every_answer_has_a_probability(tuned: TuneResult) -> None:
     assert len(shares) == 6
     assert math.isclose(sum(shares.values()), 1)
     assert text == max(shares, key=shares.__getitem__)
-    drawn = {ask("bcdfg", Decoding(temperature=5.0, seed=seed, logprobs=True))[0] for seed in range(40)}
+    drawn = {ask("bcdfg", Decoding(temperature=100.0, seed=seed, logprobs=True))[0] for seed in range(40)}
     assert len(drawn) > 2
     with pytest.raises(ModelError, match=r"JM-422 .*longer than the embedding model reads"):
         ask("red " * 400)
@@ -128,7 +128,7 @@ def test_changed_files_are_not_served(workspace: Workspace) -> None:
     ("output", "line", "code"),
     [
         ("  colour: {enum: [red, green, blue]}\n  name: string\n", "red", "JM-566"),
-        ("  colour: {enum: [red, green, blue]}\n  many: boolean\n", "red " * 400, r"JM-505 1 of \d+ rows are longer"),
+        ("  colour: {enum: [red, green, blue]}\n  many: boolean\n", "red " * 400, r"JM-505 .*1 of \d+ rows are longer"),
     ],
 )
 def test_open_outputs_and_long_texts_are_refused(tmp_path: Path, output: str, line: str, code: str) -> None:
