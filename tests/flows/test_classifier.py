@@ -85,7 +85,7 @@ def test_every_answer_has_a_probability(tuned: TuneResult) -> None:
     assert text == max(shares, key=shares.__getitem__)
     drawn = {ask("bcdfg", Decoding(temperature=100.0, seed=seed, logprobs=True))[0] for seed in range(40)}
     assert len(drawn) > 2
-    with pytest.raises(ModelError, match=r"JM-422 .*longer than the embedding model reads"):
+    with pytest.raises(ModelError, match=r"JM-441 .*longer than the embedding model reads"):
         ask("red " * 400)
     with pytest.raises(ModelError, match="JM-425"):
         asyncio.run(model.complete(Request((make_message("user", "red"),), tools=({"name": "paint"},))))
@@ -94,7 +94,7 @@ def test_every_answer_has_a_probability(tuned: TuneResult) -> None:
 @pytest.mark.parametrize(
     ("given", "request_", "code"),
     [
-        ({"rate": 1e-3}, TuneRequest(), r"JM-502 a head has no setting rate(?s:.*)leave out --rate"),
+        ({"rate": 1e-3}, TuneRequest(), r"JM-567 a head has no setting rate(?s:.*)leave out --rate"),
         ({}, TuneRequest(method="dpo"), "JM-567"),
         ({}, TuneRequest(answers="lines"), "JM-567"),
         ({}, TuneRequest(budget_s=60), "JM-567"),
@@ -128,7 +128,7 @@ def test_changed_files_are_not_served(workspace: Workspace) -> None:
     ("output", "line", "code"),
     [
         ("  colour: {enum: [red, green, blue]}\n  name: string\n", "red", "JM-566"),
-        ("  colour: {enum: [red, green, blue]}\n  many: boolean\n", "red " * 400, r"JM-505 .*1 of \d+ rows are longer"),
+        ("  colour: {enum: [red, green, blue]}\n  many: boolean\n", "red " * 400, r"JM-568 .*1 of \d+ rows are longer"),
     ],
 )
 def test_open_outputs_and_long_texts_are_refused(tmp_path: Path, output: str, line: str, code: str) -> None:

@@ -199,7 +199,7 @@ def test_lines_are_written_and_json_is_returned(workspace: Workspace, tmp_path: 
     with pytest.raises(TuneError, match="JM-545"):
         _tune(workspace, method="distill", teacher=plain.run.id, answers="lines")
     base = workspace.project.text("base", "model")
-    with pytest.raises(TuneError, match="JM-539 distill teaches lines only from a student that writes them"):
+    with pytest.raises(TuneError, match="JM-547 distill teaches lines only from a student that writes them"):
         _tune(workspace, method="distill", teacher=base, answers="lines")
     taught = _tune(workspace, method="distill", teacher=result.run.id, answers="lines")
     assert taught.student.writing == lines

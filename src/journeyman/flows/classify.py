@@ -87,13 +87,13 @@ def tune_heads(
     """Train a head per field on the train rows' answers, chosen on dev; the same arguments find their own finished run.
 
     Raises:
-        DataError: JM-352 nothing prepared. ModelError: JM-401 the embedding model is not pulled. TuneError: JM-502 a setting that heads
-        do not have, JM-505 texts that are too long, JM-56x.
+        DataError: JM-352 nothing prepared. ModelError: JM-401 the embedding model is not pulled. TuneError: JM-560 to
+        JM-566 of the rows and the task, JM-567 a setting that heads do not have, JM-568 texts that are too long.
     """
     for name in given:
         if name not in SETTINGS:
             raise TuneError(
-                "JM-502",
+                "JM-567",
                 f"a head has no setting {name}",
                 expected=" | ".join(SETTINGS),
                 got=f"{name} {given[name]}",
@@ -175,7 +175,7 @@ def _refuse_long(embedded: Embedded, rows: Sequence[Example]) -> None:
     if embedded.cut:
         worst = max(embedded.cut, key=lambda row: int(embedded.tokens[row]))
         raise TuneError(
-            "JM-505",
+            "JM-568",
             f"{len(embedded.cut)} of {len(rows)} rows are longer than the embedding model reads",
             where=f"row {rows[worst].hash[:12]} is the longest",
             expected=f"at most {embedded.most_tokens} tokens",

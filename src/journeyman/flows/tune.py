@@ -140,8 +140,8 @@ def _tune_heads(workspace: Workspace, task_name: str, given: Mapping[str, Json],
     ):
         raise TuneError(
             "JM-567",
-            "a head learns from answers, and there is nothing else to set",
-            expected="--kind head with no more than --base, --seed and --threads",
+            "a head has no setting of a language model's",
+            expected="--kind head with no more than --base, --seed and --threads: it learns from answers",
             hint="leave out the other options, or tune a language model without --kind head",
         )
     run, material, student = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
@@ -152,7 +152,7 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
     """The way with the runs that come before it, which are done now if they were not yet.
 
     Raises:
-        TuneError: JM-537 a search that cannot be, JM-539 a form of answers that the method does not teach; what the earlier runs raise.
+        TuneError: JM-537 a search that cannot be, JM-539 a form of answers that the method does not teach, JM-547; what the earlier runs raise.
     """
     is_moved = way.method in CONTINUING
     if request.budget_s and (is_moved or request.texts or not material.splits["dev"]):
@@ -185,12 +185,12 @@ def _find_lines(workspace: Workspace, material: Material, request: Request) -> R
     """The run that teaches a student to write lines; the student takes over its words.
 
     Raises:
-        TuneError: JM-539 the teacher is no run, whose log-probabilities are those of JSON's tokens; what `find_start` raises.
+        TuneError: JM-547 the teacher is no run, whose log-probabilities are those of JSON's tokens; what `find_start` raises.
     """
     path = workspace.project.runs / request.teacher
     if not request.teacher or not (path / MATERIAL).is_file():
         raise TuneError(
-            "JM-539",
+            "JM-547",
             "distill teaches lines only from a student that writes them",
             expected="--teacher RUN, a finished run with --answers lines",
             got=f"--teacher {request.teacher}" if request.teacher else "log-probabilities of JSON's tokens",

@@ -37,7 +37,7 @@ class Classifier:
     fixed: Mapping[str, Json] = field(default_factory=dict)
 
     async def complete(self, request: Request) -> Reply:
-        """Raises: ModelError JM-425 for tools, JM-422 a text that is longer than the embedder reads."""
+        """Raises: ModelError JM-425 for tools, JM-441 a text that is longer than the embedder reads."""
         started = time.perf_counter()
         if request.tools:
             raise ModelError(
@@ -51,7 +51,7 @@ class Classifier:
         embedded = await asyncio.to_thread(self.embedder.embed, [text])
         if embedded.cut:
             raise ModelError(
-                "JM-422",
+                "JM-441",
                 "this text is longer than the embedding model reads",
                 expected=f"at most {embedded.most_tokens} tokens",
                 got=f"{int(embedded.tokens[0])}",
