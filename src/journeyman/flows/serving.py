@@ -69,7 +69,8 @@ def student_name(task: Task, student: Student) -> str:
 async def load_students(
     stack: AsyncExitStack, students: Sequence[Student], *, with_base: bool = False, threads: int | None = None
 ) -> list[Served]:
-    """Start one engine per file of weights: a base holds the adapters of all its students, a whole model is alone.
+    """Start one engine per file of weights: a base holds the adapters of all its students, a whole model is alone, heads share their
+    embedding model in this process.
 
     Engines stop when ``stack`` closes. With ``with_base`` the bases are served as well, after the students.
 
@@ -79,9 +80,13 @@ async def load_students(
     served: list[Served] = []
     bases: dict[Path, ResolvedModel] = {}
     groups: dict[Path, list[Student]] = {}
+    embedders: dict[str, Embedder] = {}
     for student in students:
         if student.is_head:
-            served.append(_serve_head(student))
+            base_name = student.manifest.base.name
+            if base_name not in embedders:
+                embedders[base_name] = open_embedder(base_name, threads)
+            served.append(_serve_head(student, embedders[base_name]))
             continue
         if student.own_weights is None or with_base:
             base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
@@ -169,10 +174,10 @@ def open_classifier(student: Student, name: str, embedder: Embedder | None = Non
     )
 
 
-def _serve_head(student: Student) -> Served:
+def _serve_head(student: Student, embedder: Embedder) -> Served:
     manifest = student.manifest
     name = f"{manifest.task_name}@{student.hash}"
-    return Served(name, open_classifier(student, name), Task.from_json(manifest.task), student.hash)
+    return Served(name, open_classifier(student, name, embedder), Task.from_json(manifest.task), student.hash)
 
 
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
