@@ -1,6 +1,6 @@
 """The whole loop on a public set: stage times, tokens/s, peak memory, served latency, and how good the student is.
 
-    python benchmarks/loop.py --data FOLDER [--only snips|nyt] [--json] [--folder F]
+    python benchmarks/loop.py --data FOLDER [--only snips|snips-all|nyt] [--json] [--folder F]
 
 Runs the commands that a user runs (import, prepare, tune, assess), each in its own process. Tuned on the set's tuning rows,
 measured once on its sealed rows. Results go to benchmarks/results/loop-SET.json and docs/results/loop-SET.md.
@@ -48,15 +48,15 @@ def main() -> int:
 def measure(chosen: PublicSet, data: Path, folder: Path, tune: list[str]) -> Document:
     """Run every stage and gather the figures."""
     (folder / "tasks").mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / f"benchmarks/tasks/{chosen.name}.yaml", folder / "tasks")
+    shutil.copy(ROOT / f"benchmarks/tasks/{chosen.task}.yaml", folder / "tasks")
     (folder / "journeyman.toml").touch()
     write_import_files(chosen, data, folder)
     stages = {
-        "import sealed": ["import", "sealed.jsonl", "--task", chosen.name, "--split", "test", "--json"],
-        "import": ["import", "train.jsonl", "--task", chosen.name, "--json"],
-        "prepare": ["prepare", chosen.name, "--json"],
-        "tune": ["tune", chosen.name, *tune, "--json"],
-        "assess": ["assess", chosen.name, "--json"],
+        "import sealed": ["import", "sealed.jsonl", "--task", chosen.task, "--split", "test", "--json"],
+        "import": ["import", "train.jsonl", "--task", chosen.task, "--json"],
+        "prepare": ["prepare", chosen.task, "--json"],
+        "tune": ["tune", chosen.task, *tune, "--json"],
+        "assess": ["assess", chosen.task, "--json"],
     }
     ran = run_stages(folder, stages)
     tuned, assessed = json.loads(ran["tune"].output), json.loads(ran["assess"].output)

@@ -16,9 +16,10 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class PublicSet:
-    """``tune`` and ``sealed`` yield import rows ``{"input", "gold"}`` from the set's folder."""
+    """``tune`` and ``sealed`` yield import rows ``{"input", "gold"}`` from the set's folder; ``task`` names the task's file."""
 
     name: str
+    task: str
     folder: str
     tune: Callable[[Path], Iterator[Row]]
     sealed: Callable[[Path], Iterator[Row]]
@@ -72,6 +73,7 @@ def _nyt_tune(folder: Path, count: int = 2000) -> Iterator[Row]:
 SETS = {
     "snips": PublicSet(
         "snips",
+        "snips",
         "snips_nlu",
         _snips_tune,
         lambda folder: (_snips_row(row) for row in _read(folder / "validate.jsonl")),
@@ -80,7 +82,19 @@ SETS = {
         bars={"exact_match": 0.78, "slots_f1": 0.90, "intent": 0.985, "valid": 1.0},
         most_tuning_s=2100,
     ),
+    "snips-all": PublicSet(
+        "snips-all",
+        "snips",
+        "snips_nlu",
+        lambda folder: (_snips_row(row) for row in _read(folder / "train.jsonl")),
+        lambda folder: (_snips_row(row) for row in _read(folder / "validate.jsonl")),
+        slots="slots",
+        label="intent",
+        bars={},
+        most_tuning_s=5400,
+    ),
     "nyt": PublicSet(
+        "nyt",
         "nyt",
         "nyt_ingredients",
         _nyt_tune,

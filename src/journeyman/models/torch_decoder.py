@@ -80,6 +80,10 @@ class Past:
     values: Tensor
     lengths: Tensor
 
+    def of(self, rows: Tensor) -> Past:
+        """That of some rows alone, a copy."""
+        return Past(self.keys[:, rows], self.values[:, rows], self.lengths[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Following:

@@ -83,20 +83,24 @@ def _generate_batch(
     states = decoder.hidden(ids, project, past)[torch.arange(len(prompts)), lengths - 1]
     past.lengths.copy_(lengths)
     answers: list[list[int]] = [[] for _ in prompts]
-    open_rows = set(range(len(prompts)))
+    rows = list(range(len(prompts)))  # which prompt each row of the batch goes on from
+    open_rows = set(rows)
     for _ in range(max_tokens):
         logits = (states @ decoder.head.T).float()
         if temperature > 0:
             tokens = torch.multinomial((logits / temperature).softmax(1), 1, generator=generator)[:, 0]
         else:
             tokens = logits.argmax(1)
-        for row in sorted(open_rows):
-            if tokens[row] == end:
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            if token == end:
                 open_rows.discard(row)
-            else:
-                answers[row].append(int(tokens[row]))
+            elif row in open_rows:
+                answers[row].append(token)
         if not open_rows:
             break
+        if 2 * len(open_rows) <= len(rows):
+            places = torch.tensor([place for place, row in enumerate(rows) if row in open_rows])
+            rows, tokens, past = [rows[place] for place in places.tolist()], tokens[places], past.of(places)
         states = decoder.hidden(tokens[:, None], project, past)[:, 0]
         past.lengths.add_(1)
     return answers
