@@ -72,6 +72,8 @@ CELLS: dict[str, Cell] = {
     "distill-135m-700": Cell(SMOL, 100, "distill", after="sft-270m-700"),
     "dpo-135m-700": Cell(SMOL, 100, "dpo", after="sft-135m-700"),
     "lines-dpo-135m-700": Cell(SMOL, 100, "dpo", given=LINES, after="lines-135m-700"),
+    "lines-2-135m-700": Cell(SMOL, 100, given=(*LINES, "--epochs", "2")),
+    "lines-2-dpo-135m-700": Cell(SMOL, 100, "dpo", given=LINES, after="lines-2-135m-700"),
     "lines-distill-135m-700": Cell(SMOL, 100, "distill", given=LINES, after="lines-270m-700"),
     "lines-taught-135m-700": Cell(SMOL, 100, "distill", given=(*LINES, "--soft-share", "0"), after="lines-270m-700"),
     "q40-135m-700": Cell(SMOL, 100, given=("--finish", "Q4_0")),
