@@ -167,7 +167,7 @@ def open_classifier(student: Student, name: str, embedder: Embedder | None = Non
     decoding = student.manifest.decoding
     return Classifier(
         embedder,
-        load_heads(student.folder, embedder.id),
+        load_heads(student.folder, embedder.id).widened(),
         name,
         tuple(cast(list[str], decoding["order"])),
         cast(dict[str, Json], decoding["fixed"]),

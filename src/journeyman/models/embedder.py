@@ -75,7 +75,8 @@ class Embedder:
         bar.start("embed", total=len(texts), unit="texts")
         with ThreadPoolExecutor(self.threads) as pool:
             batches = list(make_batches(ids))
-            found = pool.map(lambda rows: self._run([ids[row] for row in rows]), batches)
+            run = pool.map if len(batches) > 1 else map  # one call's text needs no thread of its own
+            found = run(lambda rows: self._run([ids[row] for row in rows]), batches)
             for rows, block in zip(batches, found, strict=True):
                 vectors[rows] = block
                 bar.advance(len(rows))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -26,7 +26,7 @@ WEIGHTS, DESCRIPTION = "heads.safetensors", "heads.json"
 EDITION = 1
 HeadKind = Literal["linear", "mlp"]
 
-Weights = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float64]
 Real = TypeVar("Real", np.float32, np.float64)
 
@@ -41,7 +41,7 @@ class ClosedField:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """``weight`` [out, in], ``bias`` [out]."""
+    """``weight`` [out, in], ``bias`` [out]; float32 in files."""
 
     weight: Weights
     bias: Weights
@@ -74,7 +74,7 @@ class Head:
         """Before temperature, of the trained classes, [n, k]."""
         states: Floats = np.asarray(vectors, dtype=np.float64)
         for place, layer in enumerate(self.layers):
-            states = (gelu(states) if place else states) @ layer.weight.T.astype(np.float64) + layer.bias
+            states = (gelu(states) if place else states) @ layer.weight.T.astype(np.float64, copy=False) + layer.bias
         return states
 
     def probabilities(self, vectors: npt.ArrayLike) -> Floats:
@@ -92,9 +92,17 @@ class Heads:
     embedder: str
     heads: tuple[Head, ...]
 
+    def widened(self) -> Heads:
+        """The same in float64, as ``Head.logits`` computes: for many calls, so that each does not convert all weights again."""
+        return replace(self, heads=tuple(replace(head, layers=tuple(map(_widen, head.layers))) for head in self.heads))
+
     def probabilities(self, vectors: npt.ArrayLike) -> dict[str, Floats]:
         """By field name, each [n, K]."""
         return {head.field.name: head.probabilities(vectors) for head in self.heads}
+
+
+def _widen(layer: Layer) -> Layer:
+    return Layer(layer.weight.astype(np.float64), layer.bias.astype(np.float64))
 
 
 def gelu(values: Floats) -> Floats:
