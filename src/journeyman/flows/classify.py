@@ -1,6 +1,6 @@
 """`tune T --kind head`: a student that is an embedding model and a classifier per closed field, instead of a language model.
 
-Minutes of tuning become seconds and an answer a millisecond or so, for tasks whose output is a choice. What it writes, how it is measured,
+Minutes of tuning become seconds and an answer some milliseconds, for tasks whose output is a choice. What it writes, how it is measured,
 gated, released and served is as for any student.
 """
 
@@ -118,7 +118,7 @@ def tune_heads(
         if student is None:
             student = _train(workspace, material, choice, run, embedder, int(cast(int, given.get("seed", 0))))
         if run.read(PARITY) is None:
-            parity = asyncio.run(_compare(material, choice, student, embedder))
+            parity = asyncio.run(_compare(material, student, embedder))
             refuse_defects(parity)
             run.write(PARITY, parity.to_json())
     return run, material, student
@@ -150,7 +150,6 @@ def _train(
         right &= shares.argmax(axis=1) == dev_rows.labels
         loss -= np.log(np.maximum(shares[np.arange(len(dev)), dev_rows.labels], np.finfo(float).tiny))
     save_heads(run.path / STUDENT, heads)
-    student = _describe(run.path / STUDENT, material.task, material.base, choice)
     run.write(PLAN, {"kind": {"value": "head", "origin": "flag"}, "seed": {"value": seed, "origin": "default"}})
     run.write(
         RESULT,
@@ -168,7 +167,7 @@ def _train(
         workspace.progress.note(
             f"{report.field or 'answer'}: {report.chosen.kind} head, {report.chosen.accuracy:.3f} right on {report.dev_rows} dev rows"
         )
-    return student
+    return _describe(run.path / STUDENT, material.task, material.base, choice)  # last: a student has a result
 
 
 def _refuse_long(embedded: Embedded, rows: Sequence[Example]) -> None:
@@ -201,13 +200,13 @@ def _describe(folder: Path, task: Task, base: ResolvedModel, choice: Choice) -> 
     return Student(folder, manifest)
 
 
-async def _compare(material: Material, choice: Choice, student: Student, embedder: Embedder) -> Parity:
+async def _compare(material: Material, student: Student, embedder: Embedder) -> Parity:
     """What the student's files answer, one call at a time, beside their probabilities for all texts at once."""
     prompts = choose_prompts(dict(material.splits))
     model = open_classifier(student, student.hash, embedder)
     texts = [user_text(material.task, row.input) for _source, row in prompts]
     together = embedder.embed(texts)
-    kept = [index for index in range(len(texts)) if index not in set(together.cut)]
+    kept = sorted(set(range(len(texts))) - set(together.cut))
     shares = [np.array(of_field) for of_field in model.shares(together.vectors)]
     equal = labelled = alone_right = together_right = 0
     largest = 0.0

@@ -74,12 +74,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a student is made: the method, the run whose student it begins at or asks, the run in which the base read text."""
+    """How a student is made: the method, the run whose student it begins at or asks, the run in which the base read text, the run whose
+    lines it takes over."""
 
     method: Method | Literal["reject"]
     reason: str
     start: RunFolder | None = None
     read: RunFolder | None = None
+    lines: RunFolder | None = None
 
     @property
     def moved(self) -> RunFolder | None:
@@ -172,7 +174,7 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
             hint="tune with --answers json, or with --method sft",
         )
     if way.method == "distill" and request.answers == "lines":
-        _find_lines(workspace, material, request)
+        way = replace(way, lines=_find_lines(workspace, material, request))
     if is_moved or way.method == "reject":
         way = replace(way, start=_start_run(workspace, material, given, request))
     if request.texts and not is_moved:
@@ -257,12 +259,7 @@ def _make_student(
     """Probe, load, lay out the lesson, plan, tune, write."""
     config = read_config(material.base.path)
     template = make_student_template(material.base.path)
-    takes_over = way.method == "distill" and request.answers == "lines"
-    writing = (
-        load_writing(_find_lines(workspace, material, request))
-        if takes_over
-        else make_writing(material.task, template.tokenizer, request.answers)
-    )
+    writing = load_writing(way.lines) if way.lines else make_writing(material.task, template.tokenizer, request.answers)
     writer = Writer(material.task, template, config.context, writing)
     learned = writer.rows(material.splits["train"])
     if way.method == "sft":  # what is missing or out of range is told before anything is loaded

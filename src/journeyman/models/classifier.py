@@ -18,7 +18,7 @@ from journeyman.core.nodes import write_json
 from journeyman.models.codes import SMALLEST, pick
 from journeyman.models.embedder import Embedder
 from journeyman.models.head import Heads
-from journeyman.models.protocol import Reply, Request, TokenLogprob
+from journeyman.models.protocol import Reply, Request, TokenLogprob, refuse_tools
 
 LISTED = 1024  # answers whose probabilities a reply lists
 
@@ -39,14 +39,7 @@ class Classifier:
     async def complete(self, request: Request) -> Reply:
         """Raises: ModelError JM-425 for tools, JM-441 a text that is longer than the embedder reads."""
         started = time.perf_counter()
-        if request.tools:
-            raise ModelError(
-                "JM-425",
-                f"{self.name} cannot call tools",
-                expected="a request without tools",
-                got=f"{len(request.tools)} tools",
-                hint="send this request to the teacher",
-            )
+        refuse_tools(self.name, request)
         text = "\n".join(message.text for message in request.messages if message.role == "user")
         embedded = await asyncio.to_thread(self.embedder.embed, [text])
         if embedded.cut:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import ModelError
 from journeyman.core.grammar import write_grammar
 from journeyman.models.codes import SMALLEST, Codes, Writing, pick
 from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob
+from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob, refuse_tools
 from journeyman.models.template import Template
 
 
@@ -112,12 +111,5 @@ class LocalModel:
         )
 
     def _prompt(self, request: Request) -> list[int]:
-        if request.tools:
-            raise ModelError(
-                "JM-425",
-                f"{self.name} cannot call tools",
-                expected="a request without tools",
-                got=f"{len(request.tools)} tools",
-                hint="send this request to the teacher",
-            )
+        refuse_tools(self.name, request)
         return self.template.prompt_ids(request.messages)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from journeyman.core.canonical import Json
+from journeyman.core.errors import ModelError
 from journeyman.core.messages import Message, ToolCall
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -59,6 +60,18 @@ class Reply:
     latency_ms: float = 0.0
     model: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
+
+
+def refuse_tools(name: str, request: Request) -> None:
+    """Raises: ModelError: JM-425 the request has tools, which a student cannot call."""
+    if request.tools:
+        raise ModelError(
+            "JM-425",
+            f"{name} cannot call tools",
+            expected="a request without tools",
+            got=f"{len(request.tools)} tools",
+            hint="send this request to the teacher",
+        )
 
 
 class Model(Protocol):
