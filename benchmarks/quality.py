@@ -4,7 +4,7 @@
 
 Tuned on the first rows of each intent with `journeyman tune`, scored on rows 400 to 549 of each intent (n = 1,050): teacher-forced exact
 match, which is what greedy decoding without a constraint would give. The next 200 rows of each intent are there without their answers:
-distillation has its teacher answer them, no other method sees them. A cell takes minutes to an hour; `--folder` keeps its project, so
+a teacher (distillation, disagreements) answers them, no other method sees them. A cell takes minutes to an hour; `--folder` keeps its project, so
 that it can go on, and so that cells that begin at another's student find it. Results go to benchmarks/results/quality.json and
 docs/results/quality.md, a cell at a time.
 """
@@ -42,13 +42,14 @@ LINES = ("--answers", "lines")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """``given`` are options of `tune`; ``after`` is the cell whose run it begins at or learns from."""
+    """``given`` are options of `tune`; ``after`` is the cell whose run it begins at, ``teacher`` the one whose student it asks."""
 
     base: str
     per_intent: int
     method: str = "sft"
     given: tuple[str, ...] = ()
     after: str = ""
+    teacher: str = ""
 
     @property
     def rows(self) -> int:
@@ -61,6 +62,7 @@ CELLS: dict[str, Cell] = {
     "sft-135m-2100": Cell(SMOL, 300),
     "sft-270m-700": Cell(GEMMA, 100),
     "lines-135m-700": Cell(SMOL, 100, given=LINES),
+    "lines-135m-350": Cell(SMOL, 50, given=LINES),
     "lines-135m-2100": Cell(SMOL, 300, given=LINES),
     "lines-input-135m-700": Cell(SMOL, 100, given=(*LINES, "--input-weight", "0.1")),
     "lines-270m-700": Cell(GEMMA, 100, given=LINES),
@@ -69,13 +71,14 @@ CELLS: dict[str, Cell] = {
     "rslora-135m-700": Cell(SMOL, 100, given=("--kind", "rslora")),
     "last20-135m-700": Cell(SMOL, 100, given=("--layers", "20")),
     "input-135m-700": Cell(SMOL, 100, given=("--input-weight", "0.1")),
-    "distill-135m-700": Cell(SMOL, 100, "distill", after="sft-270m-700"),
+    "distill-135m-700": Cell(SMOL, 100, "distill", teacher="sft-270m-700"),
     "dpo-135m-700": Cell(SMOL, 100, "dpo", after="sft-135m-700"),
     "lines-dpo-135m-700": Cell(SMOL, 100, "dpo", given=LINES, after="lines-135m-700"),
+    "lines-dpo-taught-135m-700": Cell(SMOL, 100, "dpo", given=LINES, after="lines-135m-700", teacher="lines-270m-700"),
     "lines-2-135m-700": Cell(SMOL, 100, given=(*LINES, "--epochs", "2")),
     "lines-2-dpo-135m-700": Cell(SMOL, 100, "dpo", given=LINES, after="lines-2-135m-700"),
-    "lines-distill-135m-700": Cell(SMOL, 100, "distill", given=LINES, after="lines-270m-700"),
-    "lines-taught-135m-700": Cell(SMOL, 100, "distill", given=(*LINES, "--soft-share", "0"), after="lines-270m-700"),
+    "lines-distill-135m-700": Cell(SMOL, 100, "distill", given=LINES, teacher="lines-270m-700"),
+    "lines-taught-135m-700": Cell(SMOL, 100, "distill", given=(*LINES, "--soft-share", "0"), teacher="lines-270m-700"),
     "q40-135m-700": Cell(SMOL, 100, given=("--finish", "Q4_0")),
 }
 
@@ -118,6 +121,7 @@ def measure(name: str, data: Path, folder: Path) -> Document:
         "given": list(cell.given),
         "rows": json.loads((run.path / "material.json").read_text(encoding="utf-8"))["rows"]["train"],
         "begins_at": Path(before).name if before else None,
+        "teacher": cell.teacher or None,
         "exact": round(score.exact, 4),
         "low": round(interval.low, 4),
         "high": round(interval.high, 4),
@@ -137,11 +141,9 @@ def tune_cell(name: str, data: Path, folder: Path) -> Document:
     cell = CELLS[name]
     project = _project(cell, data, folder)
     options = ["--method", cell.method, "--base", cell.base, *cell.given]
-    if cell.after:
-        options += [
-            "--start" if cell.method == "dpo" else "--teacher",
-            Path(tune_cell(cell.after, data, folder)["run"]).name,
-        ]
+    for flag, other in (("--start", cell.after), ("--teacher", cell.teacher)):
+        if other:
+            options += [flag, Path(tune_cell(other, data, folder)["run"]).name]
     done = run_journeyman(project, "tune", "snips", *options, "--json")
     if done.status:
         raise SystemExit(f"{name}: {done.output[-800:]}")
@@ -154,8 +156,8 @@ def describe(document: Document) -> str:
         "# Student size, method and rows",
         "",
         "SNIPS: tuned on the first rows of each intent, scored on rows 400 to 549 of each (neither tuned on nor sealed), teacher-forced,",
-        "without the constraint. `distill` also has inputs of 200 more rows of each intent, which its teacher (the cell that it begins at) answers;",
-        "with a soft share of 0 it learns the teacher's text alone. `python benchmarks/quality.py --data FOLDER --folder F --only CELL`.",
+        "without the constraint. Methods with a teacher (the Gemma cell) also have inputs of 200 more rows of each intent, which it answers; with",
+        "a soft share of 0 `distill` learns the teacher's text alone. `python benchmarks/quality.py --data FOLDER --folder F --only CELL`.",
         "",
         "| cell | base | method | rows | exact | 95 % interval | n | loss a token | tuning s | tokens |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import TuneError
 from journeyman.core.lines import Lines
 from journeyman.flows.assess import assess
@@ -104,6 +105,30 @@ def test_a_tuned_run_teaches_by_its_probabilities(workspace: Workspace) -> None:
     rows = json.loads((result.run.path / "material.json").read_text())["rows"]
     assert result.tuned["lesson"]["scored"] >= rows["train"]  # type: ignore[index,call-overload,operator]
     assert len((result.run.path / "teacher.jsonl").read_text().splitlines()) >= rows["train"]
+
+
+def test_rows_on_which_student_and_teacher_differ_are_pairs(workspace: Workspace) -> None:
+    start, teacher = (_tune(workspace, {"epochs": epochs}, method="sft").run.id for epochs in (4, 6))
+    result = _tune(workspace, method="dpo", start=start, teacher=teacher)
+    task, splits = workspace.task("paint"), load_material(workspace, "paint").splits
+    answers = {name: read_answer(task, text)[0] for name, (text,) in _lines(result.run.path / "answered.jsonl")}
+    assert set(answers) == {row.hash for row in splits["unlabelled"]}
+    taught = [replace(row, target=answers[row.hash]) for row in splits["unlabelled"] if answers[row.hash]]
+    right = {row.hash: row.answer for row in (*splits["train"], *taught)}
+    wrong = {
+        name: {dump(target.to_json()) for text in texts if (target := read_answer(task, text)[0])}
+        - {dump(right[name].to_json())}  # type: ignore[union-attr]
+        for name, texts in _lines(result.run.path / "mined.jsonl")
+    }
+    lesson = result.tuned["lesson"]
+    assert set(wrong) == set(right)
+    assert lesson["answered_by_teacher"] == len(taught) > 3  # type: ignore[index,call-overload]
+    assert lesson["mined"] == sum(map(len, wrong.values())) > 0  # type: ignore[index,call-overload]
+    assert any(wrong[row.hash] for row in taught)
+
+
+def _lines(path: Path) -> list[tuple[str, list[str]]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_draws_that_agree_become_rows(workspace: Workspace) -> None:
@@ -267,6 +292,7 @@ def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, t
         ({}, {"method": "distill"}, "JM-531"),
         ({}, {"method": "dpo", "start": "paint-tune-none"}, "JM-533"),
         ({}, {"method": "distill", "teacher": "no-such-model"}, "JM-402"),
+        ({}, {"method": "kto", "teacher": "no-such-model"}, "JM-548"),
     ],
 )
 def test_what_cannot_be_is_refused(

@@ -44,7 +44,11 @@ def tune(
         typer.Option(help="Plain text that the base reads first (continued pre-training); repeatable."),
     ] = None,
     teacher: Annotated[
-        str, typer.Option(help="A finished run's id or a model to distill from, or to judge draws by (reject).")
+        str,
+        typer.Option(
+            help="A finished run's id or a model: distilled from, or asked for answers beside which the student's are wrong (dpo, ipo), "
+            "or to judge draws by (reject)."
+        ),
     ] = "",
     start: Annotated[
         str,

@@ -18,7 +18,7 @@ from journeyman.core.progress import Progress
 from journeyman.flows.draws import Asker, elect, mine
 from journeyman.flows.making import answer_budget
 from journeyman.flows.material import Material
-from journeyman.flows.signals import Writer, add_rejected
+from journeyman.flows.signals import Writer, add_rejected, best_answer
 from journeyman.flows.student import Form
 from journeyman.flows.teachers import Teacher, open_teacher
 from journeyman.models.torch_decoder import Decoder
@@ -106,10 +106,23 @@ def _open_teacher(work: Work, form: Form = "json") -> Teacher:
     return open_teacher(work.teacher, work.material.task, work.runs, work.folder, work.progress, form)
 
 
+def _form(work: Work) -> Form:
+    """What a run that teaches this student's answers writes."""
+    return "lines" if isinstance(work.writer.writing, Lines) else "json"
+
+
+def _answer_rest(work: Work, teacher: Teacher) -> list[Example]:
+    """Rows without an answer, with the teacher's where it is valid."""
+    own = [teacher.row(example, example.answer) for example in work.train if example.answer is not None]
+    rest = [example for example in work.material.splits["unlabelled"] if best_answer(example) is None]
+    return teacher.answer(rest, answer_budget(own))
+
+
 def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[TuneRow]) -> Lesson:
-    examples, mined = work.material.learnable, 0
+    answered = _answer_rest(work, _open_teacher(work, _form(work))) if work.teacher else []
+    examples, mined = [*work.material.learnable, *answered], 0
     if work.start is not None:
-        wrong = mine(work.asker(work.start), work.train)
+        wrong = mine(work.asker(work.start), [*work.train, *answered])
         mined = sum(len(targets) for targets in wrong.values())
         examples = add_rejected(examples, wrong)
     pairs, alike = different_pairs(work.writer.pairs(examples))
@@ -134,7 +147,8 @@ def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[Tune
         loss = pair_loss(method, known, plan.number("beta"), weight)
         return Objective(units, loss, look_at(work.decoder, weights, dev) if dev else None)
 
-    return Lesson(rows, dev, make, {"pairs": len(pairs), "mined": mined, "alike": alike})
+    notes: dict[str, Json] = {"pairs": len(pairs), "mined": mined, "alike": alike}
+    return Lesson(rows, dev, make, notes | ({"answered_by_teacher": len(answered)} if work.teacher else {}))
 
 
 def _verdicts(work: Work, dev: Sequence[TuneRow]) -> Lesson:
@@ -162,8 +176,8 @@ def _distill(work: Work, dev: Sequence[TuneRow]) -> Lesson:
     rows = work.learned
     asked = 0
     if work.teacher:
-        teacher = _open_teacher(work, "lines" if isinstance(work.writer.writing, Lines) else "json")
-        answered = [*work.train, *teacher.answer(work.material.splits["unlabelled"], answer_budget(rows))]
+        teacher = _open_teacher(work, _form(work))
+        answered = [*work.train, *_answer_rest(work, teacher)]
         asked = len(answered) - len(work.train)
         rows = work.writer.answers(answered)
         soft = teacher.soft(answered, work.writer)

@@ -28,6 +28,8 @@ from journeyman.tuning.plan import Method
 from journeyman.tuning.preference import Pair, Verdict, row_key
 
 Asked = Literal["auto", "sft", "distill", "dpo", "ipo", "orpo", "kto", "reject"]
+# Methods that a teacher has nothing to say to.
+ALONE = ("sft", "kto")
 LEAST_PAIRS, LEAST_VERDICTS, LEAST_SOFT_SHARE = 50, 50, 0.5
 
 
@@ -263,10 +265,18 @@ def choose_method(asked: Asked, holding: Holding, has_teacher: bool) -> tuple[Me
     """The method and why; a given one is never overridden.
 
     Raises:
-        TuneError: JM-531 the data holds nothing that this method learns from.
+        TuneError: JM-531 the data holds nothing that this method learns from, JM-548 it has no use for a teacher.
     """
     if asked != "auto":
         _refuse_empty(asked, holding, has_teacher)
+        if has_teacher and asked in ALONE:
+            raise TuneError(
+                "JM-548",
+                f"{asked} asks no teacher",
+                expected="--teacher with distill, dpo, ipo, orpo or reject",
+                got=f"--method {asked} --teacher",
+                hint="leave out --teacher, or tune with --method distill",
+            )
         return asked, "given"
     if has_teacher:
         return "distill", "a teacher was given"
@@ -285,7 +295,7 @@ def choose_method(asked: Asked, holding: Holding, has_teacher: bool) -> tuple[Me
 def _refuse_empty(asked: Asked, holding: Holding, has_teacher: bool) -> None:
     lacks = {
         "distill": not (holding.scored or has_teacher),
-        "orpo": not holding.pairs,
+        "orpo": not (holding.pairs or has_teacher),
         "kto": not (holding.liked and holding.disliked),
     }
     if lacks.get(asked):
