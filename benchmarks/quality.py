@@ -128,6 +128,7 @@ def measure(name: str, data: Path, folder: Path) -> Document:
         "n": len(rows),
         "loss": round(score.loss, 4),
         "tuned": tuned["tuned"],
+        "threads": json.loads((run.path / "machine.json").read_text(encoding="utf-8"))["threads"],
         "parity": {key: tuned["parity"][key] for key in ("equal", "n")},
         "plan": json.loads((run.path / "plan.json").read_text(encoding="utf-8")),
         "project": project.name,
@@ -159,8 +160,8 @@ def describe(document: Document) -> str:
         "without the constraint. Methods with a teacher (the Gemma cell) also have inputs of 200 more rows of each intent, which it answers; with",
         "a soft share of 0 `distill` learns the teacher's text alone. `python benchmarks/quality.py --data FOLDER --folder F --only CELL`.",
         "",
-        "| cell | base | method | rows | exact | 95 % interval | n | loss a token | tuning s | tokens |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| cell | base | method | rows | exact | 95 % interval | n | loss a token | tuning s | threads | tokens |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in document["rows"]:
         method = " ".join([row["method"], *row["given"]])
@@ -169,7 +170,7 @@ def describe(document: Document) -> str:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
         lines.append(
             f"| `{row['name']}` | {row['base']} | {method} | {rows} | {row['exact']:.3f} | {interval} | {row['n']} "
-            f"| {row['loss']:.3f} | {row['tuned']['seconds']:.0f} | {row['tuned']['tokens']} |"
+            f"| {row['loss']:.3f} | {row['tuned']['seconds']:.0f} | {row['threads']} | {row['tuned']['tokens']} |"
         )
     return "\n".join(lines) + "\n"
 
