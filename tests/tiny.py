@@ -25,8 +25,9 @@ def write_tiny_llama(
     feed_forward: int = 96,
     seed: int = 0,
     chat: str = CHAT,
+    more: tuple[str, ...] = (),
 ) -> Path:
-    """fp32 weights of scale 0.1, vocabulary of 3 control tokens 256 bytes and one merged pair."""
+    """fp32 weights of scale 0.1, vocabulary of 3 control tokens 256 bytes and one merged pair; ``more`` names vectors that no llama of ours has."""
     rng = np.random.default_rng(seed)
     tokens = SPECIAL + sorted(pre_tokenizers.ByteLevel.alphabet()) + ["ĠĠ"]
     head = hidden // heads
@@ -72,6 +73,8 @@ def write_tiny_llama(
         add(f"blk.{layer}.ffn_gate.weight", feed_forward, hidden)
         add(f"blk.{layer}.ffn_up.weight", feed_forward, hidden)
         add(f"blk.{layer}.ffn_down.weight", hidden, feed_forward)
+    for name in more:
+        add(name, hidden)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -88,6 +88,26 @@ def test_answers_that_came_less_often_are_samples(example: Callable[..., Example
     assert [(item.target, item.weight, item.verdict) for item in found.alternatives] == [(object_target(BAD), 1.0, "")]
 
 
+def test_a_thumb_down_speaks_for_every_call_that_was_answered_alike(example: Callable[..., Example]) -> None:
+    disliked = {"input": LINE, "output": BAD, "feedback": "down"}
+    found = example(disliked, {"input": LINE, "output": BAD, "id": "2"}, {"input": LINE, "output": GOOD, "id": "3"})
+    assert found.target == object_target(GOOD)
+    assert [(item.target, item.verdict) for item in found.alternatives] == [(object_target(BAD), "rejected")]
+
+
+def test_a_rejected_answer_that_came_again_is_no_answer(example: Callable[..., Example]) -> None:
+    found = example({"input": LINE, "output": BAD, "feedback": "down"}, {"input": LINE, "output": BAD, "id": "2"})
+    assert found.target is None
+    assert [(item.target, item.verdict) for item in found.alternatives] == [(object_target(BAD), "rejected")]
+
+
+def test_what_somebody_wanted_is_not_disliked(example: Callable[..., Example]) -> None:
+    better = {"input": LINE, "output": GOOD, "alternatives": [{"output": BAD, "verdict": "rejected"}]}
+    other = {"input": LINE, "output": BAD, "alternatives": [{"output": GOOD, "verdict": "rejected"}]}
+    found = example({**better, "id": "1"}, {**better, "id": "2"}, {**other, "id": "3"})
+    assert found.target == object_target(GOOD)
+
+
 def test_further_choices_of_one_response_are_samples(example: Callable[..., Example]) -> None:
     choices = [{"message": {"role": "assistant", "content": json.dumps(answer)}} for answer in (GOOD, BAD)]
     cut = {"message": {"role": "assistant", "content": '{"intent'}, "finish_reason": "length"}

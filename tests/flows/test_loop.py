@@ -55,7 +55,7 @@ def test_a_release_is_named_by_its_content_and_carries_its_evidence(loop: Loop) 
     assert evaluation["forced"] == "tiny"
     assert evaluation["release"]["hash"] == released.hash
     card = (released.path / "attachments/README.md").read_text()
-    assert "tiny" in card
+    assert "Released although the gate did not pass; the reason given: tiny" in card
     assert "without Journeyman" in card
 
 

@@ -53,3 +53,28 @@ def test_stacked_layers_are_in_the_configuration(tmp_path: Path) -> None:
     ours = load_decoder(tmp_path / "out")
     with torch.no_grad():
         torch.testing.assert_close(model(IDS).logits, ours.hidden(IDS) @ ours.head.T, atol=1e-5, rtol=1e-5)
+
+
+def test_vocabularies_are_cut_and_the_configuration_says_so(tmp_path: Path) -> None:
+    for name, rows in (("one", 97), ("two", 90)):
+        save_model("qwen3", tmp_path / name, vocab_size=rows)
+    models = [{"model": name, "parameters": {"weight": 1.0}} for name in ("one", "two")]
+    (tmp_path / "cut.yaml").write_text(yaml.safe_dump({"merge_method": "linear", "models": models}))
+    done = journeyman(tmp_path, "merge", "cut.yaml", "out")
+    assert done.returncode == 0, done.stderr
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
+    assert model.config.vocab_size == model.get_input_embeddings().weight.shape[0] == 90
+
+
+def test_what_the_description_lacks_is_told_before_the_work(tmp_path: Path) -> None:
+    save_model("qwen3", tmp_path / "one")
+    save_model("qwen3", tmp_path / "bare")
+    (tmp_path / "bare/config.json").unlink()
+    for name, config, text in (
+        ("bare", {"models": [{"model": "bare"}]}, "config.json"),
+        ("teller", {"models": [{"model": "one"}], "tokenizer_source": "nobody"}, "tokenizer.json"),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({"merge_method": "passthrough", **config}))
+        done = journeyman(tmp_path, "merge", f"{name}.yaml", "out")
+        assert (done.returncode, "JM-541" in done.stderr, text in done.stderr) == (2, True, True), done.stderr
+        assert not (tmp_path / "out").exists()

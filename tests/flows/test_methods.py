@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from journeyman.core.canonical import Json, dump
-from journeyman.core.errors import TuneError
+from journeyman.core.errors import DataError, GateError, TuneError
+from journeyman.core.example import Alternative, Example, Target, object_target
 from journeyman.core.lines import Lines
 from journeyman.flows.assess import assess
 from journeyman.flows.cards import write_card
+from journeyman.flows.draws import elect, mine
 from journeyman.flows.exporting import export
 from journeyman.flows.masks import show_mask
 from journeyman.flows.material import load_material
@@ -26,7 +29,7 @@ from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.serving import load_students
 from journeyman.flows.signals import Writer
-from journeyman.flows.starts import open_start
+from journeyman.flows.starts import find_start, open_start
 from journeyman.flows.student import Student
 from journeyman.flows.tune import Request as TuneRequest
 from journeyman.flows.tune import TuneResult, tune
@@ -37,6 +40,8 @@ from journeyman.models.template import make_student_template
 from journeyman.models.torch_weights import load_decoder
 from journeyman.task.answer import read_answer
 from journeyman.task.schema import constraint_schema
+from journeyman.task.task import Task
+from journeyman.tuning.plan import LIMITS
 from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
 
 SHORT = {"epochs": 2, "evaluations": 1, "rate": 2e-3}
@@ -111,13 +116,12 @@ def test_rows_on_which_student_and_teacher_differ_are_pairs(workspace: Workspace
     start, teacher = (_tune(workspace, {"epochs": epochs}, method="sft").run.id for epochs in (4, 6))
     result = _tune(workspace, method="dpo", start=start, teacher=teacher)
     task, splits = workspace.task("paint"), load_material(workspace, "paint").splits
-    answers = {name: read_answer(task, text)[0] for name, (text,) in _lines(result.run.path / "answered.jsonl")}
+    answers = {name: _read(task, text) for name, (text,) in _lines(result.run.path / "answered.jsonl")}
     assert set(answers) == {row.hash for row in splits["unlabelled"]}
     taught = [replace(row, target=answers[row.hash]) for row in splits["unlabelled"] if answers[row.hash]]
     right = {row.hash: row.answer for row in (*splits["train"], *taught)}
     wrong = {
-        name: {dump(target.to_json()) for text in texts if (target := read_answer(task, text)[0])}
-        - {dump(right[name].to_json())}  # type: ignore[union-attr]
+        name: {dump(target.to_json()) for text in texts if (target := _read(task, text)) not in (None, right[name])}  # type: ignore[union-attr]
         for name, texts in _lines(result.run.path / "mined.jsonl")
     }
     lesson = result.tuned["lesson"]
@@ -127,8 +131,29 @@ def test_rows_on_which_student_and_teacher_differ_are_pairs(workspace: Workspace
     assert any(wrong[row.hash] for row in taught)
 
 
-def _lines(path: Path) -> list[tuple[str, list[str]]]:
+def _lines(path: Path) -> list[tuple[str, list[str | None]]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _read(task: Task, text: str | None) -> Target | None:
+    return None if text is None else read_answer(task, text)[0]
+
+
+def test_what_was_rejected_is_neither_elected_nor_taken_from_a_teacher(workspace: Workspace) -> None:
+    """And what was taught is no mistake of a student that says it."""
+    task = workspace.task("paint")
+    red, blue = (object_target({"colour": colour, "many": True}) for colour in ("red", "blue"))
+    disliked = Example(
+        input={"line": "two red cars"}, target=None, alternatives=(Alternative(red, verdict="rejected"),)
+    )
+    texts = [json.dumps(target.value) for target in (red, red, blue)]
+    sampled = Example(input={"line": "two red cars"}, target=red, alternatives=(Alternative(blue),), count=3)
+    asker = SimpleNamespace(task=task, ask=lambda rows, *_rest: {row.hash: [*texts, None] for row in rows})
+    assert elect(asker, [disliked], lambda _ballots: [[0.7, 0.3]]) == []  # type: ignore[arg-type]
+    assert elect(asker, [disliked], lambda _ballots: [[0.3, 0.7]]) == [(disliked, blue, 0.7)]  # type: ignore[arg-type]
+    assert mine(asker, [sampled]) == {}  # type: ignore[arg-type]
+    alone = replace(sampled, alternatives=())
+    assert mine(asker, [alone]) == {alone.hash: [blue]}  # type: ignore[arg-type]
 
 
 def test_draws_that_agree_become_rows(workspace: Workspace) -> None:
@@ -144,9 +169,49 @@ def test_a_teacher_judges_the_draws(workspace: Workspace) -> None:
     judged = (result.run.path / "judged.jsonl").read_text().splitlines()
     drawn = [json.loads(line) for line in (result.run.path / "drawn.jsonl").read_text().splitlines()]
     task = workspace.task("paint")
-    distinct = {(name, text) for name, texts in drawn for text in texts if read_answer(task, text)[0] is not None}
+    distinct = {(name, text) for name, texts in drawn for text in texts if _read(task, text) is not None}
     assert len(judged) <= len(distinct)
     assert bool(judged) == bool(distinct)
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_a_preference_run_finishes_as_its_student_is_served(workspace: Workspace, kind: str) -> None:
+    start = _tune(workspace, {"kind": kind}, method="sft").run.id
+    rounded, plain = (
+        _tune(workspace, {"kind": kind, "rate": 1e-4, "batch_tokens": 256, **finish}, method="dpo", start=start)
+        for finish in ({"finish": "Q8_0", "finish_share": 1.0}, {})
+    )
+    assert rounded.student.own_weights is not None
+    losses = [[event["loss"] for event in run.run.events() if "loss" in event] for run in (rounded, plain)]
+    assert losses[0][0] != losses[1][0], "the first step sees rounded weights"
+    assert abs(losses[0][-1] - losses[1][-1]) < 0.1, "and still moves them"
+
+
+def test_a_run_for_another_form_of_the_task_teaches_nobody(workspace: Workspace, tmp_path: Path) -> None:
+    result = _tune(workspace, method="sft")
+    other = replace(workspace.task("paint"), instruction="Name the colour.")
+    with pytest.raises(TuneError, match="JM-550"):
+        find_start(result.run.path, other)
+    assert find_start(result.run.path, workspace.task("paint")).id == result.run.id
+
+
+def test_a_dataset_is_prepared_for_the_output_as_it_is(tmp_path: Path, tiny_gguf: Path) -> None:
+    folder = make_project(tmp_path / "project", tiny_gguf)
+    file = folder / "tasks/paint.yaml"
+    before, after = file.read_text(), file.read_text().replace("green, blue]", "green, blue, black]")
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl")])
+        prepare_task(opened, "paint")
+        names = [load_material(opened, "paint").dataset]
+    for text in (after, before):
+        file.write_text(text)
+        with open_workspace(folder) as opened:
+            with pytest.raises(DataError, match="JM-354"):
+                load_material(opened, "paint")
+            prepare_task(opened, "paint")
+            names.append(load_material(opened, "paint").dataset)
+    assert names[0] == names[2] != names[1], "the same rows for the same output are the same dataset"
 
 
 @pytest.mark.parametrize("kind", ["qlora", "rslora", "dora", "full"])
@@ -276,6 +341,8 @@ def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, t
     assert 'PARAMETER stop "<|im_end|>"' in modelfile
     files = export(workspace, "paint", "gguf", tmp_path / "out").files
     assert {path.name for path in files} >= {"model.gguf", "template.jinja"}
+    with pytest.raises(GateError, match="JM-629"):
+        export(workspace, "paint", "peft", tmp_path / "peft")
     merged = export(workspace, "paint", "merged", tmp_path / "merged", "F16")
     assert merged.parity is not None
     assert merged.parity.prompt_mismatches == 0
@@ -293,6 +360,12 @@ def test_a_whole_model_is_assessed_released_and_exported(workspace: Workspace, t
         ({}, {"method": "dpo", "start": "paint-tune-none"}, "JM-533"),
         ({}, {"method": "distill", "teacher": "no-such-model"}, "JM-402"),
         ({}, {"method": "kto", "teacher": "no-such-model"}, "JM-548"),
+        ({}, {"method": "sft", "start": "paint-tune-none"}, "JM-549"),
+        ({}, {"method": "dpo", "start": "paint-tune-none", "texts": ("no-such-file",)}, "JM-549"),
+        ({"kind": "full", "rank": 4}, {"method": "sft"}, "JM-549"),
+        ({"input_weight": 0.1}, {"method": "orpo"}, "JM-502"),
+        ({}, {"method": "sft", "number": "fp16"}, "JM-502"),
+        ({}, {"method": "sft", "threads": -1}, "JM-502"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -300,6 +373,15 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(Exception, match=code):
         _tune(workspace, given, **request_)
+
+
+def test_a_search_tries_less_than_a_user_may_ask_for(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIMITS, "epochs", (0.4, 1000))
+    request = TuneRequest(method="sft", threads=1, budget_s=11)
+    run = tune(workspace, "paint", {"batch_tokens": 16}, request).run
+    trials = [json.loads(line) for line in (run.path / "trials.jsonl").read_text().splitlines()]
+    plan = json.loads((run.path / "plan.json").read_text())
+    assert min(trial["tokens"] for trial in trials) < 0.4 * plan["total_tokens"] / plan["epochs"]["value"]
 
 
 def test_a_search_keeps_to_its_time_and_goes_on_where_it_was(workspace: Workspace) -> None:

@@ -35,7 +35,7 @@ def test_a_large_gap_is_a_defect_only_where_fp32_shows_it_too(
     def in_torch(asked: Trial) -> list[TuneRow]:
         ids = asked.ids()
         answers = generate(decoder, None, ids, template.tokenizer.end, asked.max_tokens)
-        return [TuneRow((*start, *answer), len(start)) for start, answer in zip(ids, answers, strict=True)]
+        return [TuneRow((*start, *answer.ids), len(start)) for start, answer in zip(ids, answers, strict=True)]
 
     def spoil(served: Sequence[TuneRow]) -> list[TuneRow]:
         first, *others = served

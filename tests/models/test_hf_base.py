@@ -366,7 +366,7 @@ def test_smollm2_there_and_back(tmp_path: Path) -> None:
         finally:
             await engine.close()
 
-    assert asyncio.run(ask()) == [list(ids) for ids in generate(again, None, prompts, template.tokenizer.end, 6)]
+    assert asyncio.run(ask()) == [answer.ids for answer in generate(again, None, prompts, template.tokenizer.end, 6)]
 
 
 @pytest.mark.model

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, GgufConfig
 from journeyman.core.errors import ModelError
 from journeyman.models.gguf_layout import permute_rows, unpermute_rows
 from journeyman.models.torch_weights import load_decoder
+from tests.tiny import write_tiny_llama
 
 
 def test_logits_equal_those_of_transformers(tiny_gguf: Path) -> None:
@@ -61,6 +62,12 @@ def test_a_file_that_is_no_gguf_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"JM-405 .*x\.gguf: this is not a readable GGUF file"):
+        load_decoder(path)
+
+
+def test_a_tensor_that_would_not_be_read_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_tiny_llama(tmp_path / "biased.gguf", more=("blk.0.attn_q.bias",))
+    with pytest.raises(ModelError, match=r"(?s)JM-408 .*blk\.0\.attn_q\.bias"):
         load_decoder(path)
 
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -108,7 +108,8 @@ def test_arithmetic_methods_equal_the_papers(
         parts = []
         for model, share in shares.items():
             delta = weights[model][name].numpy() - base
-            cut = np.sort(np.abs(delta).ravel())[::-1][max(int(0.4 * delta.size) - 1, 0)]
+            kept = 0.4 if method == "ties" else 1.0  # task arithmetic trims nothing, whatever the file says
+            cut = np.sort(np.abs(delta).ravel())[::-1][max(int(kept * delta.size) - 1, 0)]
             parts.append((np.where(np.abs(delta) >= cut, delta, 0) * np.float32(share), share))
         total = sum(part for part, _ in parts)
         divisor = np.full_like(base, sum(shares.values()))
@@ -168,6 +169,37 @@ def test_model_stock_goes_as_far_as_the_angle_says(
     t = (3 * cosine / (1 + 2 * cosine))[:, None]
     mean = sum(deltas) / 3
     torch.testing.assert_close(got[name], base + t * mean, atol=1e-5, rtol=1e-4)
+
+
+def test_a_base_that_is_listed_is_a_model_like_the_others(
+    models: tuple[Path, dict[str, Weights]], tmp_path: Path
+) -> None:
+    root, weights = models
+    config: dict[str, object] = {"merge_method": "linear", "parameters": {"weight": 0.5}}
+    _, both = merge(root, tmp_path / "both", base_model="one", models=[{"model": "one"}, {"model": "two"}], **config)
+    _, alone = merge(root, tmp_path / "alone", base_model="one", models=[{"model": "two"}], **config)
+    for name, tensor in both.items():
+        torch.testing.assert_close(tensor, (weights["one"][name] + weights["two"][name]) / 2, atol=1e-6, rtol=1e-6)
+        assert torch.equal(alone[name], weights["two"][name])
+
+
+def test_a_tensor_that_only_one_model_has_is_not_left_out(tmp_path: Path) -> None:
+    for seed, name in enumerate(("one", "two")):
+        save_model("qwen3", tmp_path / name, seed)
+    tied = load_file(str(tmp_path / "two/model.safetensors"))
+    assert "lm_head.weight" not in tied
+    embedding = tied["model.embed_tokens.weight"]
+    for name, head in (("untied", embedding + 1), ("written", embedding)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_bytes((tmp_path / "two/config.json").read_bytes())
+        save_file(tied | {"lm_head.weight": head.clone()}, tmp_path / name / "model.safetensors")
+    config: dict[str, object] = {"merge_method": "linear", "parameters": {"weight": 0.5}}
+    with pytest.raises(TuneError, match="untied has a tensor that others lack"):
+        merge(tmp_path, tmp_path / "out", models=[{"model": "one"}, {"model": "untied"}], **config)
+    for order in (["one", "written"], ["written", "one"]):
+        merged, got = merge(tmp_path, tmp_path / f"out-{order[0]}", models=[{"model": name} for name in order], **config)
+        assert merged.is_tied
+        assert "lm_head.weight" not in got
 
 
 def test_passthrough_stacks_layers_and_the_result_runs(models: tuple[Path, dict[str, Weights]], tmp_path: Path) -> None:
@@ -270,7 +302,9 @@ def test_parameters_are_read_as_users_write_them() -> None:
         ({"base_model": None}, "JM-543", "needs a base_model"),
         ({"models": listed("one", density=0.5)}, "JM-543", "weight has no value"),
         ({"models": listed("nobody", weight=1)}, "JM-541", "nobody"),
-        ({"models": listed("small", weight=1)}, "JM-542", "small has no tensor lm_head.weight"),
+        ({"models": listed("small", weight=1)}, "JM-542", "small has a tensor that others lack"),
+        ({"models": listed("one", weight=1, desnity=0.5)}, "JM-543", "no method has a parameter desnity"),
+        ({"parameters": {"weight": []}}, "JM-540", "at least 1 item"),
     ],
 )
 def test_a_wrong_file_is_one_clear_error(

@@ -30,15 +30,17 @@ STEM = "layers.1.mlp.up_proj"
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adapters")
     save_model("llama", folder / "base", 0)
-    decoder = load_decoder(folder / "base")
-    for seed, (name, alpha) in enumerate({"one": 8.0, "two": 2.0}.items()):
+    save_model("llama", folder / "broad", 0, intermediate_size=128)
+    made = {"one": (8.0, "base"), "two": (2.0, "base"), "elsewhere": (2.0, "base"), "wide": (2.0, "broad")}
+    for seed, (name, (alpha, base)) in enumerate(made.items()):
+        decoder = load_decoder(folder / base)
         adapters = make_adapters(decoder, LoraConfig(4, alpha, ALL_LINEAR), seed)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for key, tensor in adapters.parameters():
                 if key.endswith("lora_B"):
                     tensor.normal_(0, 0.1, generator=generator)
-        save_peft(folder / name, adapters, "base")
+        save_peft(folder / name, adapters, "base", "b2" if name == "elsewhere" else "b1")
     return folder
 
 
@@ -101,7 +103,11 @@ def test_what_was_merged_in_is_extracted_again(root: Path, tmp_path: Path) -> No
     [
         ({"adapter_method": "cat"}, "JM-540"),
         ({"adapter_method": "extract", "model": "tuned"}, "JM-540"),
-        ({"adapter_method": "cat", "adapters": [{"adapter": "none"}]}, "JM-520"),
+        ({"adapter_method": "cat", "adapters": [{"adapter": "one"}], "rank": 8}, "JM-540"),
+        ({"adapter_method": "cat", "adapters": [{"adapter": "nobody"}]}, "JM-520"),
+        ({"adapter_method": "cat", "adapters": [{"adapter": "one"}, {"adapter": "elsewhere"}]}, "JM-523"),
+        ({"adapter_method": "cat", "adapters": [{"adapter": "one"}, {"adapter": "wide"}]}, "JM-544"),
+        ({"adapter_method": "extract", "model": "broad", "base_model": "base", "rank": 4}, "JM-542"),
     ],
 )
 def test_a_file_that_says_too_little_is_refused(

@@ -102,6 +102,15 @@ def test_loss_and_gradients_equal_the_definition(
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-4, msg=name)
 
 
+def test_a_mismatched_answer_is_of_another_prompt() -> None:
+    rows = [TuneRow((1, 2, 10 + index), 2) for index in range(3)] + [TuneRow((1, 3, 20), 2)]
+    found = mismatch([Verdict(row, True) for row in rows])
+    assert [found[row_key(row)].ids for row in rows] == [(1, 2, 20)] * 3 + [(1, 3, 10)]
+    of_one = mismatch([Verdict(row, True) for row in rows[:3]])
+    assert [of_one[row_key(row)].ids[2] for row in rows[:3]] == [11, 12, 10]
+    assert mismatch([Verdict(rows[0], True)])[row_key(rows[0])] == rows[0]
+
+
 def test_kto_equals_the_definition(decoder: Decoder, adapters: Adapters) -> None:
     rows = [row for pair in _pairs() for row in (pair.chosen, pair.rejected)]
     verdicts = [Verdict(row, index % 3 != 1) for index, row in enumerate(rows)]

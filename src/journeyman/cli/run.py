@@ -16,7 +16,9 @@ def run(
     task: TaskName,
     epochs: Annotated[float | None, typer.Option(help="Passes over the rows; default: derived.")] = None,
     base_rows: Annotated[int, typer.Option(min=0, help="Sealed rows that the untuned base is asked.")] = BASE_ROWS,
-    threads: Annotated[int | None, typer.Option(help="Threads of tuning; default: the fastest, by trying.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of tuning; default: the fastest, by trying.")
+    ] = None,
     force: Annotated[str, typer.Option(help="Release whatever the verdict; the reason is recorded.")] = "",
     project: ProjectFolder = None,
     is_json: AsJson = False,

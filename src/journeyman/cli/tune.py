@@ -100,7 +100,7 @@ def tune(
         ),
     ] = "",
     number: Number = "",
-    threads: Annotated[int | None, typer.Option(help="Threads; default: the fastest, by trying.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; default: the fastest, by trying.")] = None,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:

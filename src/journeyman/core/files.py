@@ -43,10 +43,10 @@ def fsync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def refuse_existing(out: Path) -> None:
-    """Raises: StoreError JM-822 when there is a file, or a folder that is not empty."""
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise StoreError("JM-822", "the target exists and is not empty", where=str(out), hint="choose another target")
+def refuse_existing(out: Path, *, is_file: bool = False) -> None:
+    """Raises: StoreError JM-822 when there is a file, or a folder that is not empty; with ``is_file`` any folder."""
+    if out.exists() and (is_file or any(out.iterdir() if out.is_dir() else [out])):
+        raise StoreError("JM-822", "the target exists", where=str(out), hint="choose another target")
 
 
 def read_whole_lines(path: Path) -> list[str]:

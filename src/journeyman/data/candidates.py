@@ -160,6 +160,9 @@ def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | N
         return candidates[0], None
     golds = _rank([(item.example.gold, item.recorded) for item in candidates])
     targets = _rank([(item.example.target, item.recorded) for item in candidates])
+    if not golds:  # a thumb down speaks for all calls that were answered alike, unless somebody wanted that answer
+        disliked = _disliked(candidates)
+        targets = [(target, count) for target, count in targets if target not in disliked]
     gold, target = (ranked[0][0] if ranked else None for ranked in (golds, targets))
     chosen = min(candidates, key=lambda item: (item.example.gold != gold, item.example.target != target, _order(item)))
     example = replace(
@@ -178,6 +181,17 @@ def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | N
         else None
     )
     return replace(chosen, example=example, split=split), contradiction
+
+
+def _disliked(candidates: Sequence[Candidate]) -> list[Target]:
+    """Answers that were rejected, and neither chosen nor kept beside a rejected one."""
+    rejected, wanted = [], []
+    for candidate in candidates:
+        worse = [item.target for item in candidate.example.alternatives if item.verdict == "rejected"]
+        rejected += worse
+        wanted += [item.target for item in candidate.example.alternatives if item.verdict == "chosen"]
+        wanted += [candidate.example.target] if worse and candidate.example.target is not None else []
+    return [target for target in rejected if target not in wanted]
 
 
 def _join_alternatives(

@@ -33,9 +33,19 @@ class Leak:
     is_exact: bool
 
 
-def hash_dataset(task: str, splits: Mapping[Split, Sequence[Entry]]) -> str:
+def hash_dataset(task: str, splits: Mapping[Split, Sequence[Entry]], unlabelled: Sequence[Entry] = ()) -> str:
     """Content hash: which rows are on which side, how often and in which group; no ids, no times, no order."""
-    return content_hash({"task": task, "splits": {name: sorted(map(list, splits[name])) for name in SPLITS}})
+    content: dict[str, Json] = {"task": task, "splits": {name: _content(splits[name]) for name in SPLITS}}
+    return content_hash(content | ({"unlabelled": _content(unlabelled)} if unlabelled else {}))
+
+
+def hash_schema(schema: Mapping[str, Json] | None) -> str:
+    """What the answers of a dataset were read by."""
+    return content_hash(dict(schema) if schema is not None else None)
+
+
+def _content(rows: Sequence[Entry]) -> list[Json]:
+    return sorted(map(list, rows))  # type: ignore[return-value]
 
 
 def read_manifest(store: Store, task: str, hash: str = "") -> tuple[str, Manifest]:
@@ -44,9 +54,9 @@ def read_manifest(store: Store, task: str, hash: str = "") -> tuple[str, Manifes
     Raises:
         DataError: JM-352, there is none.
     """
-    name = hash or store.latest_dataset(task) or ""
+    name = store.find_dataset(hash, task=task) if hash else store.latest_dataset(task)
     manifest = store.dataset(name, task=task) if name else None
-    if manifest is None:
+    if name is None or manifest is None:
         raise DataError(
             "JM-352",
             "there is no such dataset" if hash else "this task has no dataset yet",
@@ -54,7 +64,7 @@ def read_manifest(store: Store, task: str, hash: str = "") -> tuple[str, Manifes
             got=hash,
             hint=f"run `journeyman prepare {task}`",
         )
-    return hash_dataset(task, {split: entries(manifest, split) for split in SPLITS}), manifest
+    return name, manifest
 
 
 def entries(manifest: Manifest, split: Split | Literal["unlabelled", "retired"]) -> list[Entry]:

@@ -29,7 +29,7 @@ from journeyman.data.candidates import (
     hash_input,
     merge,
 )
-from journeyman.data.dataset import Entry, hash_dataset
+from journeyman.data.dataset import Entry, hash_dataset, hash_schema
 from journeyman.data.near import near_text
 from journeyman.data.shares import Shares
 from journeyman.data.splits import Item, Placement, place, rows_needed, wanted_shares
@@ -94,7 +94,12 @@ def prepare(
     _check_filled(work, settings, task.name)
     _check_sums(traces.count, work, aside)
     manifest = _make_manifest(task, work, aside, settings, instructions, now, traces.count)
-    hash = hash_dataset(task.name, work.splits)
+    hash = hash_dataset(task.name, work.splits, work.unlabelled)
+    stored = store.dataset(hash, task=task.name)
+    if (
+        stored is not None and stored["schema_hash"] != manifest["schema_hash"]
+    ):  # the same rows, read for another output
+        hash = content_hash({"dataset": hash, "schema": manifest["schema_hash"]})
     _save(store, task.name, work, assigned, bar)
     store.add_dataset(task.name, hash, manifest, now.isoformat(timespec="seconds"))
     funnel = cast(Mapping[str, Json], manifest["funnel"])
@@ -247,7 +252,7 @@ def _make_manifest(
         "edition": 1,
         "task": task.name,
         "instruction_hash": task.instruction_hash,
-        "schema_hash": content_hash(dict(task.schema) if task.schema is not None else None),
+        "schema_hash": hash_schema(task.schema),
         "splits": {name: _to_json(rows) for name, rows in work.splits.items()},
         "unlabelled": _to_json(work.unlabelled),
         "retired": _to_json(work.retired),

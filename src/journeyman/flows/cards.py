@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -95,8 +95,13 @@ PEFT = 'transformers with PEFT: load the base, then `PeftModel.from_pretrained(b
 WHOLE = "transformers: `journeyman export TASK --to hf` writes the folder."
 
 
-def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str) -> None:
-    """Write ``README.md``, ``Modelfile``, ``call.json``, and for a student that does not write JSON what reads it, into ``folder``."""
+def write_card(
+    folder: Path, manifest: Manifest, evaluation: Mapping[str, Json], forced: str, against: Sequence[str] = ()
+) -> None:
+    """Write ``README.md``, ``Modelfile``, ``call.json``, and for a student that does not write JSON what reads it, into ``folder``.
+
+    ``forced`` is the reason for releasing it although ``against``.
+    """
     common = {
         "task": manifest.task_name,
         "base": manifest.base.name,
@@ -106,7 +111,9 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
         "instruction": str(manifest.task["instruction"]),
         "verdict": _verdict_line(evaluation),
         "table": _table(evaluation),
-        "forced": f"Released although the gate did not pass; the reason given: {forced}\n" if forced else "",
+        "forced": f"Released although {' and '.join(against or ['nothing stood against it'])}; the reason given: {forced}\n"
+        if forced
+        else "",
     }
     write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
     if manifest.kind == "head":
@@ -114,7 +121,8 @@ def write_card(folder: Path, manifest: Manifest, evaluation: Mapping[str, Json],
         write_atomic(folder / "README.md", HEAD_CARD.format(**common, heads=", ".join(names)))
         return
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
-    base_file, written = f"{manifest.base.name}.gguf", Student(folder, manifest).writing
+    base_file = f"{Path(manifest.base.name).name.removesuffix('.gguf')}.gguf"
+    written = Student(folder, manifest).writing
     writing = _describe_writing(written)
     values = common | {
         "what": "a whole model, made from" if is_whole else "a LoRA adapter for",

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tokenizers import Tokenizer
+
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, TuneError
 from journeyman.core.example import Example
@@ -31,6 +33,7 @@ from journeyman.models.manifest import load_manifest
 from journeyman.models.template import make_student_template
 from journeyman.models.torch_decoder import Decoder
 from journeyman.models.torch_weights import load_decoder
+from journeyman.task.prompt import student_messages
 from journeyman.tuning.batching import TuneRow
 from journeyman.tuning.gguf_model import PRESETS, Preset, find_lost, save_model
 from journeyman.tuning.hf_layout import FOLDER_TYPES, FolderType, save_folder
@@ -75,7 +78,7 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
     ``merged``: one GGUF with the adapter in it. ``hf``: a folder that transformers and vLLM load.
 
     Raises:
-        GateError: JM-623, JM-628 a head. StoreError: JM-822 the target exists. TuneError: JM-506 the merged model answers differently,
+        GateError: JM-623, JM-628 a head, JM-629 an adapter's form of a whole model. StoreError: JM-822 the target exists. TuneError: JM-506 the merged model answers differently,
         JM-507 a type that this form cannot have.
     """
     folder = find_release(workspace, task_name)
@@ -92,6 +95,15 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
         return _export_merged(workspace, task_name, Student(folder, load_manifest(folder)), form, out, written_as)
     if written_as:
         raise _wrong_type(form, written_as, "nothing: its files are copies")
+    if not any((folder / name).is_file() for name in COPIED[form]):
+        raise GateError(
+            "JM-629",
+            f"this release has no form for {form}",
+            where=str(folder),
+            expected="an adapter" if form == "peft" else "weights",
+            got="a whole model" if form == "peft" else "neither adapter nor model",
+            hint=f"journeyman export {task_name} --to hf --out FOLDER",
+        )
     written = []
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +117,7 @@ def _export_merged(
     workspace: Workspace, task_name: str, student: Student, form: Form, out: Path, written_as: str
 ) -> Exported:
     """Merge in fp32, write beside the target, ask both, then take the target's name."""
-    material = load_material(workspace, task_name)
+    material = load_material(workspace, task_name, is_current=False)
     base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
     decoder = load_decoder(base.path)
     weights: Trainable
@@ -131,7 +143,7 @@ def _export_merged(
             kind = _folder_type(written_as)
             save_folder(partial, whole, template, FOLDER_TYPES[kind])
             lost = find_lost(decoder, whole, kind)
-            served, mismatches = _ask_folder(trial, load_decoder(partial)), 0
+            served, mismatches = _ask_folder(trial, load_decoder(partial)), _count_mismatches(trial, partial)
         parity = judge_served(trial, decoder, weights, served, mismatches)
         refuse_defects(parity)
         with disk_errors(out):
@@ -147,12 +159,26 @@ def _export_merged(
     return Exported(tuple(sorted(path for path in out.iterdir())), parity, tuple(lost))
 
 
+def _count_mismatches(trial: Trial, folder: Path) -> int:
+    """Prompts that the written tokenizer reads otherwise. Texts that hold a special token's name are left out: here they are text."""
+    written = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    own = trial.template.tokenizer
+    count = 0
+    for (_source, row), ids in zip(trial.prompts, trial.ids(), strict=True):
+        messages = student_messages(trial.task, row.input)
+        if any(name in message.text for message in messages for name in own.special):
+            continue
+        read = written.encode(trial.template.render(messages), add_special_tokens=False).ids
+        count += read != (ids if own.bos is None else ids[1:])
+    return count
+
+
 def _ask_folder(trial: Trial, decoder: Decoder) -> list[TuneRow]:
     end, most = trial.template.tokenizer.end, trial.max_tokens
     asked = trial.ids()
     answers = generate(decoder, None, asked, end, most)
     return [
-        TuneRow((*ids, *answer, *((end,) if len(answer) < most else ())), len(ids))
+        TuneRow((*ids, *answer.ids, *((end,) if answer.is_whole else ())), len(ids))
         for ids, answer in zip(asked, answers, strict=True)
     ]
 

@@ -65,7 +65,15 @@ class Work:
         most = answer_budget(self.writer.answers(self.train))
         writer = self.writer
         return Asker(
-            writer.task, writer.template, self.decoder, start, most, self.folder, self.progress, writer.writing
+            writer.task,
+            writer.template,
+            self.decoder,
+            start,
+            most,
+            writer.context,
+            self.folder,
+            self.progress,
+            writer.writing,
         )
 
 
@@ -93,7 +101,9 @@ def make_lesson(work: Work, method: Method | Literal["reject"]) -> Lesson:
         assert work.start is not None, "draws come from a tuned student"
         judge = _open_teacher(work).judge if work.teacher else None
         won = elect(work.asker(work.start), work.material.splits["unlabelled"], judge)
-        drawn = [work.writer.row(example, target, example.weight * share) for example, target, share in won]
+        drawn = work.writer.refuse_long(
+            [work.writer.row(example, target, example.weight * share) for example, target, share in won]
+        )
     rows = share_beginning([*work.learned, *drawn]) if drawn else work.learned
 
     def make(plan: Plan, weights: Trainable, dev: Sequence[TuneRow]) -> Objective:

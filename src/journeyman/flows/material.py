@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from journeyman.core.canonical import Json
+from journeyman.core.errors import DataError
 from journeyman.core.example import Example
-from journeyman.data.dataset import read_manifest, read_split, read_unlabelled
+from journeyman.data.dataset import hash_schema, read_manifest, read_split, read_unlabelled
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel, Use, find_entry, resolve, resolve_entry
 from journeyman.models.embedder import DEFAULT
@@ -39,11 +40,26 @@ class Material:
 
 
 def load_material(
-    workspace: Workspace, task_name: str, base: str = "", dataset: str = "", use: Use = "language"
+    workspace: Workspace,
+    task_name: str,
+    base: str = "",
+    dataset: str = "",
+    use: Use = "language",
+    is_current: bool = True,
 ) -> Material:
-    """Raises: DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled, JM-435 a model for another use."""
+    """``is_current``: the dataset must have been prepared for the task's output as it is now.
+
+    Raises: DataError: JM-352 nothing prepared, JM-354 it was for another output. ModelError: JM-401 base not pulled, JM-435 a model for
+    another use."""
     task = workspace.task(task_name)
     chosen, manifest = read_manifest(workspace.store, task_name, dataset)
+    if is_current and manifest["schema_hash"] != hash_schema(task.schema):
+        raise DataError(
+            "JM-354",
+            "the task's output has changed since this dataset was prepared",
+            where=f"task {task_name}, dataset {chosen[:12]}",
+            hint=f"journeyman prepare {task_name}",
+        )
     splits: dict[str, Sequence[Example]] = {
         "train": read_split(workspace.store, manifest, "train", purpose="tune"),
         "dev": read_split(workspace.store, manifest, "dev", purpose="tune"),

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from journeyman.core.canonical import Json
+from journeyman.core.errors import ModelError, TuneError
 from journeyman.core.files import disk_errors, refuse_existing, write_atomic
 from journeyman.core.progress import Progress
 from journeyman.models.families import read_config
-from journeyman.models.template import make_student_template
+from journeyman.models.gguf_header import read_fields
+from journeyman.models.template import load_base_template
 from journeyman.tuning.merge.config import MergeConfig, is_adapter_merge, load_merge
 from journeyman.tuning.merge.engine import Merged, merge_models
 from journeyman.tuning.merge.sources import path_of
@@ -43,11 +46,14 @@ def merge(path: Path, out: Path, progress: Progress) -> Merged:
     """
     config, root = load_merge(path), path.parent
     refuse_existing(out)
+    lender = path_of(config.base_model or config.as_slices()[0].sources[0].model, root)
+    teller = _find_teller(config, lender, root)
+    raw = None if lender.suffix == ".gguf" else _read_config(lender)
     merged = merge_models(config, root, out, progress)
     with disk_errors(out):
         shutil.copyfile(path, out / "mergekit_config.yml")
     write_atomic(out / "README.md", _card(config, merged))
-    _describe(_lender(config), root, merged)
+    _describe(raw, lender, teller, merged)
     return merged
 
 
@@ -65,30 +71,92 @@ def merge_adapter_files(path: Path, out: Path, progress: Progress) -> AdapterRep
     return report
 
 
-def _lender(config: MergeConfig) -> str:
-    """Whose tokenizer and configuration the result has: the one that the file names, the base, the first model."""
-    first = config.as_slices()[0].sources[0].model
-    named = config.tokenizer_source if config.tokenizer_source not in (None, "base") else None
-    return named or config.base_model or first
+def _find_teller(config: MergeConfig, lender: Path, root: Path) -> Path:
+    """Whose tokenizer the result has: the model that the file names, else the one that lends the configuration.
+
+    Raises:
+        TuneError: JM-542 the two number their tokens differently, and no row of the embedding is moved here.
+    """
+    if config.tokenizer_source in (None, "base"):
+        return lender
+    teller = path_of(str(config.tokenizer_source), root)
+    if teller.suffix == ".gguf" and lender.suffix != ".gguf":
+        raise TuneError(
+            "JM-542",
+            "tokenizer_source is a GGUF file and the models are folders",
+            where=str(teller),
+            expected="a folder with tokenizer.json",
+            hint="leave out tokenizer_source, or name a folder",
+        )
+    if teller != lender and _read_tokens(teller) != _read_tokens(lender):
+        raise TuneError(
+            "JM-542",
+            "tokenizer_source numbers its tokens otherwise than the models",
+            where=str(teller),
+            expected=f"the tokens of {lender}",
+            hint="leave out tokenizer_source: rows of the embedding are not moved here",
+        )
+    return teller
 
 
-def _describe(lender: str, root: Path, merged: Merged) -> None:
-    source, out = path_of(lender, root), merged.folder
-    if source.suffix == ".gguf":
+def _read_tokens(path: Path) -> dict[str, int]:
+    """Raises: TuneError: JM-541 there is no tokenizer."""
+    try:
+        if path.suffix == ".gguf":
+            return {
+                text: place for place, text in enumerate(cast(list[str], read_fields(path)["tokenizer.ggml.tokens"]))
+            }
+        raw = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
+        known = raw["model"]["vocab"]
+        tokens = known if isinstance(known, dict) else {piece: place for place, (piece, _score) in enumerate(known)}
+        return dict(tokens) | {item["content"]: item["id"] for item in raw.get("added_tokens") or []}
+    except (OSError, KeyError, TypeError, ValueError, ModelError) as error:
+        raise _unreadable(path, "tokenizer.json", error) from error
+
+
+def _read_config(folder: Path) -> dict[str, Json]:
+    """Raises: TuneError: JM-541 there is no ``config.json``."""
+    try:
+        raw: dict[str, Json] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        raw["num_hidden_layers"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _unreadable(folder, "config.json", error) from error
+    return raw
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> TuneError:
+    return TuneError(
+        "JM-541",
+        "this model cannot be read for a merge",
+        where=str(path),
+        expected=f"a folder or a .gguf file with {what}",
+        got=f"{type(error).__name__}: {error}",
+        hint="paths are relative to the merge's file",
+    )
+
+
+def _describe(raw: dict[str, Json] | None, lender: Path, teller: Path, merged: Merged) -> None:
+    """Tokenizer files, then ``config.json``; ``raw`` is the lender's, None where that is a GGUF file."""
+    out = merged.folder
+    if raw is None:
         from journeyman.tuning.hf_layout import save_description
 
-        config, template = read_config(source), make_student_template(source)
-        save_description(out, config, template, merged.kind, is_tied=merged.is_tied)
-        raw = json.loads((out / "config.json").read_text(encoding="utf-8"))
-    else:
+        template = load_base_template(teller if teller.suffix == ".gguf" else lender)
+        save_description(out, read_config(lender), template, merged.kind, is_tied=merged.is_tied)
+        raw = _read_config(out)
+    source = lender if teller.suffix == ".gguf" else teller
+    if source.suffix != ".gguf":
         with disk_errors(out):
             for name in TOKENIZER_FILES:
                 if (source / name).is_file():
                     shutil.copyfile(source / name, out / name)
-        raw = json.loads((source / "config.json").read_text(encoding="utf-8"))
     if raw["num_hidden_layers"] != merged.layers:
         raw["num_hidden_layers"] = merged.layers
         raw.pop("layer_types", None)
+    if merged.is_tied:
+        raw["tie_word_embeddings"] = True
+    if merged.vocabulary is not None:
+        raw["vocab_size"] = merged.vocabulary
     raw["dtype"] = merged.kind
     write_atomic(out / "config.json", json.dumps(raw, indent=2) + "\n")
 

@@ -149,7 +149,7 @@ def judge_served(
     unlike = [index for index, difference in enumerate(differences) if difference.place is not None]
     asked = [served[index].ids[: served[index].start] for index in unlike]
     answered = generate(decoder, weights, asked, trial.template.tokenizer.end, trial.max_tokens)
-    in_torch = dict(zip(unlike, answered, strict=True))
+    in_torch = {index: answer.ids for index, answer in zip(unlike, answered, strict=True)}
     for index, ((_source, row), answer, difference) in enumerate(zip(prompts, served, differences, strict=True)):
         equal += difference.place is None
         largest = max(largest, difference.gap)

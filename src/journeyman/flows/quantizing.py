@@ -46,7 +46,7 @@ def quantize(source: str, out: Path, preset: Preset, progress: Progress) -> Quan
     Raises:
         StoreError: JM-822 the target exists, JM-801, JM-802 from the disk. ModelError: JM-401 to JM-408 from the source.
     """
-    refuse_existing(out)
+    refuse_existing(out, is_file=True)
     model = resolve(source, progress=progress)
     decoder = load_decoder(model.path)
     progress.note(f"writing {out} as {preset}")
@@ -60,7 +60,7 @@ def quantize_for(workspace: Workspace, task: str, source: str, out: Path, preset
     Raises:
         DataError: JM-352 nothing prepared; else as ``quantize``.
     """
-    refuse_existing(out)
+    refuse_existing(out, is_file=True)
     material = load_material(workspace, task, source)
     model = material.base
     template = make_student_template(model.path)

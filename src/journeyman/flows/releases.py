@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -143,6 +144,18 @@ def _refuse_restricted(workspace: Workspace, task_name: str, run: RunFolder, for
         )
 
 
+def _against(run: RunFolder, evaluation: Mapping[str, Json]) -> list[str]:
+    """What a release had to be forced past."""
+    gate = cast(dict[str, Json] | None, evaluation.get("gate")) or {}
+    problems = cast(list[str], (run.read(PARITY) or {}).get("problems") or [])
+    restricted = cast(int, (run.read(MATERIAL) or {}).get("restricted", 0))
+    return [
+        *(["the gate did not pass"] if gate.get("verdict") != "pass" else []),
+        *(f"its export is not held to be torch's ({problem})" for problem in problems),
+        *([f"{restricted} of its rows are under terms that restrict training"] if restricted else []),
+    ]
+
+
 def _attach(workspace: Workspace, target: Path, run: RunFolder, evaluation: dict[str, Json], force: str) -> None:
     """Evaluation, card and timings refer to the release and are not part of its hash."""
     folder = target / ATTACHMENTS
@@ -151,4 +164,4 @@ def _attach(workspace: Workspace, target: Path, run: RunFolder, evaluation: dict
     for name in ("parity.json", "plan.json", "machine.json", "tuned.json"):
         if (run.path / name).is_file():
             shutil.copy2(run.path / name, folder / name)
-    write_card(folder, load_manifest(target, verify=False), evaluation, force)
+    write_card(folder, load_manifest(target, verify=False), evaluation, force, _against(run, evaluation))

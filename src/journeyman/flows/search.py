@@ -8,9 +8,10 @@ outcome is kept, so a killed search goes on after its last whole trial.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash
@@ -20,7 +21,7 @@ from journeyman.core.progress import Silent
 from journeyman.flows.lessons import Lesson, Work
 from journeyman.tuning.loop import tune
 from journeyman.tuning.objective import score_rows
-from journeyman.tuning.plan import Method, make_plan
+from journeyman.tuning.plan import LIMITS, Method, make_plan
 from journeyman.tuning.trainable import make_trainable
 
 # Of the budget, what trials may take; the rest is the winner's, less what a slower machine could cost.
@@ -69,6 +70,14 @@ def search(work: Work, lesson: Lesson, given: Mapping[str, Json], method: Method
     rest = max(FINAL_SHARE * budget_s, (1 - 0.1) * budget_s - spent)
     total = sum(len(row.ids) for row in lesson.rows)
     epochs = min(MOST_EPOCHS, speed * rest / total)
+    if epochs < LIMITS["epochs"][0]:
+        raise TuneError(
+            "JM-536",
+            "this budget is too short",
+            expected=f"time for {LIMITS['epochs'][0]} of a pass over {total} tokens, at {speed:.0f} tokens/s",
+            got=f"{budget_s:.0f} s",
+            hint="give more time, or tune without --budget on fewer rows",
+        )
     note(f"search: {spent:.0f} s, {dict(best) or 'nothing changed'}; {epochs:.2f} passes in the rest of the time")
     return dict(given) | dict(best) | {"epochs": round(cast(float, given.get("epochs", epochs)), 3)}
 
@@ -132,9 +141,8 @@ def _try(work: Work, lesson: Lesson, settings: Mapping[str, Json], method: Metho
         raw = json.loads(line)
         if raw["key"] == key:
             return Trial(settings, tokens, raw["loss"], raw["seconds"])
-    total = sum(len(row.ids) for row in lesson.rows)
-    short = dict(settings) | {"epochs": tokens / total, "evaluations": 1}
-    plan = make_plan(lesson.rows, short, method, work.decoder.weight_size())
+    short = {name: value for name, value in settings.items() if name != "epochs"} | {"evaluations": 1}
+    plan = replace(make_plan(lesson.rows, short, method, work.decoder.weight_size()), total_tokens=tokens)
     folder = work.folder / "trial"
     shutil.rmtree(folder, ignore_errors=True)
     weights = make_trainable(work.decoder, plan)
@@ -151,7 +159,9 @@ def _try(work: Work, lesson: Lesson, settings: Mapping[str, Json], method: Metho
 
 
 def _least_tokens(lesson: Lesson, given: Mapping[str, Json], method: Method) -> int:
-    return LEAST_STEPS * make_plan(lesson.rows, given, method).whole("batch_tokens")
+    """Tokens of the least steps, of whole rows: a step's own size leaves out what its rows share."""
+    whole, own = sum(len(row.ids) for row in lesson.rows), sum(row.own for row in lesson.rows)
+    return LEAST_STEPS * math.ceil(make_plan(lesson.rows, given, method).whole("batch_tokens") * whole / max(1, own))
 
 
 def _describe(settings: Mapping[str, Json]) -> str:

@@ -76,17 +76,7 @@ class Writer:
         Raises:
             TuneError: JM-505 with how many are longer than the model's context.
         """
-        long = [row for row in rows if len(row.ids) > self.context]
-        if long:
-            worst = max(long, key=lambda row: len(row.ids))
-            raise TuneError(
-                "JM-505",
-                f"{len(long)} of {len(rows)} rows are longer than the model's context",
-                where=f"row {worst.key[:12]} is the longest",
-                expected=f"at most {self.context} tokens",
-                got=str(len(worst.ids)),
-                hint="shorten these inputs, or use a base with a longer context; `tune --show-mask` shows what a row holds",
-            )
+        refuse_long([len(row.ids) for row in rows], self.context, "rows", [row.key for row in rows])
         return rows
 
     def answers(self, examples: Iterable[Example]) -> list[TuneRow]:
@@ -146,6 +136,21 @@ class Writer:
             return target.text
         text = answer_text(self.task, target)
         return self.writing.write(text) if self.writing else text
+
+
+def refuse_long(lengths: Sequence[int], context: int, what: str, names: Sequence[str] = ()) -> None:
+    """Raises: TuneError: JM-505 with how many of the rows, inputs or prompts are longer than a model's context."""
+    long = [place for place, length in enumerate(lengths) if length > context]
+    if long:
+        worst = max(long, key=lambda place: lengths[place])
+        raise TuneError(
+            "JM-505",
+            f"{len(long)} of {len(lengths)} {what} are longer than the model's context",
+            where=f"row {names[worst][:12]} is the longest" if names else "",
+            expected=f"at most {context} tokens",
+            got=str(lengths[worst]),
+            hint="shorten these inputs, or use a base with a longer context; `tune --show-mask` shows what a row holds",
+        )
 
 
 def wanted(example: Example) -> list[tuple[Target, float]]:

@@ -11,6 +11,7 @@ from journeyman.flows.student import Form, load_student
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.codes import Writing
 from journeyman.models.torch_decoder import Decoder
+from journeyman.task.task import Task
 from journeyman.tuning.checkpoint import load_checkpoint
 from journeyman.tuning.plan import Plan
 from journeyman.tuning.trainable import Trainable, adopt, make_trainable, settle
@@ -32,18 +33,19 @@ def open_start(run: RunFolder, decoder: Decoder) -> Trainable:
     return weights
 
 
-def find_start(path: Path, task_name: str, form: Form = "json") -> RunFolder:
+def find_start(path: Path, task: Task, form: Form = "json") -> RunFolder:
     """A finished run of the task whose student others may begin at or learn from.
 
     Raises:
-        TuneError: JM-533 no such run, or not finished, JM-534 of another task, JM-545 its student does not write its answers in this form.
+        TuneError: JM-533 no such run, or not finished, JM-534 of another task, JM-545 its student does not write its answers in this form,
+            JM-550 the task's file has changed since.
     """
     run = RunFolder(path)
     student = load_student(run.path / STUDENT) if run.read(MATERIAL) is not None else None
     if student is None or student.is_head:
         raise _unfinished(run)
-    if not run.id.startswith(f"{task_name}-tune-"):
-        raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task_name)
+    if not run.id.startswith(f"{task.name}-tune-"):
+        raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task.name)
     if student.form != form:
         raise TuneError(
             "JM-545",
@@ -52,6 +54,14 @@ def find_start(path: Path, task_name: str, form: Form = "json") -> RunFolder:
             expected=form,
             got=student.form,
             hint=f"tune with --answers {student.form}, or name a run with --answers {form}",
+        )
+    if student.manifest.task != task.answering():
+        raise TuneError(
+            "JM-550",
+            "the task has changed since this run tuned for it",
+            where=run.id,
+            expected=f"a run for the task as tasks/{task.name}.yaml says it now",
+            hint=f"journeyman tune {task.name} --method sft, then name that run",
         )
     return run
 

@@ -12,7 +12,7 @@ from journeyman.core.messages import Message
 from journeyman.core.progress import Progress
 from journeyman.flows.draws import Ballot, draw
 from journeyman.flows.runs import MATERIAL
-from journeyman.flows.signals import Writer
+from journeyman.flows.signals import Writer, refuse_long, unwanted
 from journeyman.flows.starts import base_of, find_start, load_writing, open_start
 from journeyman.flows.student import Form
 from journeyman.models.catalog import resolve
@@ -43,6 +43,7 @@ class Teacher:
     decoder: Decoder
     weights: Trainable | None
     template: Template
+    context: int
     is_student: bool
     writing: Writing | None = None
 
@@ -53,36 +54,43 @@ class Teacher:
         return TuneRow(span.ids, span.start, key=example.hash)
 
     def answer(self, examples: Sequence[Example], max_tokens: int) -> list[Example]:
-        """The examples with greedy answers in their place, where they are valid."""
+        """The examples with greedy answers in their place, where they ended, are valid, and were not rejected before.
+
+        Raises:
+            TuneError: JM-505 an input that is longer than the teacher's context.
+        """
         tokenizer = self.template.tokenizer
-        texts = draw(
-            self.folder / ANSWERED,
-            examples,
-            lambda part: [
-                [tokenizer.decode(ids)]
-                for ids in generate(
-                    self.decoder,
-                    self.weights,
-                    [self.template.prompt_ids(self._messages(example)) for example in part],
-                    tokenizer.end,
-                    max_tokens,
-                )
-            ],
-            self.progress,
-            "answers of the teacher",
-        )
+
+        def prompts(part: Sequence[Example]) -> list[list[int]]:
+            return [self.template.prompt_ids(self._messages(example)) for example in part]
+
+        lengths = [len(ids) for ids in prompts(examples)]
+        refuse_long(lengths, self.context, "inputs for the teacher", [row.hash for row in examples])
+
+        def some(part: Sequence[Example]) -> list[list[str | None]]:
+            answers = generate(self.decoder, self.weights, prompts(part), tokenizer.end, max_tokens)
+            return [[tokenizer.decode(answer.ids) if answer.is_whole else None] for answer in answers]
+
+        texts = draw(self.folder / ANSWERED, examples, some, self.progress, "answers of the teacher")
         answered = []
         for example in examples:
             text = texts[example.hash][0]
+            if text is None:
+                continue
             target, _problem = read_answer(self.task, self.writing.read(text) if self.writing else text)
-            if target is not None:
+            if target is not None and target not in unwanted(example):
                 answered.append(replace(example, target=target))
         return answered
 
     def soft(self, examples: Sequence[Example], writer: Writer) -> dict[str, list[Position]]:
-        """What it gives at each position of the student's answers, by the student's rows; answers that do not line up are left out."""
+        """What it gives at each position of the student's answers, by the student's rows; answers that do not line up are left out.
+
+        Raises:
+            TuneError: JM-505 rows that are longer than the teacher's context.
+        """
         task_rows = [(example, example.answer) for example in examples if example.answer is not None]
         own = {example.hash: self.row(example, answer) for example, answer in task_rows}
+        self._refuse_long(list(own.values()))
         path, progress = self.folder / SCORED, self.progress
         scored = score_with_teacher(self.decoder, self.weights, list(own.values()), path, progress)
         found = {}
@@ -98,11 +106,16 @@ class Teacher:
         """Its probability of writing each answer, as shares of those on the ballot."""
         rows = [[self.row(ballot.example, target) for target in ballot.targets] for ballot in ballots]
         every = [row for of_one in rows for row in of_one]
+        self._refuse_long(every)
         scored = score_with_teacher(self.decoder, self.weights, every, self.folder / JUDGED, self.progress)
         return [
             _softmax([sum(logprob for _token, logprob, _others in scored[row_key(row)]) for row in of_one])
             for of_one in rows
         ]
+
+    def _refuse_long(self, rows: Sequence[TuneRow]) -> None:
+        lengths = [len(row.ids) for row in rows]
+        refuse_long(lengths, self.context, "rows for the teacher", [row.key for row in rows])
 
     def _messages(self, example: Example) -> tuple[Message, ...]:
         write = student_messages if self.is_student else teacher_messages
@@ -119,16 +132,15 @@ def open_teacher(name: str, task: Task, runs: Path, folder: Path, progress: Prog
     """A run's id, or a model's catalog name or path; a run's student writes its answers in ``form``.
 
     Raises:
-        ModelError: JM-401, JM-402 neither. TuneError: JM-533, JM-534, JM-545 of a run.
+        ModelError: JM-401, JM-402 neither. TuneError: JM-533, JM-534, JM-545, JM-550 of a run.
     """
     if "/" in name or not (runs / name / MATERIAL).is_file():
         model = resolve(name, progress=progress)
         decoder, template = load_decoder(model.path), load_base_template(model.path)
-        return Teacher(task, folder, progress, decoder, None, template, is_student=False)
-    run = find_start(runs / name, task.name, form)
+        return Teacher(task, folder, progress, decoder, None, template, decoder.config.context, is_student=False)
+    run = find_start(runs / name, task, form)
     model = base_of(run)
     decoder, template = load_decoder(model.path), make_student_template(model.path)
     writing = load_writing(run)
-    return Teacher(
-        task, folder, progress, decoder, open_start(run, decoder), template, is_student=True, writing=writing
-    )
+    weights, context = open_start(run, decoder), decoder.config.context
+    return Teacher(task, folder, progress, decoder, weights, template, context, is_student=True, writing=writing)

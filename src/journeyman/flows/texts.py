@@ -6,7 +6,7 @@ that predict those best are what tuning begins at. The stage is a run of its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from journeyman.core.canonical import Json, content_hash, file_hash
@@ -33,9 +33,14 @@ RATE = 5e-4
 
 
 def read_texts(
-    workspace: Workspace, material: Material, files: Sequence[str], shape: Mapping[str, Json], machine: Machine
+    workspace: Workspace,
+    material: Material,
+    files: Sequence[str],
+    shape: Mapping[str, Json],
+    number: str,
+    probe: Callable[[], Machine],
 ) -> RunFolder:
-    """The finished run of this stage; its weights are what ``open_start`` opens.
+    """The finished run of this stage; its weights are what ``open_start`` opens. ``number`` is a type that the user gave, or empty.
 
     Raises:
         DataError: JM-301 a file cannot be read. TuneError: JM-538 too little text.
@@ -46,7 +51,7 @@ def read_texts(
         "base": material.base.sha256,
         "texts": list[Json](sorted(hashes.values())),
         "shape": dict(shape),
-        "number": machine.number,
+        "number": number,
     }
     run = find_run(workspace.project.runs, material.task.name, "text", key)
     with run.lock():
@@ -54,7 +59,7 @@ def read_texts(
             return run
         rows, kept = cut(paths, make_student_template(material.base.path).tokenizer)
         run.decide(MATERIAL, lambda: _describe(material, hashes, rows, kept))
-        run.decide(MACHINE, machine.to_json)
+        machine = Machine.from_json(run.decide(MACHINE, lambda: probe().to_json()))
         use_machine(machine)
         available = free_bytes(machine.device)
         decoder = load_decoder(material.base.path, machine.number, is_packed=shape.get("kind") == "qlora")

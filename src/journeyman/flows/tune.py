@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
@@ -29,7 +29,8 @@ from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
 from journeyman.models.template import make_student_template
-from journeyman.models.torch_weights import load_decoder
+from journeyman.models.torch_decoder import Decoder
+from journeyman.models.torch_weights import Number, load_decoder
 from journeyman.tuning.batching import TuneRow, common_beginning
 from journeyman.tuning.loop import Tuned
 from journeyman.tuning.loop import tune as tune_weights
@@ -43,8 +44,8 @@ from journeyman.tuning.machine import (
     use_machine,
 )
 from journeyman.tuning.peft_layout import open_peft
-from journeyman.tuning.plan import Method, Plan, make_plan
-from journeyman.tuning.trainable import make_trainable
+from journeyman.tuning.plan import Method, Plan, make_plan, refuse_foreign
+from journeyman.tuning.trainable import Trainable, adopt, make_trainable, settle
 from journeyman.tuning.vocabulary import held_tokens
 
 # Methods that move a tuned student, and what its weights look like, which they cannot change.
@@ -154,9 +155,12 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
     """The way with the runs that come before it, which are done now if they were not yet.
 
     Raises:
-        TuneError: JM-537 a search that cannot be, JM-539 a form of answers that the method does not teach, JM-547; what the earlier runs raise.
+        TuneError: JM-549 an option that changes nothing, JM-537 a search that cannot be, JM-539 a form of answers that the method does not teach, JM-547; what the earlier runs raise.
     """
     is_moved = way.method in CONTINUING
+    _refuse_unread(given, request, way.method)
+    _refuse_machine(request)
+    refuse_foreign(_planned(way.method), given)
     if request.budget_s and (is_moved or request.texts or not material.splits["dev"]):
         raise TuneError(
             "JM-537",
@@ -179,8 +183,32 @@ def _choose_way(workspace: Workspace, material: Material, given: Mapping[str, Js
         way = replace(way, start=_start_run(workspace, material, given, request))
     if request.texts and not is_moved:
         shape = {name: given[name] for name in SHAPE if name in given}
-        way = replace(way, read=read_texts(workspace, material, request.texts, shape, _probe(request)))
+        probe = partial(_probe, request)
+        way = replace(way, read=read_texts(workspace, material, request.texts, shape, request.number, probe))
     return way
+
+
+def _refuse_unread(given: Mapping[str, Json], request: Request, method: str) -> None:
+    """Raises: TuneError: JM-549 an option that this method would not look at."""
+    is_moved = method in CONTINUING
+    unread = {
+        "--start": bool(request.start) and not is_moved and method != "reject",
+        "--text": bool(request.texts and request.start) and is_moved,
+        "--rank": "rank" in given and given.get("kind") == "full",
+        "--alpha": "alpha" in given and given.get("kind") == "full",
+    }
+    for option, is_given in unread.items():
+        if is_given:
+            raise TuneError(
+                "JM-549",
+                f"{option} would change nothing here",
+                expected={
+                    "--start": "--start with dpo, ipo, kto or reject",
+                    "--text": "--text without --start: the run that is begun at has read its own",
+                }.get(option, f"{option} with adapters"),
+                got=f"--method {method}" + (" --kind full" if given.get("kind") == "full" else ""),
+                hint=f"leave out {option}",
+            )
 
 
 def _find_lines(workspace: Workspace, material: Material, request: Request) -> RunFolder:
@@ -198,7 +226,7 @@ def _find_lines(workspace: Workspace, material: Material, request: Request) -> R
             got=f"--teacher {request.teacher}" if request.teacher else "log-probabilities of JSON's tokens",
             hint="tune the teacher with --answers lines first, or this student with --answers json",
         )
-    return find_start(path, material.task.name, "lines")
+    return find_start(path, material.task, "lines")
 
 
 def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Json], request: Request) -> RunFolder:
@@ -211,8 +239,8 @@ def _start_run(workspace: Workspace, material: Material, given: Mapping[str, Jso
     if not request.start:
         workspace.progress.note("first, plain tuning")
         shape = {key: given[key] for key in SHAPE if key in given}
-        return tune(workspace, name, shape, replace(request, method="sft", teacher="")).run
-    run = find_start(workspace.project.runs / request.start, name, request.answers)
+        return tune(workspace, name, shape, replace(request, method="sft", teacher="", budget_s=0.0)).run
+    run = find_start(workspace.project.runs / request.start, material.task, request.answers)
     if base_of(run).sha256 != material.base.sha256:
         raise TuneError("JM-535", "this run tuned another base", where=run.id, expected=material.base.name)
     return run
@@ -274,7 +302,7 @@ def _make_student(
         material, writer, learned, decoder, run.path, workspace.progress, begun, request.teacher, workspace.project.runs
     )
     lesson = make_lesson(work, way.method)
-    planned: Method = "sft" if way.method == "reject" else way.method
+    planned = _planned(way.method)
 
     def decide_plan() -> dict[str, Json]:
         chosen = search(work, lesson, shaped, planned, request.budget_s) if request.budget_s else shaped
@@ -284,7 +312,7 @@ def _make_student(
     _announce(workspace, plan, machine, lesson)
     longest = max(len(row.ids) for row in lesson.rows)
     check_memory(estimate_bytes(config, plan, longest, machine.number), available)
-    weights = open_start(way.moved, decoder) if way.moved else make_trainable(decoder, plan)
+    weights = _begin(way, begun, decoder, plan)
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
     budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
@@ -301,6 +329,16 @@ def _make_student(
         writing,
         in_json,
     )
+
+
+def _begin(way: Way, begun: Trainable | None, decoder: Decoder, plan: Plan) -> Trainable:
+    """What the plan changes, with the parameters of the run that is moved on from; ``begun`` is opened for the lesson."""
+    weights = make_trainable(decoder, plan)
+    if way.moved:
+        source = begun if begun is not None and way.moved is way.start else open_start(way.moved, decoder)
+        adopt(weights, dict(source.parameters()))
+        settle(decoder, weights, plan, is_finishing=False)
+    return weights
 
 
 def _shape(start: RunFolder, given: Mapping[str, Json]) -> dict[str, Json]:
@@ -321,6 +359,32 @@ def _shape(start: RunFolder, given: Mapping[str, Json]) -> dict[str, Json]:
                 got=str(given[name]),
             )
     return shape | dict(given)
+
+
+def _planned(method: Method | Literal["reject"]) -> Method:
+    """The method whose plan and loss it has: draws that won are answers."""
+    return "sft" if method == "reject" else method
+
+
+def _refuse_machine(request: Request) -> None:
+    """Raises: TuneError: JM-502 a number type or a count of threads that cannot be."""
+    known = get_args(Number)
+    if request.number and request.number not in known:
+        raise TuneError(
+            "JM-502",
+            "unknown number type",
+            expected=" | ".join(known),
+            got=request.number,
+            hint="leave out --number, and the faster one is taken",
+        )
+    if request.threads is not None and request.threads < 1:
+        raise TuneError(
+            "JM-502",
+            "tuning needs a thread",
+            expected="at least 1",
+            got=str(request.threads),
+            hint="leave out --threads, and the fastest count is taken",
+        )
 
 
 def _probe(request: Request) -> Machine:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from journeyman.core.errors import ModelError
-from journeyman.models.families import DecoderConfig, read_config
+from journeyman.models.families import DecoderConfig, read_config, refuse_architecture
 from journeyman.models.gguf_header import TensorInfo, read_header
 from journeyman.models.gguf_layout import GGUF_NAMES, OUTER, norm_names, permuted_heads, unpermute_rows
 from journeyman.models.torch_decoder import GROUPS, Decoder, Layer
@@ -71,8 +71,10 @@ def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype, is_packed:
             got=f"{config.family.architecture} with scaled rotary positions (rope_freqs)",
         )
     data = np.memmap(path, mode="r")
+    taken: set[str] = set()
 
     def take(name: str) -> Tensor | None:
+        taken.add(name)
         return _dequantize(data, tensors[name]).to(dtype) if name in tensors else None
 
     def from_layer(index: int, name: str) -> Tensor | None:
@@ -81,9 +83,12 @@ def _load_gguf(path: Path, config: DecoderConfig, dtype: torch.dtype, is_packed:
         heads = permuted_heads(config, stem)
         return unpermute_rows(found, heads) if found is not None and heads else found
 
-    return _build(
+    decoder = _build(
         config, lambda name: take(f"{OUTER[name]}.weight"), from_layer, gguf=True, offset=0.0, is_packed=is_packed
     )
+    if left := tensors.keys() - taken:  # what is not read would be missing from every answer
+        refuse_architecture(path, f"{config.family.architecture} with the tensor {min(left)}")
+    return decoder
 
 
 def _dequantize(data: np.memmap, info: TensorInfo) -> Tensor:

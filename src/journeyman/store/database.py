@@ -127,6 +127,12 @@ class Store:
         with self._database.reading() as connection:
             return datasets.read_dataset(connection, hash, task)
 
+    def find_dataset(self, hash: str, *, task: str) -> str | None:
+        """The whole hash of a manifest, by it or its beginning. Raises JM-812 when several fit."""
+        with self._database.reading() as connection:
+            found = datasets.find_dataset(connection, hash, task)
+        return found[1] if found else None
+
     def latest_dataset(self, task: str) -> str | None:
         """The hash that was prepared last."""
         with self._database.reading() as connection:

@@ -41,6 +41,12 @@ def read_dataset(connection: Connection, hash: str, task: str | None) -> Mapping
     Raises:
         StoreError: JM-812, several datasets fit.
     """
+    found = find_dataset(connection, hash, task)
+    return _read_manifest(connection, *found) if found else None
+
+
+def find_dataset(connection: Connection, hash: str, task: str | None) -> tuple[str, str] | None:
+    """The task and the whole hash that ``hash`` is, or is the beginning of. Raises as `read_dataset`."""
     fitting = _find(connection, DATASETS.c.hash == hash, task)
     if not fitting and len(hash) >= SHORTEST_PREFIX:
         fitting = _find(connection, DATASETS.c.hash.startswith(hash, autoescape=True), task)
@@ -52,7 +58,7 @@ def read_dataset(connection: Connection, hash: str, task: str | None) -> Mapping
             got=f"{hash}: " + ", ".join(f"{name} {full[:16]}" for name, full in fitting),
             hint="write more characters of the hash",
         )
-    return _read_manifest(connection, *fitting[0]) if fitting else None
+    return fitting[0] if fitting else None
 
 
 def read_latest(connection: Connection, task: str) -> str | None:

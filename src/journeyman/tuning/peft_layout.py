@@ -100,12 +100,21 @@ def open_peft(decoder: Decoder, folder: Path, base_hash: str = "") -> Adapters:
     return adapters
 
 
-def _check_base(folder: Path, base_hash: str) -> None:
+def read_base_hash(folder: Path) -> str:
+    """SHA-256 of the base that an adapter of ours was tuned on; empty where the file does not say.
+
+    Raises:
+        TuneError: JM-520 unreadable.
+    """
     try:
         with safe_open(str(folder / WEIGHTS), framework="pt") as file:
-            known = (file.metadata() or {}).get(BASE_HASH, "")
+            return str((file.metadata() or {}).get(BASE_HASH, ""))
     except (OSError, SafetensorError) as error:
         raise TuneError("JM-520", "this adapter cannot be read", where=str(folder), got=str(error)) from error
+
+
+def _check_base(folder: Path, base_hash: str) -> None:
+    known = read_base_hash(folder)
     if base_hash and known and known != base_hash:
         raise TuneError(
             "JM-523",

@@ -46,7 +46,15 @@ Method = Literal["sft", "distill", "dpo", "ipo", "orpo", "kto"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # What a pass over pairs changes is small: the rate is a fortieth of plain tuning's, and the answers that were wanted keep a loss of their own.
 PREFERENCE_RATE = 5e-5
-OF_METHODS = ("beta", "answer_weight", "soft_share", "head_tokens", "hold")
+OF_METHOD: dict[Method, tuple[str, ...]] = {
+    "sft": ("hold", "input_weight", "head_tokens"),
+    "distill": ("hold", "input_weight", "soft_share"),
+    "dpo": ("beta", "answer_weight"),
+    "ipo": ("beta", "answer_weight"),
+    "orpo": ("beta",),
+    "kto": ("beta",),
+}
+OF_METHODS = frozenset(name for names in OF_METHOD.values() for name in names)
 # The root mean square of the projections that the rates were chosen on (SmolLM2-135M).
 TYPICAL_SIZE = 0.19
 # A beginning of at least so many tokens is held for so many steps.
@@ -69,7 +77,7 @@ class Plan:
     """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``layers`` is how many of the last ones are tuned (0: all);
     ``evaluations`` is the number of looks at dev in the whole run, ``patience`` the number of looks without gain before it stops;
     with a ``finish`` the last ``finish_share`` of the run sees weights as that type holds them; ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's, ``head_tokens`` is
-    `tuning.vocabulary`'s, ``hold`` is supervised tuning's and distillation's. ``total_tokens`` is what the schedule runs over."""
+    `tuning.vocabulary`'s, ``hold`` and ``input_weight`` are supervised tuning's and distillation's. ``total_tokens`` is what the schedule runs over."""
 
     settings: Mapping[str, Setting]
     total_tokens: int
@@ -138,7 +146,6 @@ def make_plan(
         "rate": _derive_rate(kind, method, weight_size),
         "epochs": _derive_epochs(len(rows), method),
         "batch_tokens": _derive_batch(rows, is_held=bool(hold)),
-        "input_weight": Setting(0.0, "default"),
         **of_method,
         "finish": Setting("", "default", "no rounding"),
         "finish_share": Setting(0.25, "default", "of the run, when there is a finish"),
@@ -148,9 +155,8 @@ def make_plan(
         "patience": Setting(3, "default"),
         "seed": Setting(0, "default"),
     }
+    refuse_foreign(method, given)
     for name, value in given.items():
-        if name in OF_METHODS and name not in settings:
-            raise TuneError("JM-502", f"{method} has no setting {name}", got=f"{name} {value}")
         settings[name] = Setting(_checked(name, value), "flag")
     if kind == "qlora" and settings["finish"].value:
         raise TuneError(
@@ -166,15 +172,30 @@ def make_plan(
     return Plan(settings, int(tokens * float(cast(float, settings["epochs"].value))))
 
 
+def refuse_foreign(method: Method, given: Mapping[str, Json]) -> None:
+    """Raises: TuneError: JM-502 a setting that other methods have."""
+    for name, value in given.items():
+        if name in OF_METHODS and name not in OF_METHOD[method]:
+            raise TuneError(
+                "JM-502",
+                f"{method} has no setting {name}",
+                expected=", ".join(OF_METHOD[method]),
+                got=f"{name} {value}",
+                hint=f"leave out --{name.replace('_', '-')}",
+            )
+
+
 def _of_method(method: Method, rows: Sequence[TuneRow]) -> dict[str, Setting]:
     """Settings that some methods alone have."""
-    if method == "distill":
-        return {"soft_share": Setting(0.5, "default"), "hold": _derive_hold(rows)}
-    if method == "sft":
-        head = Setting(16_384, "default", "and the rows' own, of a vocabulary four times as large")
-        return {"head_tokens": head, "hold": _derive_hold(rows)}
-    weight = Setting(0.2, "default", "keeps what was wanted likely in itself")
-    return {"beta": Setting(0.1, "default")} | ({} if method in ("orpo", "kto") else {"answer_weight": weight})
+    every = {
+        "hold": _derive_hold(rows),
+        "input_weight": Setting(0.0, "default"),
+        "head_tokens": Setting(16_384, "default", "and the rows' own, of a vocabulary four times as large"),
+        "soft_share": Setting(0.5, "default"),
+        "beta": Setting(0.1, "default"),
+        "answer_weight": Setting(0.2, "default", "keeps what was wanted likely in itself"),
+    }
+    return {name: every[name] for name in OF_METHOD[method]}
 
 
 def _derive_rank(rows: int) -> Setting:

@@ -133,9 +133,16 @@ def kto_loss(
 
 
 def mismatch(verdicts: Sequence[Verdict]) -> dict[str, TuneRow]:
-    """Each row's prompt with the next row's answer."""
+    """Each row's prompt with the answer of the next row that has another prompt; where all have one, of the next row."""
     rows = [verdict.row for verdict in verdicts]
-    following = [*rows[1:], *rows[:1]]
+    prompts = [row.ids[: row.start] for row in rows]
+    is_one = len(set(prompts)) == 1
+
+    def other(place: int) -> TuneRow:
+        later = ((place + step) % len(rows) for step in range(1, len(rows)))
+        return rows[next((index for index in later if is_one or prompts[index] != prompts[place]), place)]
+
+    following = [other(place) for place in range(len(rows))]
     return {
         row_key(row): TuneRow((*row.ids[: row.start], *other.ids[other.start :]), row.start)
         for row, other in zip(rows, following, strict=True)

@@ -11,6 +11,10 @@ from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import TuneRow, make_batch, order_rows
 from journeyman.tuning.trainable import Trainable
 
+# Of a batch of prompts that are answered side by side: the places that it attends to at once, a quarter of a gigabyte of distances, and those
+# whose keys and values are held, 0.75 GB of SmolLM2-135M's.
+MOST_CELLS, MOST_PLACES = 2**25, 2**14
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -21,6 +25,14 @@ class Difference:
 
     place: int | None
     gap: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer without its end token; ``is_whole``: the model ended it, the most tokens did not."""
+
+    ids: list[int]
+    is_whole: bool
 
 
 @torch.no_grad()
@@ -55,14 +67,25 @@ def generate(
     temperature: float = 0.0,
     seed: int = 0,
     batch_rows: int = 64,
-) -> list[list[int]]:
-    """Answers, ``batch_rows`` prompts side by side; greedy at temperature 0, else drawn. The end token is left out."""
+) -> list[Generated]:
+    """Answers, up to ``batch_rows`` prompts side by side, fewer where they are long; greedy at temperature 0, else drawn."""
     generator = torch.Generator(device=decoder.embedding.device).manual_seed(seed)
-    answers: list[list[int]] = []
-    for start in range(0, len(prompts), batch_rows):
-        part = prompts[start : start + batch_rows]
+    answers: list[Generated] = []
+    while len(answers) < len(prompts):
+        part = _fit(prompts[len(answers) : len(answers) + batch_rows], max_tokens)
         answers += _generate_batch(decoder, adapters, part, end, max_tokens, temperature, generator)
     return answers
+
+
+def _fit(prompts: Sequence[Sequence[int]], max_tokens: int) -> Sequence[Sequence[int]]:
+    """As many of the first prompts as hold ``MOST_PLACES`` keys, and attend to ``MOST_CELLS`` of them, together at the most; at least one."""
+    longest = 0
+    for count, prompt in enumerate(prompts):
+        longest = max(longest, len(prompt))
+        places = (count + 1) * (longest + max_tokens)
+        if count and (places > MOST_PLACES or longest * places > MOST_CELLS):
+            return prompts[:count]
+    return prompts
 
 
 def _generate_batch(
@@ -73,7 +96,7 @@ def _generate_batch(
     max_tokens: int,
     temperature: float,
     generator: torch.Generator,
-) -> list[list[int]]:
+) -> list[Generated]:
     project = adapters.project if adapters else None
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
@@ -103,4 +126,4 @@ def _generate_batch(
             rows, tokens, past = [rows[place] for place in places.tolist()], tokens[places], past.of(places)
         states = decoder.hidden(tokens[:, None], project, past)[:, 0]
         past.lengths.add_(1)
-    return answers
+    return [Generated(ids, row not in open_rows) for row, ids in enumerate(answers)]

@@ -24,6 +24,7 @@ from typing import Annotated, Literal
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
 from torch import Tensor
 
 from journeyman.core.errors import TuneError
@@ -31,7 +32,7 @@ from journeyman.core.progress import Progress
 from journeyman.tuning.lora import LoraConfig
 from journeyman.tuning.merge.blocks import Block, as_matrix
 from journeyman.tuning.merge.sources import open_model
-from journeyman.tuning.peft_layout import CONFIG, load_config, read_pairs, write_peft
+from journeyman.tuning.peft_layout import CONFIG, load_config, read_base_hash, read_pairs, write_peft
 
 Method = Literal["cat", "svd", "linear", "extract"]
 # Of an extraction: directions beyond the rank and rounds of power iteration (Halko et al. 2011, arXiv:0909.4061).
@@ -61,6 +62,10 @@ class AdapterMerge(BaseModel):
                 raise ValueError("an extraction has model, base_model and rank, and no adapters")
         elif not self.adapters or self.model or self.base_model:
             raise ValueError("a merge of adapters has adapters, and no models")
+        elif self.rank and self.adapter_method != "svd":
+            raise ValueError(
+                f"the rank of {self.adapter_method} follows from the adapters; adapter_method: svd takes one"
+            )
         return self
 
 
@@ -78,8 +83,8 @@ def merge_adapters(path: Path, out: Path, progress: Progress) -> Report:
     """Do what the YAML at ``path`` says; references are relative to its folder.
 
     Raises:
-        TuneError: JM-540 not this form, JM-541 a model cannot be read, JM-544 adapters that do not fit each other; from adapters
-            JM-520, JM-522. StoreError: JM-801, JM-802.
+        TuneError: JM-540 not this form, JM-541 a model cannot be read, JM-542 a model that was not tuned from this base, JM-544 adapters that
+            do not fit each other, JM-523 adapters of different bases; from adapters JM-520, JM-522. StoreError: JM-801, JM-802.
     """
     try:
         config = AdapterMerge.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -95,19 +100,26 @@ def merge_adapters(path: Path, out: Path, progress: Progress) -> Report:
 
 
 class Adapter:
-    """Every pair of a PEFT folder, with its scale."""
+    """Every pair of a PEFT folder, with its scale, and what is known of its base."""
 
-    def __init__(self, pairs: Mapping[str, tuple[Tensor, Tensor]], scale: float, base: str) -> None:
-        self.pairs, self.scale, self.base = pairs, scale, base
+    def __init__(
+        self, pairs: Mapping[str, tuple[Tensor, Tensor]], scale: float, base: str, base_hash: str, folder: Path
+    ) -> None:
+        self.pairs, self.scale, self.base, self.base_hash, self.folder = pairs, scale, base, base_hash, folder
 
     @staticmethod
     def open(folder: Path) -> Adapter:
         config = load_config(folder)
         if config.is_decomposed:
             raise TuneError("JM-522", "DoRA's magnitudes belong to one base and cannot be combined", where=str(folder))
-        pairs, _magnitudes = read_pairs(folder)
+        try:
+            pairs, _magnitudes = read_pairs(folder)
+        except (OSError, KeyError, SafetensorError) as error:
+            raise TuneError(
+                "JM-520", "this adapter cannot be read", where=str(folder), got=f"{type(error).__name__}: {error}"
+            ) from error
         base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path") or ""
-        return Adapter(pairs, config.scale, str(base))
+        return Adapter(pairs, config.scale, str(base), read_base_hash(folder), folder)
 
 
 def _combine(config: AdapterMerge, parts: list[tuple[Adapter, float]], out: Path) -> Report:
@@ -115,7 +127,26 @@ def _combine(config: AdapterMerge, parts: list[tuple[Adapter, float]], out: Path
     for adapter, _weight in parts[1:]:
         if adapter.pairs.keys() != first.pairs.keys():
             strange = sorted(adapter.pairs.keys() ^ first.pairs.keys())[0]
-            raise TuneError("JM-544", "these adapters change other matrices", got=strange, where=str(out))
+            raise TuneError("JM-544", "these adapters change other matrices", got=strange, where=str(adapter.folder))
+        if adapter.base_hash and first.base_hash and adapter.base_hash != first.base_hash:
+            raise TuneError(
+                "JM-523",
+                "this adapter was tuned on another base than the first",
+                where=str(adapter.folder),
+                expected=first.base_hash,
+                got=adapter.base_hash,
+                hint="merge adapters of one base",
+            )
+        for stem, (a, b) in first.pairs.items():
+            other_a, other_b = adapter.pairs[stem]
+            if (a.shape[1], b.shape[0]) != (other_a.shape[1], other_b.shape[0]):
+                raise TuneError(
+                    "JM-544",
+                    "these adapters change matrices of other shapes",
+                    where=str(adapter.folder),
+                    expected=f"{stem} of {b.shape[0]} by {a.shape[1]}",
+                    got=f"{other_b.shape[0]} by {other_a.shape[1]}",
+                )
     ranks = [next(iter(adapter.pairs.values()))[0].shape[0] for adapter, _weight in parts]
     if config.adapter_method == "linear" and len(set(ranks)) > 1:
         raise TuneError(
@@ -132,7 +163,8 @@ def _combine(config: AdapterMerge, parts: list[tuple[Adapter, float]], out: Path
         else:
             made[stem], held[stem] = _average(stem, parts), 1.0
     rank = next(iter(made.values()))[0].shape[0]
-    _save(out, made, rank, first.base)
+    hashes = {adapter.base_hash for adapter, _weight in parts if adapter.base_hash}
+    _save(out, made, rank, first.base, hashes.pop() if hashes else "")
     return Report(folder=out, rank=rank, held=held)
 
 
@@ -175,7 +207,16 @@ def _extract(config: AdapterMerge, root: Path, out: Path, progress: Progress) ->
     made, held, left_out = {}, {}, []
     tuned, base = (open_model(name, root) for name in (config.model, config.base_model))
     names = [name for name in base.shapes if tuned.shapes.get(name) == base.shapes[name]]
-    left_out += sorted(tuned.shapes.keys() ^ base.shapes.keys())
+    left_out += sorted((tuned.shapes.keys() | base.shapes.keys()) - set(names))
+    unlike = [name for name in left_out if _is_projection(name)]
+    if unlike or not any(map(_is_projection, names)):
+        raise TuneError(
+            "JM-542",
+            "the model was not tuned from this base: their matrices differ in shape",
+            where=str(root / config.model),
+            got=unlike[0] if unlike else "no matrix that an adapter could change",
+            hint="name the base that the model was tuned from",
+        )
     progress.start("extract", len(names), "tensors")
     for name in names:
         whole = Block(0, as_matrix(base.shapes[name])[0])
@@ -204,10 +245,10 @@ def _is_projection(name: str) -> bool:
     return ".layers." in name and name.endswith("_proj.weight")
 
 
-def _save(out: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], rank: int, base: str) -> None:
+def _save(out: Path, pairs: Mapping[str, tuple[Tensor, Tensor]], rank: int, base: str, base_hash: str = "") -> None:
     named = {
         f"{stem}.lora_{kind}": tensor for stem, pair in pairs.items() for kind, tensor in zip("AB", pair, strict=True)
     }
     targets = tuple(sorted({stem.split(".", 2)[2] for stem in pairs}))
     layers = 1 + max((int(stem.split(".")[1]) for stem in pairs), default=0)
-    write_peft(out, named, LoraConfig(rank, rank, targets), layers, base)
+    write_peft(out, named, LoraConfig(rank, rank, targets), layers, base, base_hash)

@@ -19,6 +19,7 @@ from journeyman.tuning.merge.blocks import NumberType
 
 Method = Literal["linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties", "model_stock", "passthrough"]
 Scalar = float | bool
+Gradient = Annotated[list[float], Field(min_length=1)]
 
 
 class Conditional(BaseModel):
@@ -26,13 +27,13 @@ class Conditional(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     filter: str | None = None
-    value: Scalar | list[float]
+    value: Scalar | Gradient
 
     def fits(self, tensor: str) -> bool:
         return self.filter in (None, "*") or str(self.filter) in tensor
 
 
-Parameter = Scalar | list[float] | list[Conditional]
+Parameter = Scalar | Gradient | Annotated[list[Conditional], Field(min_length=1)]
 Parameters = dict[str, Parameter]
 
 
@@ -51,6 +52,10 @@ class Source(BaseModel):
     model: str
     layer_range: tuple[Annotated[int, Field(ge=0)], int] | None = None
     parameters: Parameters = {}
+
+
+class Added(Source):
+    """The base, where `models` does not list it."""
 
 
 class Slice(BaseModel):
@@ -85,12 +90,12 @@ class MergeConfig(BaseModel):
         return self
 
     def as_slices(self) -> list[Slice]:
-        """`models` as one slice; the base joins it where it is missing."""
+        """`models` as one slice; the base joins it where it is missing, as what it is and not as a model."""
         if self.slices is not None:
             return self.slices
         sources = [Source(model=item.model, parameters=item.parameters) for item in self.models or []]
         if self.base_model and all(source.model != self.base_model for source in sources):
-            sources.append(Source(model=self.base_model))
+            sources.append(Added(model=self.base_model))
         return [Slice(sources=sources)]
 
 
@@ -114,7 +119,9 @@ def load_merge(path: Path) -> MergeConfig:
     try:
         return MergeConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(
+            error.errors(), key=lambda item: item["type"] != "too_short"
+        )  # of a union's errors the one that says why
         place = ".".join(str(part) for part in first["loc"])
         _refuse(path, f"{place + ': ' if place else ''}{first['msg']}")
 

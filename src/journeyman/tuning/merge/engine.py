@@ -15,12 +15,14 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from journeyman.core.cores import count_cores
 from journeyman.core.errors import TuneError
-from journeyman.core.files import write_atomic
+from journeyman.core.files import disk_errors, write_atomic
 from journeyman.core.progress import Progress
 from journeyman.tuning.merge.blocks import NumberType, Read, cut
-from journeyman.tuning.merge.config import MergeConfig, Parameters, Slice, Source, look_up
+from journeyman.tuning.merge.config import Added, MergeConfig, Parameters, Slice, Source, look_up
 from journeyman.tuning.merge.files import TensorWriter
 from journeyman.tuning.merge.methods import METHODS
 from journeyman.tuning.merge.methods.method import Job, Method, Part
@@ -44,11 +46,13 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """``report`` has one entry per tensor: what the method noted, and the change against the first model or the base."""
+    """``report`` has one entry per tensor: what the method noted, and the change against the first model or the base. ``vocabulary``: rows of
+    the embedding."""
 
     folder: Path
     tensors: int
     layers: int
+    vocabulary: int | None
     kind: NumberType
     is_tied: bool
     report: Sequence[Mapping[str, object]]
@@ -71,7 +75,8 @@ def merge_models(config: MergeConfig, root: Path, out: Path, progress: Progress)
     kind = _written_as(config, models, slices)
     shapes = {output.name: _shape(output, models) for output in outputs}
     jobs = [_job(config, method, output, models, shapes[output.name]) for output in outputs]
-    out.mkdir(parents=True, exist_ok=True)
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     _keep_freed_memory()
     progress.start("merge", len(outputs), "tensors")
     with TensorWriter(out / "model.safetensors", shapes, kind) as writer, ThreadPoolExecutor(count_cores()) as pool:
@@ -88,7 +93,8 @@ def merge_models(config: MergeConfig, root: Path, out: Path, progress: Progress)
     report = [{"tensor": output.name, **job.report} for output, job in zip(outputs, jobs, strict=True)]
     write_atomic(out / "merge-report.json", json.dumps(report, indent=1) + "\n")
     layers = {match[2] for output in outputs if (match := LAYER.fullmatch(output.name))}
-    return Merged(out, len(outputs), len(layers), kind, "lm_head.weight" not in shapes, report)
+    vocabulary = next((shape[0] for name, shape in shapes.items() if name.endswith(ROWS_MAY_DIFFER[0])), None)
+    return Merged(out, len(outputs), len(layers), vocabulary, kind, "lm_head.weight" not in shapes, report)
 
 
 def _write(writer: TensorWriter, method: Method, name: str, job: Job) -> None:
@@ -106,7 +112,7 @@ def _job(
         read = partial(models[source.model].read, name)
         if method.needs_base and source.model == config.base_model:
             base = read
-        elif source.model != config.base_model or source.parameters or not config.models:
+        elif not isinstance(source, Added):
             levels = (source.parameters, output.part.parameters, config.parameters)
             parts.append(Part(read, _numbers(method.of_part, levels, output, source.model)))
     if method.needs_base and base is None:
@@ -141,13 +147,23 @@ def _plan(slices: Sequence[Slice], models: Mapping[str, Model], base: str | None
     first = models[base or slices[0].sources[0].model]
     outputs, place = [], 0
     stems: dict[tuple[str, str], None] = {}
+    is_tied = any("lm_head.weight" not in model.shapes for model in models.values())
     for name in first.shapes:
+        if is_tied and _is_own_embedding(first, name):
+            continue
         match = LAYER.fullmatch(name)
         if match:
             stems[(match[1], match[3])] = None
         else:
             part = slices[0] if "embed" in name else slices[-1]
             outputs.append(Output(name, part, 0.0, (name,) * len(part.sources)))
+    known = {output.name for output in outputs} | stems.keys()
+    for reference, model in models.items():
+        for name in model.shapes:
+            match = LAYER.fullmatch(name)
+            key = (match[1], match[3]) if match else name
+            if key not in known and not name.endswith("inv_freq") and not _is_own_embedding(model, name):
+                raise _unlike(f"{reference} has a tensor that others lack", name)
     for part in slices:
         ranges = [_range(source, models[source.model]) for source in part.sources]
         count = ranges[0][1] - ranges[0][0]
@@ -160,6 +176,16 @@ def _plan(slices: Sequence[Slice], models: Mapping[str, Model], base: str | None
                 outputs.append(Output(f"{head}{place}{tail}", part, t, names))
             place += 1
     return outputs
+
+
+def _is_own_embedding(model: Model, name: str) -> bool:
+    """A head that is written down although it is the embedding."""
+    embedding = "model.embed_tokens.weight"
+    if name != "lm_head.weight" or model.shapes.get(embedding) != model.shapes[name]:
+        return False
+    return all(
+        np.array_equal(model.read(name, block), model.read(embedding, block)) for block in cut(model.shapes[name])
+    )
 
 
 def _range(source: Source, model: Model) -> tuple[int, int]:
@@ -197,6 +223,17 @@ def _keep_freed_memory() -> None:
 
 
 def _check(config: MergeConfig, method: Method) -> None:
+    known = {name for each in METHODS.values() for name in (*each.of_part, *each.of_whole)}
+    levels = [config.parameters]
+    for part in config.as_slices():
+        levels += [part.parameters, *(source.parameters for source in part.sources)]
+    for name in sorted({name for level in levels for name in level} - known):
+        raise TuneError(
+            "JM-543",
+            f"no method has a parameter {name}",
+            expected=", ".join(sorted({*method.of_part, *method.of_whole})) or f"{config.merge_method} has none",
+            hint="see docs/merge.md for each method's parameters",
+        )
     if method.needs_base and not config.base_model:
         raise TuneError("JM-543", f"{config.merge_method} needs a base_model", hint="add base_model: PATH to the file")
 

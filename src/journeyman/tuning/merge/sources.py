@@ -125,6 +125,9 @@ def _with_adapter(model: Model, folder: Path) -> Model:
     magnitudes = {f"model.{stem}.weight": norm.numpy() for stem, norm in norms.items()}
     if strange := sorted(pairs.keys() - model.shapes.keys()):
         raise ValueError(f"the adapter changes {strange[0]}, which the model does not have")
+    for name, (a, b) in pairs.items():
+        if model.shapes[name] != (b.shape[0], a.shape[1]):
+            raise ValueError(f"the adapter's {name} is {b.shape[0]} by {a.shape[1]}, the model's {model.shapes[name]}")
     return WithAdapter(model, pairs, magnitudes, config.scale)
 
 

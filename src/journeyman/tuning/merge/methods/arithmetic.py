@@ -27,7 +27,8 @@ def _arithmetic(job: Job, *, is_random: bool, has_vote: bool) -> Blend:
     read_base = job.base
     prepare = _drop_at_random if is_random else _keep_largest
     passes = [
-        prepare(job, part, place) if part.numbers["density"] < 1 else _pass_all for place, part in enumerate(job.parts)
+        prepare(job, part, place) if part.numbers.get("density", 1) < 1 else _pass_all
+        for place, part in enumerate(job.parts)
     ]
     scales = _measure_loss(job, [begin() for begin in passes]) if job.numbers["rescale"] else [1.0] * len(job.parts)
     thinned = [begin() for begin in passes]
@@ -139,16 +140,18 @@ def _magnitude(delta: Array) -> float:
     return float(np.abs(delta).sum())
 
 
-def _method(*, is_random: bool = False, has_vote: bool = False, normalize: float, rescale: float) -> Method:
+def _method(
+    *, is_random: bool = False, has_vote: bool = False, is_thinned: bool = True, normalize: float, rescale: float
+) -> Method:
     return Method(
         lambda job: _arithmetic(job, is_random=is_random, has_vote=has_vote),
         needs_base=True,
-        of_part={"weight": None, "density": 1.0},
+        of_part={"weight": None, "density": 1.0} if is_thinned else {"weight": None},
         of_whole={"normalize": normalize, "rescale": rescale, "lambda": 1.0, "int8_mask": 0.0},
     )
 
 
-TASK_ARITHMETIC = _method(normalize=0.0, rescale=0.0)
+TASK_ARITHMETIC = _method(is_thinned=False, normalize=0.0, rescale=0.0)
 TIES = _method(has_vote=True, normalize=1.0, rescale=0.0)
 DARE_LINEAR = _method(is_random=True, normalize=0.0, rescale=1.0)
 DARE_TIES = _method(is_random=True, has_vote=True, normalize=0.0, rescale=1.0)
