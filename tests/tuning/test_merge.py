@@ -197,7 +197,9 @@ def test_a_tensor_that_only_one_model_has_is_not_left_out(tmp_path: Path) -> Non
     with pytest.raises(TuneError, match="untied has a tensor that others lack"):
         merge(tmp_path, tmp_path / "out", models=[{"model": "one"}, {"model": "untied"}], **config)
     for order in (["one", "written"], ["written", "one"]):
-        merged, got = merge(tmp_path, tmp_path / f"out-{order[0]}", models=[{"model": name} for name in order], **config)
+        merged, got = merge(
+            tmp_path, tmp_path / f"out-{order[0]}", models=[{"model": name} for name in order], **config
+        )
         assert merged.is_tied
         assert "lm_head.weight" not in got
 
