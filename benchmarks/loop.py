@@ -158,10 +158,12 @@ def describe(name: str, document: Document) -> str:
     """The result as a page."""
     machine, dataset = document["machine"], document["assessed"]["dataset"]
     gate = document["assessed"]["gate"]
+    given = next(command.split()[3:-1] for command in document["commands"] if command.startswith("journeyman tune "))
+    options = " ".join(["", "--", *given]) if given else ""
     lines = [
         f"# The loop on {name}",
         "",
-        f"`python benchmarks/loop.py --data FOLDER --only {name}` at commit {document['commit']}, on {machine['cores']} cores of "
+        f"`python benchmarks/loop.py --data FOLDER --only {name}{options}` at commit {document['commit']}, on {machine['cores']} cores of "
         f"{machine['processor']}, {machine['memory_gb']} GB, Python {machine['python']}; {document['numbers']['number']}, "
         f"{document['numbers']['threads']} threads.",
         f"Rows: {dataset['train']} train, {dataset['dev']} dev, {dataset['calibration']} calibration, {dataset['test']} sealed.",

@@ -19,7 +19,7 @@ from journeyman.models.gguf_header import read_fields
 from journeyman.models.template import load_base_template
 from journeyman.tuning.merge.config import MergeConfig, is_adapter_merge, load_merge
 from journeyman.tuning.merge.engine import Merged, merge_models
-from journeyman.tuning.merge.sources import path_of
+from journeyman.tuning.merge.sources import path_of, unreadable
 
 if TYPE_CHECKING:
     from journeyman.tuning.merge.adapters import Report as AdapterReport
@@ -111,7 +111,7 @@ def _read_tokens(path: Path) -> dict[str, int]:
         tokens = known if isinstance(known, dict) else {piece: place for place, (piece, _score) in enumerate(known)}
         return dict(tokens) | {item["content"]: item["id"] for item in raw.get("added_tokens") or []}
     except (OSError, KeyError, TypeError, ValueError, ModelError) as error:
-        raise _unreadable(path, "tokenizer.json", error) from error
+        raise unreadable(path, "a folder with tokenizer.json, or a .gguf file", error) from error
 
 
 def _read_config(folder: Path) -> dict[str, Json]:
@@ -120,19 +120,8 @@ def _read_config(folder: Path) -> dict[str, Json]:
         raw: dict[str, Json] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         raw["num_hidden_layers"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise _unreadable(folder, "config.json", error) from error
+        raise unreadable(folder, "a folder with config.json", error) from error
     return raw
-
-
-def _unreadable(path: Path, what: str, error: Exception) -> TuneError:
-    return TuneError(
-        "JM-541",
-        "this model cannot be read for a merge",
-        where=str(path),
-        expected=f"a folder or a .gguf file with {what}",
-        got=f"{type(error).__name__}: {error}",
-        hint="paths are relative to the merge's file",
-    )
 
 
 def _describe(raw: dict[str, Json] | None, lender: Path, teller: Path, merged: Merged) -> None:

@@ -101,14 +101,20 @@ def open_model(reference: str, root: Path) -> Model:
         model: Model = InMemory(path) if path.suffix == ".gguf" else Folder(path)
         return _with_adapter(model, root / adapter) if adapter else model
     except (OSError, ValueError, KeyError, ModelError) as error:
-        raise TuneError(
-            "JM-541",
-            "this model cannot be read for a merge",
-            where=str(path),
-            expected="a folder with config.json and model.safetensors, or a .gguf file; +FOLDER adds a PEFT adapter",
-            got=error.what if isinstance(error, ModelError) else f"{type(error).__name__}: {error}",
-            hint="paths are relative to the merge's file",
-        ) from error
+        expected = "a folder with config.json and model.safetensors, or a .gguf file; +FOLDER adds a PEFT adapter"
+        raise unreadable(path, expected, error) from error
+
+
+def unreadable(path: Path, expected: str, error: Exception) -> TuneError:
+    """JM-541."""
+    return TuneError(
+        "JM-541",
+        "this model cannot be read for a merge",
+        where=str(path),
+        expected=expected,
+        got=error.what if isinstance(error, ModelError) else f"{type(error).__name__}: {error}",
+        hint="paths are relative to the merge's file",
+    )
 
 
 def _with_adapter(model: Model, folder: Path) -> Model:
