@@ -70,17 +70,17 @@ def test_a_dataset_from_start_to_end(task: Task, take: Take, write: Write, store
     assert prepare(task, store, make_shares(test=0.3), now=NOW + timedelta(days=1)).hash == made.hash
 
 
-def test_rows_without_an_answer_that_come_later_make_a_dataset_of_their_own(
+def test_rows_without_an_answer_that_come_later_join_the_same_dataset(
     task: Task, take: Take, write: Write, store: Store
 ) -> None:
     take(write("rows.jsonl", rows(100)))
     before = prepare(task, store, make_shares(test=0.3), now=NOW)
     take(write("open.jsonl", [{"input": f"open {word}"} for word in ("one", "two")]))
     after = prepare(task, store, make_shares(test=0.3), now=NOW)
-    assert after.hash != before.hash
-    latest, manifest = read_manifest(store, "tickets")
+    assert after.hash == before.hash
+    latest, manifest = read_manifest(store, "tickets", before.hash[:12])
     assert (latest, len(read_unlabelled(store, manifest))) == (after.hash, 2)
-    assert read_manifest(store, "tickets", before.hash[:12])[0] == before.hash
+    assert manifest["funnel"] == after.funnel != before.funnel
 
 
 def test_a_split_of_the_calibration_rows(task: Task, take: Take, write: Write, store: Store) -> None:

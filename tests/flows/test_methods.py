@@ -214,6 +214,22 @@ def test_a_dataset_is_prepared_for_the_output_as_it_is(tmp_path: Path, tiny_gguf
     assert names[0] == names[2] != names[1], "the same rows for the same output are the same dataset"
 
 
+def test_rows_without_an_answer_concern_only_who_learns_from_them(tmp_path: Path, tiny_gguf: Path) -> None:
+    """A released student's own calls are such rows: they make neither its dataset nor its run another one."""
+    folder = make_project(tmp_path / "project", tiny_gguf)
+    runs: list[list[str]] = []
+    for seed in (5, 6):
+        write_rows(folder / "open.jsonl", [{"input": row["input"]} for row in paint_rows(4, seed)])
+        with open_workspace(folder) as opened:
+            import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+            import_sources(opened, "paint", [str(folder / "train.jsonl"), str(folder / "open.jsonl")])
+            prepare_task(opened, "paint")
+            assert len(load_material(opened, "paint").splits["unlabelled"]) == 4 * (len(runs) + 1)
+            runs.append([_tune(opened, method=method).run.id for method in ("sft", "reject")])
+    assert runs[0][0] == runs[1][0]
+    assert runs[0][1] != runs[1][1]
+
+
 @pytest.mark.parametrize("kind", ["qlora", "rslora", "dora", "full"])
 def test_kinds_of_weights(workspace: Workspace, kind: str) -> None:
     result = _tune(workspace, {"kind": kind, "layers": 1}, method="sft")

@@ -21,12 +21,12 @@ def test_a_dataset_comes_back(store: Store) -> None:
     assert store.dataset(SECOND) is None
 
 
-def test_adding_again_keeps_the_first_manifest_and_makes_it_the_latest(store: Store) -> None:
+def test_adding_again_makes_it_the_latest_with_the_new_account(store: Store) -> None:
     store.add_dataset("tickets", FIRST, {"n": 1}, "2026-11-21T10:00:00Z")
     store.add_dataset("tickets", SECOND, {"n": 2}, "2026-11-21T10:00:00Z")
     assert store.latest_dataset("tickets") == SECOND
     assert not store.add_dataset("tickets", FIRST, {"n": 3}, "2026-11-21T09:00:00Z")
-    assert store.dataset(FIRST) == {"n": 1}
+    assert store.dataset(FIRST) == {"n": 3}
     assert store.latest_dataset("tickets") == FIRST
     assert store.datasets("tickets") == [
         DatasetEntry(SECOND, "2026-11-21T10:00:00Z"),

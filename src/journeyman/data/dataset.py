@@ -2,6 +2,8 @@
 
 manifest = {edition, task, instruction_hash, schema_hash, splits: {split: [[row hash, count, group], ...]},
             unlabelled, retired, set_aside, funnel, contradictions, settings, terms, sealed_by, created}
+
+The hash names ``splits``, which never change under it; the rest is the account of the last time that it was prepared.
 """
 
 from __future__ import annotations
@@ -33,19 +35,18 @@ class Leak:
     is_exact: bool
 
 
-def hash_dataset(task: str, splits: Mapping[Split, Sequence[Entry]], unlabelled: Sequence[Entry] = ()) -> str:
-    """Content hash: which rows are on which side, how often and in which group; no ids, no times, no order."""
-    content: dict[str, Json] = {"task": task, "splits": {name: _content(splits[name]) for name in SPLITS}}
-    return content_hash(content | ({"unlabelled": _content(unlabelled)} if unlabelled else {}))
+def hash_dataset(task: str, splits: Mapping[Split, Sequence[Entry]]) -> str:
+    """Content hash: which rows are on which side, how often and in which group; no ids, no times, no order.
+
+    Rows without an answer are no part of it: a released student's own calls would make every day's dataset another one,
+    and its student out of date.
+    """
+    return content_hash({"task": task, "splits": {name: sorted(map(list, splits[name])) for name in SPLITS}})
 
 
 def hash_schema(schema: Mapping[str, Json] | None) -> str:
     """What the answers of a dataset were read by."""
     return content_hash(dict(schema) if schema is not None else None)
-
-
-def _content(rows: Sequence[Entry]) -> list[Json]:
-    return sorted(map(list, rows))  # type: ignore[return-value]
 
 
 def read_manifest(store: Store, task: str, hash: str = "") -> tuple[str, Manifest]:

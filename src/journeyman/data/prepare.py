@@ -94,7 +94,7 @@ def prepare(
     _check_filled(work, settings, task.name)
     _check_sums(traces.count, work, aside)
     manifest = _make_manifest(task, work, aside, settings, instructions, now, traces.count)
-    hash = hash_dataset(task.name, work.splits, work.unlabelled)
+    hash = hash_dataset(task.name, work.splits)
     stored = store.dataset(hash, task=task.name)
     if (
         stored is not None and stored["schema_hash"] != manifest["schema_hash"]

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, cast, get_args
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import TuneError
+from journeyman.core.example import Example
 from journeyman.flows.classify import tune_heads
 from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
@@ -264,6 +265,8 @@ def _key(
         "budget_s": request.budget_s,
         "signals": signal_key(material.splits["train"]),
     }
+    if reads := _unanswered(material, request, way):
+        key["unlabelled"] = content_hash(sorted(row.hash for row in reads))
     if way.start:
         key["start"] = way.start.id
     if way.read:
@@ -274,6 +277,14 @@ def _key(
         is_run = (workspace.project.runs / request.teacher / MATERIAL).is_file()
         key["teacher"] = request.teacher if is_run else resolve(request.teacher).sha256
     return key
+
+
+def _unanswered(material: Material, request: Request, way: Way) -> list[Example]:
+    """The rows without an answer that a run learns from: all for a teacher or a vote, else those of which answers are known."""
+    rows = material.splits["unlabelled"]
+    if request.teacher or way.method == "reject":
+        return list(rows)
+    return [row for row in rows if row.alternatives] if way.method in (*CONTINUING, "orpo") else []
 
 
 def _make_student(

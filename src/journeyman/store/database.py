@@ -118,7 +118,7 @@ class Store:
             return rows.add_assignments(connection, task, assignments)
 
     def add_dataset(self, task: str, hash: str, manifest: Mapping[str, Json], time: str) -> bool:
-        """Store a manifest and make it the task's latest; False when the hash was there (its first manifest stays)."""
+        """Store a manifest and make it the task's latest; False when the hash was there."""
         with self._database.writing() as connection:
             return datasets.add_dataset(connection, task, hash, manifest, time)
 

@@ -1,4 +1,4 @@
-"""Manifests of datasets: immutable, named by the hash of their content."""
+"""Manifests of datasets, named by the hash of their splits."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ class DatasetEntry:
 
 
 def add_dataset(connection: Connection, task: str, hash: str, manifest: Mapping[str, Json], time: str) -> bool:
-    """Store a manifest and make it the task's latest; False when the hash was there (the first manifest stays)."""
+    """Store a manifest and make it the task's latest; False when the hash was there: its account of rows without
+    an answer, and of what became of every trace, is then the new one."""
     lock(connection, f"datasets/{task}")
     place = (connection.scalar(select(func.max(DATASETS.c.place)).where(DATASETS.c.task == task)) or 0) + 1
     row = {"task": task, "hash": hash, "time": time, "place": place, "manifest": dict(manifest)}
     if insert_new(connection, DATASETS, [row]):
         return True
-    connection.execute(update(DATASETS).where(DATASETS.c.task == task, DATASETS.c.hash == hash).values(place=place))
+    same = update(DATASETS).where(DATASETS.c.task == task, DATASETS.c.hash == hash)
+    connection.execute(same.values(place=place, manifest=row["manifest"]))
     return False
 
 
