@@ -90,7 +90,7 @@ def test_a_missing_answer_is_wrong_on_every_metric_and_never_left_out() -> None:
     expected = object_target({"intent": "refund", "slots": {"city": "Rome"}})
     pairs = [Pair(expected, expected), Pair(expected, None)]
     for metric in METRICS.values():
-        assert metric.score(expected, None)[0] == 0
+        assert metric.score([Pair(expected, None)])[0][0] == 0
         assert estimate(metric, pairs).n == 2
     assert estimate(METRICS["exact_match"], pairs).value == 0.5
     assert estimate(METRICS["field_f1"], pairs).value == pytest.approx(2 * 2 / (2 * 2 + 2))

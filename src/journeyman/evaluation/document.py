@@ -17,7 +17,7 @@ from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
-from journeyman.task.task import Against, GateMetric
+from journeyman.task.task import Against
 
 
 class Part(BaseModel):
@@ -119,27 +119,29 @@ class PairCounts(Part):
 
 
 class GatePart(Part):
-    """``difference``, ``low``, ``high``: see ``evaluation.gate.Verdict``; ``low`` and ``high`` are one-sided at ``level``."""
+    """See ``evaluation.gate.Verdict``: ``low`` and ``high`` are one-sided at ``level``, ``low_95`` and ``high_95`` two-sided."""
 
     verdict: VerdictName
     against: Against
-    metric: GateMetric
+    metric: str
     difference: float
     low: float
     high: float
+    low_95: float | None = None
+    high_95: float | None = None
     margin: float | None
     floor: float | None
     level: float
     n: int
+    groups: int | None = None
     needed: int | None
     method: Method
-    counts: PairCounts
+    counts: PairCounts | None
 
     @staticmethod
     def of(verdict: Verdict) -> GatePart:
         raw = asdict(verdict)
-        counts = PairCounts(**{name: raw.pop(name) for name in ("n11", "n10", "n01", "n00")})
-        return GatePart(counts=counts, **raw)
+        return GatePart(**raw)
 
 
 class ReleasePart(Part):
@@ -197,11 +199,11 @@ def describe_verdict(gate: GatePart) -> str:
         (
             "agreement",
             "pass",
-        ): f"Pass: the student is shown to disagree with the teacher on no more than {points} of rows.",
+        ): f"Pass: on {gate.metric} the student is shown to be no more than {points} short of full agreement with the teacher.",
         (
             "agreement",
             "fail",
-        ): f"Fail: the student is shown to disagree with the teacher on more than {points} of rows.",
+        ): f"Fail: on {gate.metric} the student is shown to be more than {points} short of full agreement with the teacher.",
     }
     return claims[(gate.against, gate.verdict)]
 

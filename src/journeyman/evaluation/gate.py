@@ -1,81 +1,102 @@
-"""The gate: is the candidate no worse than the margin allows? One decision, on binary scores.
+"""The gate: is the candidate no worse than the margin allows? One decision, on scores in [0, 1].
 
 ``level`` is the one-sided chance of a wrong pass that the ledger grants this look. All bounds are one-sided at it:
 ``low`` decides a pass, its mirror ``high`` a fail, and what neither decides is inconclusive.
 
-Which bound: with every count equal, each distinct row is one draw and the bounds are Tango's score interval (a paired
-difference) or Clopper-Pearson's (a share). With unequal counts each distinct row is still the unit, the score is its
-mean over calls, and the bound is the betting bound of ``measure.betting``, which holds at any size and is wider. The
-choice looks at the counts only, never at a score.
+Which bound: where every score is 0 or 1, every row a group of its own and every weight the heaviest, each row is one draw and the bounds
+are Tango's score interval (a paired difference) or Clopper-Pearson's (a share). Everything else (graded scores, unequal counts or drawing
+probabilities, near copies or rows of one conversation in a group) has the group as its unit: the score is the weighted mean, a group counting
+``heaviest`` at the most, and the bound is the betting bound of ``measure.betting`` on each group's sum, which holds at any size and is wider. The choice looks at the metric, the
+weights and the groups only, never at a score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from journeyman.core.errors import GateError
-from journeyman.core.example import Target
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.measure.betting import betting_interval, weighted_mean
 from journeyman.measure.intervals import Interval, Paired, clopper_pearson, tango
-from journeyman.measure.metrics import METRICS
+from journeyman.measure.metrics import Metric, MetricKind, Pair
 from journeyman.measure.power import labels_for_difference, labels_for_share, labels_for_weighted
-from journeyman.task.task import Against, Gate, GateMetric
+from journeyman.task.task import Against, Gate
 
+Floats = NDArray[np.float64]
 VerdictName = Literal["pass", "fail", "inconclusive"]
 Method = Literal["tango", "clopper_pearson", "betting"]
+DRAWN = 0.05
+"""The two-sided chance of error of the interval that is drawn beside the one that decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One distinct row. ``reference`` is the teacher's score where the gate compares against the teacher."""
+    """One distinct row: scores in [0, 1]. ``reference`` is the teacher's where the gate compares against the teacher. ``weight`` is how often
+    the row came, over the probability with which it was drawn to be labelled; rows of one ``group`` are not independent ("": its own)."""
 
-    candidate: bool
-    reference: bool | None = None
-    count: int = 1
+    candidate: float
+    reference: float | None = None
+    weight: float = 1.0
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The gate's decision.
 
-    ``difference``, ``low`` and ``high`` are candidate minus teacher for ``against: teacher``, and the candidate's share
-    itself for ``floor`` and ``agreement`` (agreement is no measure of quality). They are weighted by count; ``n`` and
-    n11..n00 count distinct rows (candidate first, reference second; without a reference n11 is right, n01 wrong: the
-    reference is right by definition). ``needed``: further labelled rows, for an inconclusive verdict that some
-    affordable number would settle.
+    ``difference``, ``low`` and ``high`` are candidate minus teacher for ``against: teacher``, and the candidate's mean
+    itself for ``floor`` and ``agreement`` (agreement is no measure of quality), weighted; ``low_95`` and ``high_95`` are the ends of a two-sided
+    95 % interval, for drawing. ``n`` counts distinct rows, ``groups`` independent ones. ``counts``: rows by candidate and reference where the
+    metric is right or wrong (without a reference n11 is right, n01 wrong: the reference is right by definition). ``needed``: further labelled
+    rows, for an inconclusive verdict that some affordable number would settle.
     """
 
     verdict: VerdictName
     against: Against
-    metric: GateMetric
+    metric: str
     difference: float
     low: float
     high: float
+    low_95: float
+    high_95: float
     margin: float | None
     floor: float | None
     level: float
     n: int
+    groups: int
     needed: int | None
     method: Method
-    n11: int
-    n10: int
-    n01: int
-    n00: int
+    counts: Paired | None
 
 
-def score_rows(gate: Gate, rows: Sequence[Row], predictions: Predictions) -> tuple[Score, ...]:
-    """The scores that this gate looks at.
+@dataclass(frozen=True, slots=True)
+class Units:
+    """Independent units: each group's weighted mean score (a difference where there is a reference) and its weight, both of shape (groups,);
+    no weight is above ``heaviest``."""
+
+    values: Floats
+    weights: Floats
+    heaviest: float
+
+    @property
+    def mean(self) -> float:
+        return weighted_mean(self.values, self.weights)
+
+
+def score_rows(gate: Gate, metric: Metric, rows: Sequence[Row], predictions: Predictions) -> tuple[Score, ...]:
+    """The scores that this gate looks at, by its metric.
 
     ``teacher``: rows with both gold and a recorded answer, both scored on gold. ``floor``: rows with gold.
     ``agreement``: rows with a recorded answer, the candidate scored on it. A recorded answer is valid by admission.
 
     Raises:
-        GateError: JM-603 predictions of other rows, JM-604 no row fits the rule.
+        GateError: JM-603 predictions of other rows, JM-604 no row fits the rule; what the metric raises.
     """
     if [row.hash for row in rows] != [item.row for item in predictions.items]:
         raise GateError(
@@ -84,20 +105,32 @@ def score_rows(gate: Gate, rows: Sequence[Row], predictions: Predictions) -> tup
             expected=f"one for each of {len(rows)} rows, in their order",
             got=f"{len(predictions.items)} of {predictions.model}",
         )
-    scores = []
+    chosen, given, taught = [], [], []
     for row, item in zip(rows, predictions.items, strict=True):
         wanted = row.teacher if gate.against == "agreement" else row.gold
         if wanted is None or (gate.against == "teacher" and row.teacher is None):
             continue
-        reference = _is_right(gate, wanted, row.teacher) if gate.against == "teacher" else None
-        scores.append(Score(_is_right(gate, wanted, item.target), reference, row.count))
-    if not scores:
+        chosen.append(row)
+        given.append(Pair(wanted, item.target, row.count, row.input))
+        taught.append(Pair(wanted, row.teacher, row.count, row.input))
+    if not chosen:
         raise _no_fitting_rows(gate, len(rows))
-    return tuple(scores)
+    references = _scores(metric, taught) if gate.against == "teacher" else [None] * len(chosen)
+    return tuple(
+        Score(score, reference, float(row.count), row.group)
+        for score, reference, row in zip(_scores(metric, given), references, chosen, strict=True)
+    )
 
 
-def decide(gate: Gate, scores: Sequence[Score], level: float) -> Verdict:
-    """Decide the gate at a one-sided ``level``.
+def _scores(metric: Metric, pairs: Sequence[Pair]) -> list[float]:
+    return [top / bottom for top, bottom in metric.score(pairs)] if metric.kind != "ratio" else [0.0] * len(pairs)
+
+
+def decide(
+    gate: Gate, scores: Sequence[Score], level: float, kind: MetricKind = "binary", heaviest: float = 1.0
+) -> Verdict:
+    """Decide the gate at a one-sided ``level``; ``kind`` is its metric's. A group counts ``heaviest`` at the most, which is fixed before any
+    answer is seen.
 
     Passes when ``low`` reaches the limit (-margin, the floor, or 1 - margin for agreement), fails when ``high`` stays
     below it.
@@ -106,75 +139,89 @@ def decide(gate: Gate, scores: Sequence[Score], level: float) -> Verdict:
         GateError: JM-605 fewer than two rows, JM-606 a rule without its number, JM-607 scores that do not fit the rule,
             JM-608 an impossible level.
     """
-    _check(gate, scores, level)
+    _check(gate, scores, level, kind, heaviest)
     limit = _limit(gate)
-    pairs = _count_pairs(scores)
-    is_weighted = len({score.count for score in scores}) > 1
-    if is_weighted:
-        point, interval = _bet(gate, scores, level)
-    else:
-        point, interval = _bound(gate, pairs, level)
+    units = group_units(scores, heaviest)
+    counts = _count_pairs(scores) if kind == "binary" else None
+    is_plain = counts is not None and len(units.values) == len(scores) and bool((units.weights == heaviest).all())
+    plain = counts if is_plain else None
+    interval = _bound(gate, units, plain, level, 1)
+    drawn = _bound(gate, units, plain, DRAWN, 2)
     verdict: VerdictName = "pass" if interval.low >= limit else "fail" if interval.high < limit else "inconclusive"
     return Verdict(
         verdict=verdict,
         against=gate.against,
         metric=gate.metric,
-        difference=point,
+        difference=_point(gate, units, plain),
         low=interval.low,
         high=interval.high,
+        low_95=drawn.low,
+        high_95=drawn.high,
         margin=gate.margin if gate.against != "floor" else None,
         floor=gate.floor if gate.against == "floor" else None,
         level=level,
         n=len(scores),
-        needed=_needed(gate, scores, pairs, level, is_weighted) if verdict == "inconclusive" else None,
-        method="betting" if is_weighted else "tango" if gate.against == "teacher" else "clopper_pearson",
-        n11=pairs.n11,
-        n10=pairs.n10,
-        n01=pairs.n01,
-        n00=pairs.n00,
+        groups=len(units.values),
+        needed=_needed(gate, units, plain, len(scores), level) if verdict == "inconclusive" else None,
+        method="betting" if plain is None else "tango" if gate.against == "teacher" else "clopper_pearson",
+        counts=counts,
     )
 
 
-def _bound(gate: Gate, pairs: Paired, level: float) -> tuple[float, Interval]:
+def find_heaviest(rows: Sequence[Row]) -> float:
+    """What a group may weigh at most: the 99th percentile of the groups' counts in ``rows``, which are not those that decide; at least 1."""
+    totals: dict[str, float] = {}
+    for row in rows:
+        name = row.group or row.hash
+        totals[name] = totals.get(name, 0.0) + row.count
+    return max(1.0, float(np.quantile(list(totals.values()), 0.99, method="higher"))) if totals else 1.0
+
+
+def group_units(scores: Sequence[Score], heaviest: float) -> Units:
+    """Rows summed up by group, in the order in which the groups come; a heavier group keeps its mean and counts ``heaviest``."""
+    places: dict[str, int] = {}
+    place = np.array([places.setdefault(score.group or f"\0{row}", len(places)) for row, score in enumerate(scores)])
+    weights = np.array([score.weight for score in scores], dtype=np.float64)
+    values = np.array([score.candidate - (score.reference or 0.0) for score in scores], dtype=np.float64)
+    total = np.bincount(place, weights)
+    return Units(np.bincount(place, weights * values) / total, np.minimum(total, heaviest), heaviest)
+
+
+def _point(gate: Gate, units: Units, plain: Paired | None) -> float:
+    if plain is None:
+        return units.mean
+    return plain.difference if gate.against == "teacher" else plain.n11 / plain.n
+
+
+def _bound(gate: Gate, units: Units, plain: Paired | None, alpha: float, sides: Literal[1, 2]) -> Interval:
+    if plain is None:
+        least = -1.0 if gate.against == "teacher" else 0.0
+        return betting_interval(np.clip(units.values, least, 1.0), units.weights, alpha / sides, least, units.heaviest)
     if gate.against == "teacher":
-        return pairs.difference, tango(pairs, level, sides=1)
-    return pairs.n11 / pairs.n, clopper_pearson(pairs.n11, pairs.n, level, sides=1)
+        return tango(plain, alpha, sides)
+    return clopper_pearson(plain.n11, plain.n, alpha, sides)
 
 
-def _bet(gate: Gate, scores: Sequence[Score], level: float) -> tuple[float, Interval]:
-    values, weights = _values(gate, scores)
-    least = -1.0 if gate.against == "teacher" else 0.0
-    return weighted_mean(values, weights), betting_interval(values, weights, level, least)
-
-
-def _needed(gate: Gate, scores: Sequence[Score], pairs: Paired, level: float, is_weighted: bool) -> int | None:
-    if is_weighted:
-        values, weights = _values(gate, scores)
-        mean = weighted_mean(values, weights)
-        variance = weighted_mean((values - mean) ** 2, weights)
-        effective = float(weights.sum() ** 2 / (weights**2).sum())
-        return labels_for_weighted(variance, mean - _limit(gate), len(scores), effective, level)
+def _needed(gate: Gate, units: Units, plain: Paired | None, rows: int, level: float) -> int | None:
+    """Further rows, in groups as large as those seen."""
+    limit = _limit(gate)
+    if plain is None:
+        mean = units.mean
+        variance = weighted_mean((units.values - mean) ** 2, units.weights)
+        effective = float(units.weights.sum() ** 2 / (units.weights**2).sum())
+        scale = float(units.weights.mean()) / units.heaviest
+        least = -1.0 if gate.against == "teacher" else 0.0
+        return labels_for_weighted(variance, mean, limit, least, rows, effective, scale, level)
     if gate.against == "teacher":
-        return labels_for_difference(pairs, -_limit(gate), level)
-    return labels_for_share(pairs.n11, pairs.n, _limit(gate), level)
-
-
-def _values(gate: Gate, scores: Sequence[Score]) -> tuple[np.ndarray, np.ndarray]:
-    """Per-row values (differences in {-1, 0, 1}, or scores in {0, 1}) and counts, both of shape (n,)."""
-    taken = [float(score.reference or False) if gate.against == "teacher" else 0.0 for score in scores]
-    values = np.array([float(score.candidate) for score in scores]) - np.array(taken)
-    return values, np.array([float(score.count) for score in scores])
+        return labels_for_difference(plain, -limit, level)
+    return labels_for_share(plain.n11, plain.n, limit, level)
 
 
 def _count_pairs(scores: Sequence[Score]) -> Paired:
     table = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
     for score in scores:
-        table[(score.candidate, score.reference is not False)] += 1
+        table[(score.candidate == 1, score.reference != 0)] += 1
     return Paired(table[(True, True)], table[(True, False)], table[(False, True)], table[(False, False)])
-
-
-def _is_right(gate: Gate, expected: Target, got: Target | None) -> bool:
-    return METRICS[gate.metric].score(expected, got)[0] == 1
 
 
 def _limit(gate: Gate) -> float:
@@ -191,7 +238,7 @@ def _limit(gate: Gate) -> float:
     return number if gate.against == "floor" else 1 - number if gate.against == "agreement" else -number
 
 
-def _check(gate: Gate, scores: Sequence[Score], level: float) -> None:
+def _check(gate: Gate, scores: Sequence[Score], level: float, kind: MetricKind, heaviest: float) -> None:
     if len(scores) < 2:
         raise GateError(
             "JM-605",
@@ -202,15 +249,29 @@ def _check(gate: Gate, scores: Sequence[Score], level: float) -> None:
         )
     if not 0 < level < 0.5:
         raise GateError("JM-608", "the level of a look must lie between 0 and 0.5", got=str(level))
-    if METRICS[gate.metric].kind != "binary":
-        raise GateError("JM-607", f"the metric {gate.metric} is not right-or-wrong", expected="exact_match or valid")
+    if not (heaviest > 0 and isfinite(heaviest)):
+        raise GateError("JM-607", "the heaviest weight must be above 0", got=str(heaviest))
+    if kind == "ratio":
+        raise GateError(
+            "JM-607",
+            f"{gate.metric} is a ratio over all rows, which no gate decides on",
+            expected="a metric of one row, such as exact_match or row_f1",
+            hint="set `gate.metric` in the task file",
+        )
     for index, score in enumerate(scores):
-        if (score.reference is None) == (gate.against == "teacher") or score.count < 1:
+        given = [score.candidate] if score.reference is None else [score.candidate, score.reference]
+        fits = all(isfinite(value) and 0 <= value <= 1 and (kind == "graded" or value in (0, 1)) for value in given)
+        if (
+            (score.reference is None) == (gate.against == "teacher")
+            or not fits
+            or not (score.weight > 0 and isfinite(score.weight))
+        ):
             raise GateError(
                 "JM-607",
                 "a score does not fit the gate",
                 where=f"row {index}",
-                expected=f"a count of at least 1 and {'a' if gate.against == 'teacher' else 'no'} reference",
+                expected=f"a weight above 0, {'a' if gate.against == 'teacher' else 'no'} reference, "
+                f"{'0 or 1' if kind == 'binary' else 'scores from 0 to 1'}",
                 got=repr(score),
             )
 

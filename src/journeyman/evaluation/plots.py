@@ -44,16 +44,21 @@ def plot_gate(gate: GatePart) -> Plot:
     color = {"pass": "var:good", "fail": "var:bad", "inconclusive": "var:open"}[gate.verdict]
     figure = Figure(value=gate.difference, low=gate.low, high=gate.high, n=gate.n)
     title = "points" if gate.against == "teacher" else "%"
-    layout = _layout(height=150, x_title=title)
+    layout = _layout(height=150 if gate.low_95 is None else 180, x_title=title)
     lines: list[Json] = [_line(100 * limit, "var:bad", "dash")]
     labels: list[Json] = [_note(100 * limit, "margin" if gate.against == "teacher" else "limit")]
     if gate.against == "teacher":
         lines.append(_line(0.0, "var:soft", "dot"))
     layout |= {"shapes": lines, "annotations": labels}
-    spread = [gate.low, gate.high, limit, *([0.0] if gate.against == "teacher" else [])]
+    shown = [(name, figure, color)]
+    if gate.low_95 is not None and gate.high_95 is not None:
+        two_sided = Figure(value=gate.difference, low=gate.low_95, high=gate.high_95, n=gate.n)
+        shown = [("95 % interval", two_sided, "var:soft"), (f"{name}, at the look's level", figure, color)]
+    spread = [end for _, item, _ in shown for end in (item.low, item.high)]
+    spread += [limit, *([0.0] if gate.against == "teacher" else [])]
     room = 0.1 * (max(spread) - min(spread)) or 0.01
     layout["xaxis"] = _axis(title) | {"range": [100 * (min(spread) - room), 100 * (max(spread) + room)]}
-    return {"data": [_whiskers([name], [figure], color)], "layout": layout}
+    return {"data": [_whiskers([label], [item], shade) for label, item, shade in shown], "layout": layout}
 
 
 def plot_loss(curve: Sequence[CurvePoint]) -> Plot:

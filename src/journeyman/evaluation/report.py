@@ -28,7 +28,7 @@ from journeyman.measure.metrics import differing_fields, flatten
 METHODS = {
     "tango": "Tango's score interval for paired proportions (1998)",
     "clopper_pearson": "Clopper and Pearson's exact interval (1934)",
-    "betting": "Waudby-Smith and Ramdas's betting bound (2024), since rows came with unequal counts",
+    "betting": "Waudby-Smith and Ramdas's betting bound (2024), which needs no rows of one weight and no scores of 0 and 1",
 }
 
 

@@ -26,14 +26,15 @@ from journeyman.evaluation.document import (
     ReleasePart,
     TokensPart,
 )
-from journeyman.evaluation.gate import decide, score_rows
+from journeyman.evaluation.gate import decide, find_heaviest, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.flows.runs import BASE_ROWS, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
+from journeyman.measure.declared import find_metric, metrics_of
 from journeyman.measure.latency import measure_latency
-from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
+from journeyman.measure.metrics import Metric, Pair, estimate, score_fields
 from journeyman.task.task import Task
 
 EVALUATION, REPORT, DEV_ANSWERS = "evaluation.json", "report.html", "student-dev.jsonl"
@@ -72,11 +73,16 @@ def assess(
         workspace.project.runs,
         task_name,
         "assess",
-        {"student": student.hash, "dataset": dataset, "gate": task.gate.to_json()},
+        {"student": student.hash, "dataset": dataset, **_rule(task)},
     )
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, sealed, dev, base_rows, requests_in_flight))
-        gate = _decide(workspace, task, dataset, student, sealed, asked.student)
+        others = [
+            Row.from_example(row)
+            for split in ("train", "dev", "calibration")
+            for row in read_split(workspace.store, manifest, split)
+        ]
+        gate = _decide(workspace, task, dataset, student, sealed, asked.student, find_heaviest(others))
         document = _document(workspace, task, dataset, manifest, student, sealed, asked, gate)
         run.write(EVALUATION, document.to_json())
         run.write("subject.json", {"student": student.hash, "tune_run": tune_run.id, "dataset": dataset})
@@ -186,12 +192,19 @@ async def _ask_all(
 
 
 def _decide(
-    workspace: Workspace, task: Task, dataset: str, student: Student, sealed: Sequence[Row], answered: Predictions
+    workspace: Workspace,
+    task: Task,
+    dataset: str,
+    student: Student,
+    sealed: Sequence[Row],
+    answered: Predictions,
+    heaviest: float,
 ) -> GatePart:
     """Take the look (the same one again for the same release and dataset), decide at its level, write the verdict down."""
-    scores = score_rows(task.gate, sealed, answered)
+    metric = find_metric(task, task.gate.metric, workspace.project.root)
+    scores = score_rows(task.gate, metric, sealed, answered)
     look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now())
-    verdict = GatePart.of(decide(task.gate, scores, look.level))
+    verdict = GatePart.of(decide(task.gate, scores, look.level, metric.kind, heaviest))
     workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
     return verdict
 
@@ -207,13 +220,16 @@ def _document(
     gate: GatePart,
 ) -> Document:
     kind = student.manifest.kind
-    candidates = [_candidate(f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
+    metrics = metrics_of(task, workspace.project.root)
+    candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
     if asked.base is not None:
-        candidates.append(_candidate(student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
-    if teacher := _teacher(workspace, sealed):
+        candidates.append(_candidate(metrics, student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
+    if teacher := _teacher(workspace, metrics, sealed):
         candidates.append(teacher)
     if asked.dev is not None:
-        candidates.append(_candidate(f"{task.name}@{student.hash[:12]}", kind, "dev", asked.dev_rows, asked.dev))
+        candidates.append(
+            _candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "dev", asked.dev_rows, asked.dev)
+        )
     sizes = {name: len(rows) for name, rows in cast(dict[str, list[Json]], manifest["splits"]).items()}
     return Document(
         task=task.name,
@@ -230,15 +246,17 @@ def _document(
     )
 
 
-def _candidate(name: str, kind: str, split: str, rows: Sequence[Row], answered: Predictions) -> CandidatePart:
+def _candidate(
+    metrics: Mapping[str, Metric], name: str, kind: str, split: str, rows: Sequence[Row], answered: Predictions
+) -> CandidatePart:
     items = [(row, item) for row, item in zip(rows, answered.items, strict=True) if row.expected is not None]
-    pairs = [Pair(row.expected, item.target, row.count) for row, item in items if row.expected is not None]
+    pairs = [Pair(row.expected, item.target, row.count, row.input) for row, item in items if row.expected is not None]
     tokens = [(item.input_tokens, item.output_tokens) for _row, item in items]
     return CandidatePart(
         name=name,
         kind=kind,
         split=split,
-        metrics=_metrics(pairs),
+        metrics=_figures(metrics, pairs),
         latency_ms=LatencyPart.of(measure_latency(answered.latencies_ms)) if answered.latencies_ms else None,
         tokens_per_call=TokensPart(input=_mean([a for a, _ in tokens]), output=_mean([b for _, b in tokens])),
         fields=tuple(FieldPart.of(score) for score in score_fields(pairs)),
@@ -247,10 +265,12 @@ def _candidate(name: str, kind: str, split: str, rows: Sequence[Row], answered: 
     )
 
 
-def _teacher(workspace: Workspace, sealed: Sequence[Row]) -> CandidatePart | None:
+def _teacher(workspace: Workspace, metrics: Mapping[str, Metric], sealed: Sequence[Row]) -> CandidatePart | None:
     """The recorded answers on the rows that have gold beside them."""
     pairs = [
-        Pair(row.gold, row.teacher, row.count) for row in sealed if row.gold is not None and row.teacher is not None
+        Pair(row.gold, row.teacher, row.count, row.input)
+        for row in sealed
+        if row.gold is not None and row.teacher is not None
     ]
     if not pairs:
         return None
@@ -259,14 +279,22 @@ def _teacher(workspace: Workspace, sealed: Sequence[Row]) -> CandidatePart | Non
         name=name,
         kind="teacher",
         split="test",
-        metrics=_metrics(pairs),
+        metrics=_figures(metrics, pairs),
         fields=tuple(FieldPart.of(score) for score in score_fields(pairs)),
         note="as recorded; scored on the rows with gold",
     )
 
 
-def _metrics(pairs: Sequence[Pair]) -> dict[str, Figure]:
-    return {name: Figure.of(estimate(metric, pairs)) for name, metric in METRICS.items()}
+def _figures(metrics: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, Figure]:
+    return {name: Figure.of(estimate(metric, pairs)) for name, metric in metrics.items()}
+
+
+def _rule(task: Task) -> dict[str, Json]:
+    """What a verdict depends on besides the answers."""
+    rule: dict[str, Json] = {"gate": task.gate.to_json()}
+    if task.metrics:
+        rule["metrics"] = {name: spec.to_json() for name, spec in task.metrics.items()}
+    return rule
 
 
 def _mean(values: Sequence[int | None]) -> float | None:

@@ -19,7 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -33,16 +33,21 @@ from journeyman.measure.intervals import Interval, clopper_pearson
 _DOT = re.compile(r"(?<!\\)(?:\\\\)*\.")
 
 
+MetricKind = Literal["binary", "graded", "ratio"]
+Part = tuple[float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """One row: what was expected and what the model's answer was read as (None: missing or unreadable).
 
-    ``count`` is how often the row came.
+    ``count`` is how often the row came; ``input`` is what was asked, for metrics that read it.
     """
 
     expected: Target
     got: Target | None
     count: int = 1
+    input: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,16 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """``kind`` binary: numerator 0 or 1 over 1, fit for a gate. ``kind`` ratio: micro-averaged, for reading only."""
+    """``kind`` binary: 0 or 1 over 1; graded: a score in [0, 1] over 1; both fit for a gate. ratio: micro-averaged over rows, for reading
+    only. ``score`` gives each row's numerator and denominator.
+
+    Raises (``score``):
+        GateError: JM-61x, a user's function that fails.
+    """
 
     name: str
-    kind: Literal["binary", "ratio"]
-    score: Callable[[Target, Target | None], tuple[int, int]]
+    kind: MetricKind
+    score: Callable[[Sequence[Pair]], list[Part]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +105,11 @@ def exact_match(expected: Target, got: Target | None) -> bool:
     if got is None or got.kind != expected.kind:
         return False
     if expected.kind == "object":
-        return _same(expected.value, got.value)
+        return same_value(expected.value, got.value)
     if expected.kind == "text":
         return expected.text == got.text
     if expected.kind == "tool_calls":
-        return [_call(item.name, item.arguments) for item in expected.tool_calls] == [
-            _call(item.name, item.arguments) for item in got.tool_calls
-        ]
+        return call_values(expected) == call_values(got)
     return True
 
 
@@ -114,7 +122,7 @@ def count_fields(expected: Target, got: Target | None) -> dict[str, FieldCounts]
             counts[path] = FieldCounts(fn=1)
         elif path not in wanted:
             counts[path] = FieldCounts(fp=1)
-        elif _same(wanted[path], given[path]):
+        elif same_value(wanted[path], given[path]):
             counts[path] = FieldCounts(tp=1)
         else:
             counts[path] = FieldCounts(fp=1, fn=1)
@@ -144,6 +152,11 @@ def micro_f1(counts: Iterable[FieldCounts]) -> float:
     return 2 * total.tp / bottom if bottom else 1.0
 
 
+def row_f1(expected: Target, got: Target | None) -> float:
+    """F1 over the fields of one answer; 1 where there was nothing to find and nothing was found, 0 where there is no answer."""
+    return 0.0 if got is None else micro_f1(count_fields(expected, got).values())
+
+
 def field_f1(pairs: Sequence[Pair], under: str = "", *, draws: int = 2000) -> Estimate:
     """Micro-F1 over the fields below the path ``under`` (all when empty), weighted by count, with a drawn interval."""
     return _estimate_ratio(pairs, [_f1_parts(pair.expected, pair.got, under) for pair in pairs], draws)
@@ -157,9 +170,9 @@ def estimate(metric: Metric, pairs: Sequence[Pair], *, draws: int = 2000) -> Est
     Raises:
         ValueError: no rows.
     """
-    parts = [metric.score(pair.expected, pair.got) for pair in pairs]
+    parts = metric.score(pairs)
     if metric.kind == "binary" and len({pair.count for pair in pairs}) == 1:
-        return _estimate_share(sum(top for top, _ in parts), len(parts))
+        return _estimate_share(round(sum(top for top, _ in parts)), len(parts))
     return _estimate_ratio(pairs, parts, draws)
 
 
@@ -214,7 +227,7 @@ def _estimate_share(k: int, n: int) -> Estimate:
     return Estimate(k / n, interval.low, interval.high, n)
 
 
-def _estimate_ratio(pairs: Sequence[Pair], parts: Sequence[tuple[int, int]], draws: int) -> Estimate:
+def _estimate_ratio(pairs: Sequence[Pair], parts: Sequence[tuple[float, float]], draws: int) -> Estimate:
     top, bottom = np.array(parts, dtype=np.float64).reshape(-1, 2).T
     weights = np.array([pair.count for pair in pairs], dtype=np.float64)
     total = float((weights * bottom).sum())
@@ -242,8 +255,12 @@ def _fields(target: Target | None) -> dict[str, Json]:
         return flatten(target.value)
     if target.kind == "text":
         return flatten(target.text)
-    calls: Json = [_call(item.name, item.arguments) for item in target.tool_calls]
-    return flatten(calls)
+    return flatten(call_values(target))
+
+
+def call_values(target: Target) -> list[Json]:
+    """Tool calls as JSON values ``{"name", "arguments"}``, in their order."""
+    return [_call(item.name, item.arguments) for item in target.tool_calls]
 
 
 def _call(name: str, arguments: str) -> Json:
@@ -255,7 +272,7 @@ def _call(name: str, arguments: str) -> Json:
     return {"name": name, "arguments": value}
 
 
-def _same(left: Json, right: Json) -> bool:
+def same_value(left: Json, right: Json) -> bool:
     """Equal in canonical form, so that true is not 1. A value that JSON does not have (NaN) equals nothing."""
     try:
         return dump(left) == dump(right)
@@ -263,11 +280,23 @@ def _same(left: Json, right: Json) -> bool:
         return False
 
 
+def of_rows(name: str, kind: MetricKind, score: Callable[[Target, Target | None], float | Part]) -> Metric:
+    """A metric of one answer and what was expected; a bare number is over 1."""
+
+    def every(pairs: Sequence[Pair]) -> list[Part]:
+        scored = [score(pair.expected, pair.got) for pair in pairs]
+        return [value if isinstance(value, tuple) else (float(value), 1.0) for value in scored]
+
+    return Metric(name, kind, every)
+
+
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("exact_match", "binary", lambda expected, got: (int(exact_match(expected, got)), 1)),
-        Metric("field_f1", "ratio", _f1_parts),
-        Metric("valid", "binary", lambda expected, got: (int(got is not None), 1)),
+        of_rows("exact_match", "binary", exact_match),
+        of_rows("row_f1", "graded", row_f1),
+        of_rows("field_f1", "ratio", _f1_parts),
+        of_rows("valid", "binary", lambda _expected, got: got is not None),
     )
 }
+"""What every report shows."""

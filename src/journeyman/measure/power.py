@@ -5,8 +5,9 @@ A forecast for people, not a promise: the power is 0.8 and the shares are the ob
 
 from __future__ import annotations
 
-from math import ceil, log, sqrt
+from math import ceil, log, log1p, sqrt
 
+from journeyman.measure.betting import STAKE
 from journeyman.measure.intervals import Paired, normal_quantile, restricted_variance
 
 POWER = 0.8
@@ -38,17 +39,29 @@ def labels_for_share(k: int, n: int, floor: float, alpha: float, power: float = 
 
 
 def labels_for_weighted(
-    variance: float, distance: float, n: int, effective: float, alpha: float, power: float = POWER
+    variance: float,
+    mean: float,
+    limit: float,
+    least: float,
+    n: int,
+    effective: float,
+    scale: float,
+    alpha: float,
+    power: float = POWER,
 ) -> int | None:
-    """The same for the betting bound on weighted rows, whose width is about sqrt(2 ln(1/alpha) · variance / n).
+    """The same for the betting bound on weighted units, whose width is about sqrt(2 ln(1/alpha) · variance / n).
 
-    ``variance`` of one row's value, ``distance`` from the limit, ``effective`` the size (Σw)²/Σw² (Kish 1965): the
-    answer is in rows that repeat as those seen do.
+    ``variance`` of one unit's value, ``least`` the least one; ``effective`` the size (Σw)²/Σw² (Kish 1965) of the ``n`` rows, ``scale`` the mean
+    weight over the heaviest. The answer is in rows that repeat as those seen do; it is no less than what the largest stake needs.
     """
+    distance = mean - limit
     if distance == 0:
         return None
-    wanted = ((sqrt(2 * log(1 / alpha)) + normal_quantile(power)) ** 2) * variance / distance**2
-    return _whole(wanted * n / effective - n)
+    odds = log(1 / alpha)
+    room = limit - least if distance > 0 else 1 - limit
+    wanted = ((sqrt(2 * odds) + normal_quantile(power)) ** 2) * variance / distance**2
+    capped = odds / log1p(STAKE * scale * abs(distance) / room) if room > 0 else wanted
+    return _whole(max(wanted, capped) * n / effective - n)
 
 
 def _further(at_limit: float, observed: float, distance: float, n: int, alpha: float, power: float) -> int | None:

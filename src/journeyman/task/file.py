@@ -21,10 +21,21 @@ from journeyman.task.document import Document, Place, load_document
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
-from journeyman.task.task import Against, Gate, GateMetric, Task
+from journeyman.task.task import Against, Gate, MetricKind, MetricSpec, Task
 
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
+COMMON_METRICS = (
+    "exact_match",
+    "valid",
+    "row_f1",
+    "normalized",
+    "edit_similarity",
+    "token_f1",
+    "rouge_l",
+    "calls",
+)
+"""What a gate can name without a description; field_f1, a ratio over all rows, decides nothing."""
 TYPE_NAMES = [name + mark for name in SCALARS for mark in ("", "?")]
 TYPE_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -44,8 +55,9 @@ class GateFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    metric: GateMetric = Field(
-        default="exact_match", description="What is scored: equal answers, or answers that fit the schema."
+    metric: str = Field(
+        default="exact_match",
+        description="What is scored: exact_match, valid, row_f1, normalized, edit_similarity, token_f1, rouge_l, calls, or one of `metrics`.",
     )
     against: Against = Field(
         default="teacher", description="Compared with the teacher, a stated floor, or agreement with it."
@@ -55,6 +67,26 @@ class GateFile(BaseModel):
     )
     floor: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="Least share, with against: floor."
+    )
+
+
+class MetricFile(BaseModel):
+    """A metric of the task's own."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: MetricKind = Field(description="How an answer is compared with what was expected.")
+    field: str = Field(
+        default="", description="The part that is compared, as a dotted path; default: the whole answer."
+    )
+    tolerance: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="With numeric: how far off a number may be, as a share of the expected one."
+    )
+    source: str = Field(default="", description="With quoted: the input field that the quotes must stand in.")
+    function: str = Field(
+        default="",
+        pattern=r"^(.+\.py:[A-Za-z_]\w*)?$",
+        description="With function: file.py:name, from the project's folder.",
     )
 
 
@@ -77,6 +109,9 @@ class TaskFile(BaseModel):
         default="", description="User message with a {field} place for each input field; {{ and }} are braces."
     )
     gate: GateFile = Field(default_factory=lambda: GateFile(), description="When the student may take over.")
+    metrics: dict[Annotated[str, Field(pattern=FIELD_NAME)], MetricFile] = Field(
+        default_factory=dict, description="Metrics of the task's own, by name."
+    )
     verbatim: list[str] = Field(default_factory=list, description="Fields of input or output that are not redacted.")
     redact: bool = Field(default=True, description="Replace personal data by surrogates before anything is stored.")
     teacher: str = Field(default="", description="The large model, as provider/model.")
@@ -151,6 +186,7 @@ def _make_task(document: Document) -> Task:
     if file.prompt:
         parse_template(file.prompt.strip("\n"), tuple(fields), document.where(("prompt",)))
     _check_gate(file, schema, document)
+    _check_metrics(file, document)
     _check_verbatim(file, schema, document)
     _check_copies(fields, schema, document)
     return Task(
@@ -164,6 +200,7 @@ def _make_task(document: Document) -> Task:
         redact=file.redact,
         teacher=file.teacher,
         max_output_tokens=file.max_output_tokens,
+        metrics={name: MetricSpec(**item.model_dump()) for name, item in file.metrics.items()},
         notices=notices,
     )
 
@@ -219,7 +256,8 @@ def _first_error(error: ValidationError, document: Document) -> TaskError:
     path: Place = detail["loc"]
     key = ".".join(str(step) for step in path if step != "[key]")
     if detail["type"] == "extra_forbidden":
-        known = list((GateFile if path[0] == "gate" else TaskFile).model_fields)
+        part = GateFile if path[0] == "gate" else MetricFile if path[0] == "metrics" else TaskFile
+        known = list(part.model_fields)
         near = get_close_matches(str(path[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"remove {path[-1]}"
         return TaskError(
@@ -258,6 +296,36 @@ def _check_gate(file: TaskFile, schema: Mapping[str, Json] | None, document: Doc
     if gate.metric == "valid" and gate.against == "agreement":
         got = "metric: valid with against: agreement"
         raise _contradiction("agreement compares answers", ("gate", "metric"), "metric: exact_match", got, document)
+
+
+def _check_metrics(file: TaskFile, document: Document) -> None:
+    for name, metric in file.metrics.items():
+        place: Place = ("metrics", name)
+        if name in COMMON_METRICS:
+            raise _contradiction("this name is taken", place, "another name", f"metrics: {name}", document)
+        if (metric.kind == "function") != bool(metric.function):
+            raise _contradiction(
+                "a function belongs to kind: function",
+                place,
+                "kind: function, function: file.py:name",
+                metric.kind,
+                document,
+            )
+        if metric.kind == "quoted" and metric.source not in file.input:
+            raise _contradiction(
+                "quotes stand in an input field",
+                place,
+                f"source: {next(iter(file.input))}",
+                f"source: {metric.source}",
+                document,
+            )
+        if metric.tolerance and metric.kind != "numeric":
+            raise _contradiction("a tolerance belongs to kind: numeric", place, "kind: numeric", metric.kind, document)
+    known = [*COMMON_METRICS, *file.metrics]
+    if file.gate.metric not in known:
+        raise _contradiction(
+            "a gate needs a metric of one row", ("gate", "metric"), ", ".join(known), file.gate.metric, document
+        )
 
 
 def _check_verbatim(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:

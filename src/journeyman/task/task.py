@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from journeyman.core.canonical import Json, content_hash
 from journeyman.core.nodes import subschemas
 
-GateMetric = Literal["exact_match", "valid"]
+MetricKind = Literal[
+    "normalized",
+    "edit_similarity",
+    "token_f1",
+    "rouge_l",
+    "numeric",
+    "set",
+    "sequence",
+    "calls",
+    "quoted",
+    "function",
+]
 Against = Literal["teacher", "floor", "agreement"]
 
 
@@ -17,7 +28,7 @@ Against = Literal["teacher", "floor", "agreement"]
 class Gate:
     """The rule of the switch: ``metric`` compared ``against`` the teacher (or a floor) within ``margin`` (shares, 0.05 = 5 points)."""
 
-    metric: GateMetric = "exact_match"
+    metric: str = "exact_match"
     against: Against = "teacher"
     margin: float | None = 0.05
     floor: float | None = None
@@ -28,11 +39,30 @@ class Gate:
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Gate:
         return Gate(
-            metric=cast(GateMetric, raw["metric"]),
+            metric=str(raw["metric"]),
             against=cast(Against, raw["against"]),
             margin=cast(float | None, raw.get("margin")),
             floor=cast(float | None, raw.get("floor")),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """A metric of the task's own: what is compared (``field``, a dotted path; empty: the whole answer) and how. ``tolerance`` is a share of the
+    expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``."""
+
+    kind: MetricKind
+    field: str = ""
+    tolerance: float = 0.0
+    source: str = ""
+    function: str = ""
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> MetricSpec:
+        return MetricSpec(**cast(dict[str, Any], dict(raw)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +85,7 @@ class Task:
     redact: bool = True
     teacher: str = ""
     max_output_tokens: int | None = None
+    metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     notices: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -67,7 +98,8 @@ class Task:
 
     def to_json(self) -> dict[str, Json]:
         """The whole task but for its teacher, which is the project's business."""
-        return self.answering() | {"gate": self.gate.to_json()}
+        metrics: dict[str, Json] = {name: spec.to_json() for name, spec in self.metrics.items()}
+        return self.answering() | {"gate": self.gate.to_json(), "metrics": metrics}
 
     def answering(self) -> dict[str, Json]:
         """What shapes an answer, as it stands in a release's manifest: the rule of the switch is not part of it.
@@ -101,6 +133,10 @@ class Task:
             verbatim=tuple(cast(list[str], raw.get("verbatim") or [])),
             redact=bool(raw.get("redact", True)),
             max_output_tokens=cast(int | None, raw.get("max_output_tokens")),
+            metrics={
+                name: MetricSpec.from_json(spec)
+                for name, spec in cast(dict[str, dict[str, Json]], raw.get("metrics") or {}).items()
+            },
         )
 
 
