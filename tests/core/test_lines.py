@@ -233,3 +233,16 @@ def test_choices_have_words_where_the_list_says_it_all(node: dict[str, Any], cho
     for value in node.get("enum", ["a"]):
         answer = write_json({"a": value})
         assert _lines(schema).read(_lines(schema).write(answer)) == answer
+
+
+@given(answers())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_line_is_a_span_of_its_field(value: dict[str, Json]) -> None:
+    lines = _lines(SCHEMA)
+    text = lines.write(write_json(arrange(value, SCHEMA)))
+    spans = list(lines.spans(text))
+    data = text.encode()
+    assert [data[start:end].decode() for _path, start, end in spans] == text.split("\n")
+    labels = dict(zip((".".join(field.path) for field in find_fields(SCHEMA)), lines.labels, strict=True))
+    for place, (path, start, end) in enumerate(spans):
+        assert not place or data[start:end].decode().startswith(f"{labels[path]} ")

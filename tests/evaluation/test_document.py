@@ -68,7 +68,7 @@ def test_it_comes_back_from_its_own_json() -> None:
 
 def test_it_has_the_promised_keys() -> None:
     raw = make_document().to_json()
-    assert {"edition", "task", "dataset", "candidates", "gate", "release"} == set(raw)
+    assert {"edition", "task", "dataset", "candidates", "gate", "confidence", "promise", "release"} == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]
     assert isinstance(gate, dict)
     assert isinstance(candidates, list)
@@ -119,8 +119,8 @@ def test_broken_json_and_nan_are_refused() -> None:
         ),
         (Gate(against="floor", floor=0.9), 300, 4, "Pass: the student's exact_match is shown to be at least 90 %."),
         (Gate(against="floor", floor=0.9), 200, 104, "Fail: the student's exact_match is shown to be below 90 %."),
-        (Gate(against="agreement"), 300, 4, "no more than 5 points of rows"),
-        (Gate(against="agreement"), 200, 104, "more than 5 points of rows"),
+        (Gate(against="agreement"), 300, 4, "no more than 5 points short of full agreement"),
+        (Gate(against="agreement"), 200, 104, "more than 5 points short of full agreement"),
         (Gate(), 30, 1, "Inconclusive on 31 rows: label "),
     ],
 )

@@ -11,6 +11,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from journeyman.core.canonical import Json
@@ -24,6 +25,7 @@ from journeyman.evaluation.document import (
     GatePart,
     LatencyPart,
     TokensPart,
+    describe_trust,
 )
 from journeyman.evaluation.gate import Score, decide
 from journeyman.evaluation.plots import CurvePoint
@@ -37,6 +39,7 @@ from journeyman.evaluation.report import (
     render_report,
     write_report,
 )
+from journeyman.evaluation.threshold import Outcomes, trust
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
 from journeyman.task.task import Gate
@@ -100,11 +103,19 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
     base = CandidatePart(
         name="base", kind="base", split="test", metrics={"valid": Figure(value=0, low=0, high=0.1, n=30)}
     )
+    rng = np.random.default_rng(0)
+    said = rng.random(900)
+    known = Outcomes(said, (rng.random(900) < said**0.2).astype(np.float64), np.ones(900), tuple(map(str, range(900))))
+    trusted = trust(known, known, known, 0.05, 0.05, 1.0)
+    assert trusted is not None
+    confidence, promise = describe_trust(trusted)
     document = Document(
         task=f"tickets {word}",
         dataset=DatasetPart(hash="d" * 64, train=800, dev=80, calibration=20, test=304),
         candidates=(candidate, base),
         gate=GatePart.of(verdict),
+        confidence=confidence,
+        promise=promise,
     )
     return ReportData(
         document=document,
@@ -142,10 +153,13 @@ def test_it_tells_the_whole_story() -> None:
         "tune.rank",
         "2,100 rows Rome",
         "Looks at the sealed split",
+        "Of what the student answers itself, at most 5 % are wrong, with confidence 95 %",
+        "Debiased expected calibration error",
         "journeyman assess tickets # Rome",
     ):
         assert words in page.visible, words
-    assert {"gate", "loss", "metric-0", "metric-1", "metric-2"} == set(page.figures) & page.ids
+    metrics = {f"metric-{place}" for place in range(len(METRICS))}
+    assert {"gate", "loss", "reliability", "promise", *metrics} == set(page.figures) & page.ids
 
 
 def test_the_fields_that_differ_are_marked_and_only_they() -> None:
@@ -183,11 +197,20 @@ def test_figures_hold_the_numbers_of_the_document() -> None:
     figures = json.loads(json.dumps(Page(render_report(data)).figures))
     gate = data.document.gate
     assert gate is not None
-    trace, layout = figures["gate"]["data"][0], figures["gate"]["layout"]
+    drawn, trace, layout = *figures["gate"]["data"], figures["gate"]["layout"]
+    assert drawn["x"] == trace["x"]
+    assert drawn["x"][0] - drawn["error_x"]["arrayminus"][0] == pytest.approx(100 * gate.low_95)
     assert trace["x"] == [pytest.approx(100 * gate.difference)]
     assert trace["x"][0] - trace["error_x"]["arrayminus"][0] == pytest.approx(100 * gate.low)
     assert -5.0 in [shape["x0"] for shape in layout["shapes"]]
     assert layout["xaxis"]["range"][0] < -5.0 < 0 < layout["xaxis"]["range"][1]
+    promise, confidence = data.document.promise, data.document.confidence
+    assert promise is not None
+    assert confidence is not None
+    assert promise.chosen is not None
+    assert figures["promise"]["data"][2]["x"] == [pytest.approx(100 * promise.chosen.coverage)]
+    assert figures["promise"]["layout"]["shapes"][0]["y0"] == pytest.approx(5)
+    assert figures["reliability"]["data"][1]["y"] == [pytest.approx(100 * bin.right) for bin in confidence.bins]
     assert [trace["name"] for trace in figures["loss"]["data"]] == ["train", "dev"]
     assert figures["loss"]["data"][1]["x"] == [10, 20]
 
@@ -223,7 +246,7 @@ def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Pa
         check=True,
     )
     assert "CONSOLE" not in got.stderr, got.stderr
-    for figure in ("gate", "loss", "metric-0", "metric-1", "metric-2"):
+    for figure in ("gate", "loss", "reliability", "promise", "metric-0", "metric-1", "metric-2", "metric-3"):
         assert re.search(rf'id="{figure}" class="plot js-plotly-plot"', got.stdout), figure
-    assert got.stdout.count('class="main-svg"') >= 5
+    assert got.stdout.count('class="main-svg"') >= 8
     assert "<title>owned</title>" not in got.stdout

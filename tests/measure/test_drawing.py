@@ -107,5 +107,5 @@ def test_the_forecast_for_a_share_settles_the_floor() -> None:
 def test_no_number_of_labels_settles_a_tie() -> None:
     assert labels_for_difference(Paired(90, 0, 5, 5), 0.05, 0.02) is None
     assert labels_for_share(95, 100, 0.95, 0.02) is None
-    assert labels_for_weighted(0.1, 0.0, 100, 80.0, 0.02) is None
-    assert labels_for_weighted(0.1, 0.05, 100, 80.0, 0.02) is not None
+    assert labels_for_weighted(0.1, 0.9, 0.9, 0.0, 100, 80.0, 1.0, 0.02) is None
+    assert labels_for_weighted(0.1, 0.95, 0.9, 0.0, 100, 80.0, 1.0, 0.02) is not None

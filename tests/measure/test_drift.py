@@ -34,19 +34,19 @@ def test_rows_like_the_known_ones_raise_no_alarm() -> None:
     rng, runs, alarms = np.random.default_rng(3), 200, 0
     for run in range(runs):
         watch = ExchangeWatch.of(rng.normal(size=1000).tolist(), alpha=0.01, seed=run)
-        alarms += any([watch.add(value) for value in rng.normal(size=300).tolist()])
+        alarms += any(watch.add(value) for value in rng.normal(size=300).tolist())
     assert alarms / runs <= 0.04
 
 
 def test_rows_that_move_are_found() -> None:
     rng = np.random.default_rng(4)
     watch = ExchangeWatch.of(rng.normal(size=1000).tolist())
-    assert not any([watch.add(value) for value in rng.normal(size=200).tolist()])
+    assert not any(watch.add(value) for value in rng.normal(size=200).tolist())
     later = [watch.add(value) for value in (rng.normal(size=400) + 1).tolist()]
     assert later[-1]
     assert later.index(True) < 150
     constant = ExchangeWatch.of([0.5] * 500)
-    assert not any([constant.add(0.5) for _ in range(500)]), "ties are drawn"
+    assert not any(constant.add(0.5) for _ in range(500)), "ties are drawn"
 
 
 @pytest.mark.parametrize(("error", "weight"), [(0.0, 1.0), (0.1, 2.0)])

@@ -35,7 +35,7 @@ def test_a_promise_is_broken_no_more_often_than_delta(runs: int, groups: bool) -
     rng, error, delta = np.random.default_rng(5), 0.1, 0.1
     broken = made = 0
     for _ in range(runs):
-        found = promise(draw(rng, 200, groups), draw(rng, 300, groups), error, delta)
+        found = promise(draw(rng, 200, groups), draw(rng, 3000 if groups else 300, groups), error, delta)
         if found.threshold is not None:
             made += 1
             broken += true_error(found.threshold) > error

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def describe_assessed(document: Document) -> list[str]:
     """A line per candidate and metric, then the verdict."""
-    from journeyman.evaluation.document import describe_interval, describe_verdict
+    from journeyman.evaluation.document import describe_interval, describe_promise, describe_verdict
 
     lines = []
     for candidate in document.candidates:
@@ -26,4 +26,6 @@ def describe_assessed(document: Document) -> list[str]:
             )
     if document.gate is not None:
         lines += [describe_verdict(document.gate), describe_interval(document.gate)]
+    if document.promise is not None:
+        lines.append(describe_promise(document.promise))
     return lines

@@ -23,7 +23,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.grammar import COPY, MOST_KEYS, NOT_HERE, ORDER, TEXT, GrammarWriter, properties_of, required_names
-from journeyman.core.nodes import Node, write_json
+from journeyman.core.nodes import Node, dotted, write_json
 
 NEWLINE = "\n"
 NO_FIRST = "-"  # stands where the first field may be left out
@@ -92,6 +92,16 @@ class Lines:
             return write_json(self._build(self._values(text)))
         except (ValueError, KeyError, IndexError):
             return text
+
+    def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """By line: the field's dotted path, and where the line with its label begins and ends in the text's bytes."""
+        at = 0
+        for number, line in enumerate(text.split(NEWLINE)):
+            end = at + len(line.encode())
+            field = self._labelled.get(line.partition(" ")[0]) if number or self.first is None else self.first
+            if field is not None:
+                yield dotted(field.path), at, end
+            at = end + 1
 
     def grammar(self, schema: Node, end: int | None = None) -> str:
         """What the decoder may write, in llguidance's Lark dialect: ``schema`` is this one, as it binds one call (``x-copy``).

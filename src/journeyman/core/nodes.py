@@ -6,7 +6,7 @@ Paths are JSON pointers with a leading ``#`` (``#/properties/a``). Knows nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import cast
 
@@ -72,6 +72,11 @@ def rebuild(node: Json, change: Callable[[dict[str, Json]], dict[str, Json]]) ->
 def escape(name: str) -> str:
     """One step of a JSON pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def dotted(names: Iterable[str]) -> str:
+    """A place in an answer: the names of its keys with dots between, dots inside them escaped."""
+    return ".".join(name.replace("\\", "\\\\").replace(".", "\\.") for name in names)
 
 
 def resolve(root: Node, reference: str) -> Json | Node | None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
+from journeyman.evaluation.threshold import Trust
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
 from journeyman.task.task import Against
@@ -144,6 +145,63 @@ class GatePart(Part):
         return GatePart(**raw)
 
 
+class BinPart(Part):
+    """Rows of like confidence: mean confidence, the share that was right with its 95 % interval."""
+
+    confidence: float
+    right: float
+    low: float
+    high: float
+    n: int
+
+
+class ConfidencePart(Part):
+    """Calibrated confidence: the map from a model's own (``kind``, ``points``: see ``measure.calibrators``), chosen and fitted on ``fitted`` rows by
+    ``losses`` (cross-validated Brier scores). ``brier``, ``error`` (debiased expected calibration error, 95 % interval ``low`` to ``high``) and
+    ``bins`` are of ``n`` sealed rows; ``raw_error`` is the error without the map."""
+
+    kind: Literal["temperature", "beta", "isotonic"]
+    points: tuple[float, ...]
+    losses: dict[str, float]
+    fitted: int
+    brier: float
+    error: float
+    low: float
+    high: float
+    raw_error: float
+    bins: tuple[BinPart, ...]
+    n: int
+
+
+class CurvePart(Part):
+    """A threshold on calibrated confidence: the share of calls at or above it, the share of those that is wrong with its 95 % interval, the
+    p-value of the promise there, and the independent units behind it."""
+
+    threshold: float
+    coverage: float
+    wrong: float
+    low: float
+    high: float
+    p_value: float
+    accepted: int
+
+
+class PromisePart(Part):
+    """Of what is answered at ``threshold`` or above, at most ``error`` is wrong, with confidence 1 - ``delta``. Without a threshold nothing can be
+    promised; ``needed`` is then how many accepted rows it takes at least, where there were fewer. ``n`` rows decided."""
+
+    threshold: float | None
+    error: float
+    delta: float
+    needed: int | None
+    curve: tuple[CurvePart, ...]
+    n: int
+
+    @property
+    def chosen(self) -> CurvePart | None:
+        return next((point for point in self.curve if point.threshold == self.threshold), None)
+
+
 class ReleasePart(Part):
     hash: str
     path: str
@@ -155,6 +213,8 @@ class Document(Part):
     dataset: DatasetPart
     candidates: tuple[CandidatePart, ...]
     gate: GatePart | None = None
+    confidence: ConfidencePart | None = None
+    promise: PromisePart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:
@@ -179,6 +239,60 @@ class Document(Part):
                 got=f"{place}: {first['input']!r:.80}",
                 hint="run `journeyman assess TASK` to make a new one",
             ) from error
+
+
+def describe_trust(trust: Trust) -> tuple[ConfidencePart, PromisePart | None]:
+    """The two parts of a document."""
+    confidence = ConfidencePart(
+        kind=trust.calibrator.kind,
+        points=trust.calibrator.points,
+        losses=trust.losses,
+        fitted=trust.fitted,
+        brier=trust.brier,
+        error=trust.error,
+        low=trust.interval.low,
+        high=trust.interval.high,
+        raw_error=trust.raw_error,
+        bins=tuple(
+            BinPart(confidence=bin.confidence, right=bin.right, low=bin.interval.low, high=bin.interval.high, n=bin.n)
+            for bin in trust.bins
+        ),
+        n=trust.shown,
+    )
+    if trust.promise is None:
+        return confidence, None
+    promise = PromisePart(
+        threshold=trust.promise.threshold,
+        error=trust.promise.error,
+        delta=trust.promise.delta,
+        needed=trust.promise.needed,
+        curve=tuple(
+            CurvePart(
+                threshold=point.threshold,
+                coverage=point.coverage,
+                wrong=point.wrong,
+                low=point.interval.low,
+                high=point.interval.high,
+                p_value=point.p_value,
+                accepted=point.accepted,
+            )
+            for point in trust.promise.curve
+        ),
+        n=trust.decided,
+    )
+    return confidence, promise
+
+
+def describe_promise(promise: PromisePart) -> str:
+    """What the student may answer by itself, in one sentence."""
+    error, sure = f"{100 * promise.error:.4g} %", f"{100 * (1 - promise.delta):.4g} %"
+    if (chosen := promise.chosen) is None:
+        more = f"; with all of them right it takes {promise.needed:,} accepted rows at least" if promise.needed else ""
+        return f"No threshold can promise that at most {error} of the student's own answers are wrong{more}: everything goes to the teacher."
+    return (
+        f"Of what the student answers itself, at most {error} are wrong, with confidence {sure}: that is {100 * chosen.coverage:.1f} % of calls, "
+        f"those with a confidence of {chosen.threshold:.3f} or more (n = {promise.n:,})."
+    )
 
 
 def describe_verdict(gate: GatePart) -> str:

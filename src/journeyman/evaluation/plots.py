@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from journeyman.core.canonical import Json
-from journeyman.evaluation.document import CandidatePart, Figure, GatePart
+from journeyman.evaluation.document import CandidatePart, ConfidencePart, Figure, GatePart, PromisePart
 
 Plot = dict[str, Json]
 
@@ -59,6 +59,94 @@ def plot_gate(gate: GatePart) -> Plot:
     room = 0.1 * (max(spread) - min(spread)) or 0.01
     layout["xaxis"] = _axis(title) | {"range": [100 * (min(spread) - room), 100 * (max(spread) + room)]}
     return {"data": [_whiskers([label], [item], shade) for label, item, shade in shown], "layout": layout}
+
+
+def plot_reliability(part: ConfidencePart) -> Plot:
+    """Bins of calibrated confidence against the share that was right, with 95 % intervals; the diagonal is what was promised."""
+    trace: Plot = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [100 * bin.confidence for bin in part.bins],
+        "y": [100 * bin.right for bin in part.bins],
+        "marker": {"color": "var:accent", "size": 9},
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (bin.high - bin.right) for bin in part.bins],
+            "arrayminus": [100 * (bin.right - bin.low) for bin in part.bins],
+            "color": "var:accent",
+            "thickness": 2,
+        },
+        "text": [f"n = {bin.n}" for bin in part.bins],
+        "hovertemplate": "said %{x:.1f} %, right %{y:.1f} %, %{text}<extra></extra>",
+    }
+    diagonal: Plot = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [0, 100],
+        "y": [0, 100],
+        "line": {"color": "var:soft", "dash": "dot"},
+        "hoverinfo": "skip",
+    }
+    layout = _layout(height=380, x_title="confidence, %")
+    layout["yaxis"] = _axis("right, %") | {"range": [-2, 102]}
+    layout["xaxis"] = _axis("confidence, %") | {"range": [-2, 102]}
+    return {"data": [diagonal, trace], "layout": layout}
+
+
+def plot_promise(part: PromisePart) -> Plot:
+    """The share of wrong answers among those that are accepted, by how many are; the promise's limit and the point that was chosen."""
+    curve = sorted(part.curve, key=lambda point: point.coverage)
+    shown: list[Json] = [100 * point.coverage for point in curve]
+    ends: list[Json] = [*(100 * point.high for point in curve), *(100 * point.low for point in curve[::-1])]
+    band: Plot = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": shown + shown[::-1],
+        "y": ends,
+        "fill": "toself",
+        "opacity": 0.3,
+        "line": {"color": "var:accent", "width": 0},
+        "hoverinfo": "skip",
+    }
+    line: Plot = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": shown,
+        "y": [100 * point.wrong for point in curve],
+        "text": [f"confidence from {point.threshold:.3f}, n = {point.accepted}" for point in curve],
+        "line": {"color": "var:accent"},
+        "marker": {"size": 5},
+        "hovertemplate": "%{x:.1f} % answered, %{y:.1f} % of them wrong; %{text}<extra></extra>",
+    }
+    data: list[Json] = [band, line]
+    if (chosen := part.chosen) is not None:
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "x": [100 * chosen.coverage],
+                "y": [100 * chosen.wrong],
+                "marker": {"color": "var:good", "size": 13, "symbol": "diamond"},
+                "hovertemplate": "the promise's threshold<extra></extra>",
+            }
+        )
+    layout = _layout(height=340, x_title="answered by the student, %")
+    limit = 100 * part.error
+    layout["xaxis"] = _axis("answered by the student, %") | {"range": [0, 101]}
+    layout["yaxis"] = _axis("wrong among them, %") | {"rangemode": "tozero"}
+    layout["shapes"] = [
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": limit,
+            "y1": limit,
+            "line": {"color": "var:bad", "width": 2, "dash": "dash"},
+        }
+    ]
+    return {"data": data, "layout": layout}
 
 
 def plot_loss(curve: Sequence[CurvePoint]) -> Plot:

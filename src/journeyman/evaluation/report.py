@@ -21,8 +21,16 @@ from markupsafe import Markup
 from journeyman.core.canonical import Json
 from journeyman.core.example import Target
 from journeyman.core.files import write_atomic
-from journeyman.evaluation.document import Document, Figure, describe_interval, describe_verdict
-from journeyman.evaluation.plots import CurvePoint, Plot, plot_gate, plot_loss, plot_metric
+from journeyman.evaluation.document import Document, Figure, describe_interval, describe_promise, describe_verdict
+from journeyman.evaluation.plots import (
+    CurvePoint,
+    Plot,
+    plot_gate,
+    plot_loss,
+    plot_metric,
+    plot_promise,
+    plot_reliability,
+)
 from journeyman.measure.metrics import differing_fields, flatten
 
 METHODS = {
@@ -122,6 +130,10 @@ def render_report(data: ReportData) -> str:
     metric_plots = list(zip(plots, names, strict=True))
     if document.gate:
         plots["gate"] = plot_gate(document.gate)
+    if document.confidence:
+        plots["reliability"] = plot_reliability(document.confidence)
+    if document.promise and document.promise.curve:
+        plots["promise"] = plot_promise(document.promise)
     if data.curve:
         plots["loss"] = plot_loss(data.curve)
     plotly_js, report_js = _plotly_script(), _part("report.js")
@@ -133,6 +145,7 @@ def render_report(data: ReportData) -> str:
             gate=document.gate,
             headline=describe_verdict(document.gate) if document.gate else "",
             figures_line=describe_interval(document.gate) if document.gate else "",
+            promise_line=describe_promise(document.promise) if document.promise else "",
             methods=METHODS,
             metric_names=names,
             metric_plots=metric_plots,

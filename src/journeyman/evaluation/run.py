@@ -19,7 +19,7 @@ from journeyman.core.example import Example, Target
 from journeyman.core.files import disk_errors
 from journeyman.core.messages import Message, message_to_openai
 from journeyman.core.progress import Progress, Silent
-from journeyman.models.protocol import Decoding, Model, Reply, Request
+from journeyman.models.protocol import Confidence, Decoding, Model, Reply, Request
 from journeyman.task.answer import read_answer
 from journeyman.task.prompt import student_messages, teacher_messages
 from journeyman.task.task import Task
@@ -64,6 +64,7 @@ class Prediction:
     input_tokens: int | None = None
     output_tokens: int | None = None
     finish_reason: str = ""
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ async def evaluate(
     progress: Progress | None = None,
     prompt: Prompt = "student",
     max_tokens: int | None = None,
+    with_confidence: bool = False,
     headers: Mapping[str, str] = ASSESS_HEADERS,
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
 ) -> Predictions:
@@ -101,7 +103,7 @@ async def evaluate(
     Each answer is a line of ``cache_path`` before the next row is taken, keyed by everything that was asked, so that a
     killed evaluation asks only what is missing. A retryable error is tried again after each of ``retry_delays_s``; then,
     like any other error of the model, it makes the row a wrong one that keeps the error's text. ``max_tokens`` bounds an
-    answer where the task does not: an untuned model may never end one. Errors are not answers
+    answer where the task does not: an untuned model may never end one. ``with_confidence`` asks how sure the model is of each. Errors are not answers
     and are not cached: the same command asks those rows again.
 
     Raises:
@@ -114,7 +116,7 @@ async def evaluate(
         )
     bar = progress or Silent()
     limit = task.max_output_tokens or max_tokens
-    requests = [_make_request(task, row, prompt, limit, headers) for row in rows]
+    requests = [_make_request(task, row, prompt, limit, headers, with_confidence) for row in rows]
     keys = [_request_key(model.name, request) for request in requests]
     known = _load(cache_path)
     answers = {index: known[key] for index, key in enumerate(keys) if key in known}
@@ -141,11 +143,17 @@ async def evaluate(
 
 
 def load_predictions(
-    model: str, task: Task, rows: Sequence[Row], cache_path: Path, prompt: Prompt = "student"
+    model: str,
+    task: Task,
+    rows: Sequence[Row],
+    cache_path: Path,
+    prompt: Prompt = "student",
+    with_confidence: bool = False,
 ) -> list[tuple[Row, Prediction]]:
     """The rows that an earlier `evaluate` of this model has answers for, with them; nothing is asked."""
     known = _load(cache_path)
-    keys = [_request_key(model, _make_request(task, row, prompt, task.max_output_tokens, {})) for row in rows]
+    requests = [_make_request(task, row, prompt, task.max_output_tokens, {}, with_confidence) for row in rows]
+    keys = [_request_key(model, request) for request in requests]
     return [(row, _read(task, row, known[key])) for row, key in zip(rows, keys, strict=True) if key in known]
 
 
@@ -159,24 +167,30 @@ class _Answer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     finish_reason: str = ""
+    confidence: Confidence | None = None
 
     def to_json(self) -> dict[str, Json]:
-        return {
+        raw: dict[str, Json] = {
             "text": self.text,
             "latency_ms": self.latency_ms,
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "finish_reason": self.finish_reason,
         }
+        if self.confidence is not None:
+            raw["confidence"] = [self.confidence.whole, dict(self.confidence.fields)]
+        return raw
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> _Answer:
+        sure = cast(tuple[float, dict[str, float]] | None, raw.get("confidence"))
         return _Answer(
             text=str(raw["text"]),
             latency_ms=cast(float | None, raw["latency_ms"]),
             input_tokens=cast(int | None, raw["input_tokens"]),
             output_tokens=cast(int | None, raw["output_tokens"]),
             finish_reason=str(raw["finish_reason"]),
+            confidence=Confidence(*sure) if sure is not None else None,
         )
 
 
@@ -213,6 +227,7 @@ def _from_reply(reply: Reply) -> _Answer:
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
         finish_reason=reply.finish_reason,
+        confidence=reply.confidence,
     )
 
 
@@ -228,13 +243,16 @@ def _read(task: Task, row: Row, answer: _Answer) -> Prediction:
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
         finish_reason=answer.finish_reason,
+        confidence=answer.confidence,
     )
 
 
-def _make_request(task: Task, row: Row, prompt: Prompt, max_tokens: int | None, headers: Mapping[str, str]) -> Request:
+def _make_request(
+    task: Task, row: Row, prompt: Prompt, max_tokens: int | None, headers: Mapping[str, str], with_confidence: bool
+) -> Request:
     make = student_messages if prompt == "student" else teacher_messages
     messages: tuple[Message, ...] = tuple(make(task, row.input))
-    decoding = Decoding(schema=task.schema, schema_name=task.name, max_tokens=max_tokens)
+    decoding = Decoding(schema=task.schema, schema_name=task.name, max_tokens=max_tokens, confidence=with_confidence)
     return Request(messages=messages, decoding=decoding, headers=dict(headers))
 
 
@@ -248,6 +266,7 @@ def _request_key(model: str, request: Request) -> str:
             "schema": dict(decoding.schema) if decoding.schema is not None else None,
             "max_tokens": decoding.max_tokens,
         }
+        | ({"confidence": True} if decoding.confidence else {})
     )
 
 

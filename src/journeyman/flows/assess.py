@@ -14,7 +14,8 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
-from journeyman.data.dataset import read_manifest, read_split
+from journeyman.core.example import Split
+from journeyman.data.dataset import Half, Purpose, read_manifest, read_split
 from journeyman.evaluation.document import (
     CandidatePart,
     DatasetPart,
@@ -25,9 +26,11 @@ from journeyman.evaluation.document import (
     LatencyPart,
     ReleasePart,
     TokensPart,
+    describe_trust,
 )
 from journeyman.evaluation.gate import decide, find_heaviest, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
+from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
 from journeyman.flows.runs import BASE_ROWS, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student, load_student
@@ -37,7 +40,7 @@ from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import Metric, Pair, estimate, score_fields
 from journeyman.task.task import Task
 
-EVALUATION, REPORT, DEV_ANSWERS = "evaluation.json", "report.html", "student-dev.jsonl"
+EVALUATION, REPORT, SUBJECT, DEV_ANSWERS = "evaluation.json", "report.html", "subject.json", "student-dev.jsonl"
 BASE_SEED = 20_26
 
 
@@ -65,29 +68,26 @@ def assess(
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
-    sealed = [Row.from_example(row) for row in read_split(workspace.store, manifest, "test", purpose="assess")]
-    dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
-    if not sealed:
+    rows = _read_rows(workspace, manifest)
+    if not rows.sealed:
         raise GateError("JM-631", f"{task_name} has no sealed rows", hint="import more rows, then prepare again")
-    run = find_run(
-        workspace.project.runs,
-        task_name,
-        "assess",
-        {"student": student.hash, "dataset": dataset, **_rule(task)},
-    )
+    run = _find_run(workspace, task_name, student, dataset)
     with run.lock():
-        asked = asyncio.run(_ask_all(workspace, task, student, run, sealed, dev, base_rows, requests_in_flight))
-        others = [
-            Row.from_example(row)
-            for split in ("train", "dev", "calibration")
-            for row in read_split(workspace.store, manifest, split)
-        ]
-        gate = _decide(workspace, task, dataset, student, sealed, asked.student, find_heaviest(others))
-        document = _document(workspace, task, dataset, manifest, student, sealed, asked, gate)
+        asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
+        heaviest = find_heaviest([*rows.train, *rows.dev, *rows.fit, *rows.threshold])
+        gate = _decide(workspace, task, dataset, student, rows.sealed, asked.student, heaviest)
+        trusted = _trust(workspace, task, rows, asked, heaviest)
+        document = _document(workspace, task, dataset, manifest, student, rows.sealed, asked, gate, trusted)
         run.write(EVALUATION, document.to_json())
-        run.write("subject.json", {"student": student.hash, "tune_run": tune_run.id, "dataset": dataset})
+        subject: dict[str, Json] = {
+            "student": student.hash,
+            "tune_run": tune_run.id,
+            "dataset": dataset,
+            "rule": _rule(task),
+        }
+        run.write(SUBJECT, subject)
     return Assessed(
-        run, tune_run, student, document, tuple(zip(dev, asked.dev.items, strict=True)) if asked.dev else ()
+        run, tune_run, student, document, tuple(zip(rows.dev, asked.dev.items, strict=True)) if asked.dev else ()
     )
 
 
@@ -127,18 +127,48 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
-    for path in sorted(workspace.project.runs.glob(f"{task_name}-assess-*"), key=lambda item: item.stat().st_mtime):
-        run = RunFolder(path)
-        subject, evaluation = run.read("subject.json"), run.read(EVALUATION)
-        if subject and evaluation and subject["student"] == student.hash and _is_same_gate(task, evaluation):
-            dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
-            name = student_name(task, student)
-            answered = load_predictions(name, task, dev, path / DEV_ANSWERS)
-            return Assessed(run, tune_run, student, Document.model_validate(evaluation), tuple(answered))
-    raise GateError(
-        "JM-620",
-        f"the student {student.hash[:12]} of {task_name} was not assessed",
-        hint=f"journeyman assess {task_name}",
+    run = _find_run(workspace, task_name, student, dataset)
+    subject, evaluation = run.read(SUBJECT), run.read(EVALUATION)
+    if not subject or not evaluation or subject.get("rule") != _rule(task):
+        raise GateError(
+            "JM-620",
+            f"the student {student.hash[:12]} of {task_name} was not assessed by the task's present rules",
+            hint=f"journeyman assess {task_name}",
+        )
+    dev = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
+    name = student_name(task, student)
+    answered = load_predictions(name, task, dev, run.path / DEV_ANSWERS, with_confidence=True)
+    return Assessed(run, tune_run, student, Document.model_validate(evaluation), tuple(answered))
+
+
+def _find_run(workspace: Workspace, task_name: str, student: Student, dataset: str) -> RunFolder:
+    """One folder of answers for a student and a dataset, whatever rule decides on them."""
+    return find_run(workspace.project.runs, task_name, "assess", {"student": student.hash, "dataset": dataset})
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """All splits; ``fit`` and ``threshold`` are the halves of calibration."""
+
+    sealed: list[Row]
+    dev: list[Row]
+    fit: list[Row]
+    threshold: list[Row]
+    train: list[Row]
+
+
+def _read_rows(workspace: Workspace, manifest: Mapping[str, Json]) -> _Rows:
+    def read(split: Split, purpose: Purpose = "look", half: Half | None = None) -> list[Row]:
+        return [
+            Row.from_example(row) for row in read_split(workspace.store, manifest, split, purpose=purpose, half=half)
+        ]
+
+    return _Rows(
+        read("test", "assess"),
+        read("dev"),
+        read("calibration", half="fit"),
+        read("calibration", half="threshold"),
+        read("train"),
     )
 
 
@@ -146,6 +176,8 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
 class _Asked:
     student: Predictions
     dev: Predictions | None
+    fit: Predictions | None
+    threshold: Predictions | None
     base: Predictions | None
     base_rows: tuple[Row, ...]
     dev_rows: tuple[Row, ...]
@@ -156,12 +188,12 @@ async def _ask_all(
     task: Task,
     student: Student,
     run: RunFolder,
-    sealed: Sequence[Row],
-    dev: Sequence[Row],
+    rows: _Rows,
     base_rows: int,
     requests_in_flight: int,
 ) -> _Asked:
     """Ask student and base through one real server on loopback."""
+    sealed = rows.sealed
     sample = sorted(random.Random(BASE_SEED).sample(range(len(sealed)), min(base_rows, len(sealed))))
     chosen = tuple(sealed[index] for index in sample)
     async with serve_student(workspace, task, student) as served:
@@ -180,15 +212,35 @@ async def _ask_all(
                     progress=workspace.progress,
                     prompt="teacher" if is_base else "student",
                     max_tokens=student.json_tokens if is_base else None,
+                    with_confidence=not is_base,
                 )
             finally:
                 await client.close()
 
         answered = await ask(served.student_name, sealed, "student-test.jsonl")
         assert answered is not None
-        on_dev = await ask(served.student_name, dev, DEV_ANSWERS)
+        on_dev = await ask(served.student_name, rows.dev, DEV_ANSWERS)
+        to_fit = await ask(served.student_name, rows.fit, "student-fit.jsonl")
+        to_decide = await ask(served.student_name, rows.threshold, "student-threshold.jsonl")
         base = await ask(served.base_name, chosen, "base-test.jsonl", is_base=True) if served.base_name else None
-    return _Asked(answered, on_dev, base, chosen, tuple(dev))
+    return _Asked(answered, on_dev, to_fit, to_decide, base, chosen, tuple(rows.dev))
+
+
+def _trust(workspace: Workspace, task: Task, rows: _Rows, asked: _Asked, heaviest: float) -> Trust | None:
+    """Confidence and promise; None where there are no calibration rows."""
+    metric = find_metric(task, task.gate.metric, workspace.project.root)
+
+    def known(given: Sequence[Row], said: Predictions | None) -> Outcomes:
+        return outcomes(metric, list(zip(given, said.items, strict=True)) if said else [])
+
+    return trust(
+        known(rows.fit, asked.fit),
+        known(rows.threshold, asked.threshold),
+        known(rows.sealed, asked.student),
+        task.cascade.error,
+        task.cascade.delta,
+        heaviest,
+    )
 
 
 def _decide(
@@ -218,7 +270,9 @@ def _document(
     sealed: Sequence[Row],
     asked: _Asked,
     gate: GatePart,
+    trusted: Trust | None,
 ) -> Document:
+    confidence, promise = describe_trust(trusted) if trusted else (None, None)
     kind = student.manifest.kind
     metrics = metrics_of(task, workspace.project.root)
     candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
@@ -242,6 +296,8 @@ def _document(
         ),
         candidates=tuple(candidates),
         gate=gate,
+        confidence=confidence,
+        promise=promise,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 
@@ -291,7 +347,7 @@ def _figures(metrics: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, 
 
 def _rule(task: Task) -> dict[str, Json]:
     """What a verdict depends on besides the answers."""
-    rule: dict[str, Json] = {"gate": task.gate.to_json()}
+    rule: dict[str, Json] = {"gate": task.gate.to_json(), "cascade": task.cascade.to_json()}
     if task.metrics:
         rule["metrics"] = {name: spec.to_json() for name, spec in task.metrics.items()}
     return rule
@@ -300,12 +356,3 @@ def _rule(task: Task) -> dict[str, Json]:
 def _mean(values: Sequence[int | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _is_same_gate(task: Task, evaluation: Mapping[str, Json]) -> bool:
-    gate = cast(dict[str, Json] | None, evaluation.get("gate"))
-    if gate is None:
-        return False
-    wanted = task.gate
-    same_limit = gate["floor"] == wanted.floor if wanted.against == "floor" else gate["margin"] == wanted.margin
-    return gate["metric"] == wanted.metric and gate["against"] == wanted.against and same_limit

@@ -25,7 +25,7 @@ from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Served
 from journeyman.guards.redact import Redactor
-from journeyman.models.protocol import Decoding, FinishReason, Reply, Request, TokenLogprob
+from journeyman.models.protocol import Confidence, Decoding, FinishReason, Reply, Request, TokenLogprob
 from journeyman.task.prompt import check_input, read_messages
 from journeyman.task.schema import constraint_schema, verifier
 
@@ -50,6 +50,7 @@ class Wishes:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logprobs: bool = False
+    confidence: bool = False
     schema: Mapping[str, Json] | None = None
 
 
@@ -76,6 +77,7 @@ class Answer:
     trace: str
     created: datetime
     logprobs: tuple[TokenLogprob, ...] = ()
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ class Answerer:
             trace=plan.trace,
             created=plan.time,
             logprobs=() if plan.is_redacted else reply.logprobs,
+            confidence=reply.confidence,
         )
 
     def _plan(self, call: Call) -> _Plan:
@@ -211,6 +214,7 @@ def _decoding(call: Call, schema: Mapping[str, Json] | None, fields: Mapping[str
         seed=own.seed if wishes.seed is None else wishes.seed,
         stop=wishes.stop or own.stop,
         logprobs=wishes.logprobs,
+        confidence=wishes.confidence,
     )
 
 
@@ -258,6 +262,8 @@ def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
     """The trace, redacted throughout: surrogates are never put back in it."""
     served, task = plan.call.served, plan.call.served.task
     verdicts: dict[str, Json] = {"valid": not outcome.problem, "attempts": outcome.attempts}
+    if outcome.reply.confidence is not None:
+        verdicts["confidence"] = outcome.reply.confidence.whole
     if outcome.problem:
         verdicts["problem"] = plan.redactor.text(outcome.problem)
     return Trace(

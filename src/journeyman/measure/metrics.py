@@ -26,6 +26,7 @@ import numpy as np
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Target
+from journeyman.core.nodes import dotted
 from journeyman.measure.bootstrap import bootstrap_ratio
 from journeyman.measure.intervals import Interval, clopper_pearson
 
@@ -139,8 +140,7 @@ def flatten(value: Json, path: str | None = None) -> dict[str, Json]:
     if isinstance(value, dict):
         leaves: dict[str, Json] = {}
         for key, item in value.items():
-            name = key.replace("\\", "\\\\").replace(".", "\\.")
-            leaves |= flatten(item, name if path is None else f"{path}.{name}")
+            leaves |= flatten(item, dotted([key]) if path is None else f"{path}.{dotted([key])}")
         return leaves
     return {} if value is None or value == "" or value == [] else {path or "": value}
 

@@ -53,12 +53,13 @@ class Scored:
         """What is at the threshold or above it, summed up by group."""
         taken = self.confidence >= threshold
         names, place = np.unique(self.groups[taken], return_inverse=True)
-        total = np.bincount(place, self.weights[taken], minlength=len(names))
-        wrong = np.bincount(place, (self.weights * self.wrong)[taken], minlength=len(names))
-        share = np.divide(wrong, total, out=np.zeros_like(total), where=total > 0)
+        if not len(names):
+            return Units(np.empty(0), np.empty(0), self.heaviest, True)
+        total = np.bincount(place, self.weights[taken])
+        share = np.bincount(place, (self.weights * self.wrong)[taken]) / total
         weights = np.minimum(total, self.heaviest)
         is_plain = len(names) == taken.sum() and bool((weights == self.heaviest).all())
-        return Units(share, weights, int(taken.sum()), self.heaviest, is_plain)
+        return Units(share, weights, self.heaviest, is_plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,13 @@ class Units:
 
     wrong: Floats
     weights: Floats
-    rows: int
     heaviest: float
     is_plain: bool
+
+    @property
+    def mean(self) -> float:
+        total = float(self.weights.sum())
+        return float((self.weights * self.wrong).sum()) / total if total else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Promise:
     """``threshold`` is None when none can promise it; ``needed`` is then the least number of accepted units that could, where the first threshold
-    had fewer."""
+    had fewer and the rows that fix the order have no more wrong there than is promised."""
 
     threshold: float | None
     error: float
@@ -126,7 +131,8 @@ def promise(fit: Scored, decide: Scored, error: float, delta: float) -> Promise:
             break
         chosen = point.threshold
     least = _least_units(decide.accepted(grid[first]), error, delta)
-    return Promise(chosen, error, delta, curve, least if chosen is None and curve[first].accepted < least else None)
+    is_short = chosen is None and curve[first].accepted < least and fit.accepted(grid[first]).mean <= error
+    return Promise(chosen, error, delta, curve, least if is_short else None)
 
 
 def _least_units(units: Units, error: float, delta: float) -> int:
@@ -148,12 +154,11 @@ def _grid(fit: Scored) -> list[float]:
 def _point(rows: Scored, threshold: float, error: float, delta: float) -> Point:
     units = rows.accepted(threshold)
     total = float(units.weights.sum())
-    share = float((units.weights * units.wrong).sum() / total) if total else 0.0
     size = round(total**2 / float((units.weights**2).sum())) if total else 0
-    interval = clopper_pearson(round(share * size), size) if size else Interval(0.0, 1.0)
+    interval = clopper_pearson(round(units.mean * size), size) if size else Interval(0.0, 1.0)
     every = rows.accepted(-np.inf).weights.sum()
     coverage = total / float(every) if every else 0.0
-    return Point(threshold, coverage, share, interval, _p_value(units, error, delta), len(units.weights))
+    return Point(threshold, coverage, units.mean, interval, _p_value(units, error, delta), len(units.weights))
 
 
 def _p_value(units: Units, error: float, delta: float) -> float:

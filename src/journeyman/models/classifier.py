@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
-from journeyman.core.nodes import write_json
+from journeyman.core.nodes import dotted, write_json
 from journeyman.models.codes import SMALLEST, pick
 from journeyman.models.embedder import Embedder
 from journeyman.models.head import Heads
-from journeyman.models.protocol import Reply, Request, TokenLogprob, refuse_tools
+from journeyman.models.protocol import Confidence, Reply, Request, TokenLogprob, refuse_tools
 
 LISTED = 1024  # answers whose probabilities a reply lists
 
@@ -63,6 +63,7 @@ class Classifier:
             latency_ms=(time.perf_counter() - started) * 1000,
             model=self.name,
             logprobs=(TokenLogprob(answer, sum(logs), self._ranked(shares)),) if wish.logprobs else (),
+            confidence=self._confidence(shares, chosen) if wish.confidence else None,
         )
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
@@ -81,6 +82,15 @@ class Classifier:
             head.field.name: head.field.values[place] for head, place in zip(self.heads.heads, places, strict=True)
         } | dict(self.fixed)
         return write_json({name: values[name] for name in self.order} if self.order else values[""])
+
+    def _confidence(self, shares: Sequence[Sequence[Sequence[float]]], chosen: Sequence[int]) -> Confidence:
+        parts = [float(row[0][place]) for row, place in zip(shares, chosen, strict=True)]
+        named = {
+            dotted([head.field.name]): part
+            for head, part in zip(self.heads.heads, parts, strict=True)
+            if head.field.name
+        }
+        return Confidence(math.prod(parts), named)
 
     def _ranked(self, shares: Sequence[Sequence[Sequence[float]]]) -> tuple[tuple[str, float], ...]:
         """Every answer with its log-probability, the likeliest first; none where there are too many."""

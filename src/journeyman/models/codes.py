@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import ModelError
 from journeyman.core.lines import Lines
+from journeyman.core.nodes import dotted
+from journeyman.models.protocol import Confidence
 from journeyman.models.tokenizer import Tokenizer
 
 WORD, PLAIN = re.compile(r"[A-Za-z]+|\d+"), re.compile("[A-Za-z]+")
@@ -39,6 +41,14 @@ class Codes:
         """The answer; a text that is no code comes back as it is, and will fit no schema."""
         return self._by_text.get(text, text)
 
+    def confidence(self, probabilities: Sequence[float], place: int) -> Confidence:
+        """Of the answer at ``place``; a field's is summed over all answers that give it the same value."""
+        shares = {
+            path: sum(part for part, other in zip(probabilities, self._values, strict=True) if other.get(path) == value)
+            for path, value in self._values[place].items()
+        }
+        return Confidence(probabilities[place], {path: min(1.0, share) for path, share in shares.items() if path})
+
     def to_json(self) -> list[Json]:
         return [list(item) for item in zip(self.texts, self.ids, self.answers, strict=True)]
 
@@ -50,6 +60,10 @@ class Codes:
     def from_json(cls, raw: Sequence[tuple[str, int, str]]) -> Codes:
         texts, ids, answers = zip(*raw, strict=True)
         return cls(answers, texts, ids)
+
+    @cached_property
+    def _values(self) -> list[dict[str, str]]:
+        return [dict(_fields(json.loads(answer), ())) for answer in self.answers]
 
     @cached_property
     def _by_answer(self) -> dict[str, str]:
@@ -152,6 +166,15 @@ def _leaves(value: Json) -> Iterator[str]:
             yield from _leaves(item)
     else:
         yield value if isinstance(value, str) else json.dumps(value)
+
+
+def _fields(value: Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Dotted paths of an answer's leaves, a list being one, and their values as JSON."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from _fields(item, (*path, name))
+    else:
+        yield dotted(path), dump(value)
 
 
 def _is_token(word: str, tokenizer: Tokenizer) -> bool:

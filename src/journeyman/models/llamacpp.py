@@ -22,6 +22,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.grammar import write_grammar
 from journeyman.core.nodes import Node
+from journeyman.models.confidence import Step
 from journeyman.models.events import read_events
 from journeyman.models.llamacpp_process import ThreadProbe, Worker, make_config, probe_threads, start_worker
 from journeyman.models.llamacpp_worker import WorkerConfig
@@ -31,6 +32,7 @@ from journeyman.models.sessions import Sessions
 from journeyman.models.slots import Slots
 
 TOP_LOGPROBS = 5  # alternatives reported for a token
+LIKELIEST = 40  # alternatives that confidence looks at
 FAR_UP = 1000.0  # added to a logit, it leaves the others no probability that a float can hold
 GREEDY = Decoding()
 Stop = Literal["stop", "length"]
@@ -49,6 +51,7 @@ class Generation:
     prompt_ms: float
     decode_ms: float
     logprobs: tuple[TokenLogprob, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class LlamaCpp:
             "min_p": 0.0,
             "seed": -1 if decoding.seed is None else decoding.seed,
             "stop": list(decoding.stop),
-            "n_probs": TOP_LOGPROBS if decoding.logprobs else 0,
+            "n_probs": LIKELIEST if decoding.confidence else TOP_LOGPROBS if decoding.logprobs else 0,
             "cache_prompt": True,
             "return_tokens": True,
             "lora": [{"id": index, "scale": float(name == adapter)} for index, name in enumerate(self.adapters)],
@@ -300,6 +303,7 @@ def _check_hash(name: str, path: Path) -> None:
 
 def _read_generation(raw: dict[str, Json]) -> Generation:
     timings = cast(dict[str, float], raw["timings"])
+    listed = cast(list[dict[str, Json]], raw.get("completion_probabilities") or [])
     return Generation(
         text=cast(str, raw["content"]),
         token_ids=tuple(cast(list[int], raw["tokens"])),
@@ -309,10 +313,15 @@ def _read_generation(raw: dict[str, Json]) -> Generation:
         cached_tokens=int(timings["cache_n"]),
         prompt_ms=timings["prompt_ms"],
         decode_ms=timings["predicted_ms"],
-        logprobs=tuple(
-            _read_logprob(item) for item in cast(list[dict[str, Json]], raw.get("completion_probabilities") or [])
-        ),
+        logprobs=tuple(_read_logprob(item) for item in listed),
+        steps=tuple(_read_step(item) for item in listed),
     )
+
+
+def _read_step(raw: dict[str, Json]) -> Step:
+    top = cast(list[dict[str, Json]], raw.get("top_logprobs") or [])
+    alike = tuple((cast(int, item["id"]), cast(float, item["logprob"])) for item in top)
+    return Step(cast(int, raw["id"]), cast(float, raw["logprob"]), alike)
 
 
 def _read_logprob(raw: dict[str, Json]) -> TokenLogprob:
@@ -320,7 +329,7 @@ def _read_logprob(raw: dict[str, Json]) -> TokenLogprob:
     return TokenLogprob(
         token=cast(str, raw["token"]),
         logprob=cast(float, raw["logprob"]),
-        top=tuple((cast(str, item["token"]), cast(float, item["logprob"])) for item in top),
+        top=tuple((cast(str, item["token"]), cast(float, item["logprob"])) for item in top[:TOP_LOGPROBS]),
     )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
 from journeyman.core.canonical import Json
 from journeyman.core.grammar import write_grammar
+from journeyman.core.lines import Lines
+from journeyman.core.nodes import Node
 from journeyman.models.codes import SMALLEST, Codes, Writing, pick
-from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.protocol import Decoding, Reply, Request, TokenLogprob, refuse_tools
+from journeyman.models.confidence import bound_shares, free_shares, json_spans, read_confidence
+from journeyman.models.llamacpp import Generation, LlamaCpp, make_grammar
+from journeyman.models.protocol import Confidence, Decoding, Reply, Request, TokenLogprob, refuse_tools
 from journeyman.models.template import Template
 
 
@@ -50,7 +53,10 @@ class LocalModel:
             output_tokens=generation.output_tokens,
             latency_ms=(time.perf_counter() - started) * 1000,
             model=self.name,
-            logprobs=generation.logprobs,
+            logprobs=generation.logprobs if decoding.logprobs else (),
+            confidence=self._confidence(generation, decoding.schema, write)
+            if decoding.confidence and is_whole
+            else None,
         )
 
     async def stream(self, request: Request) -> AsyncGenerator[str, None]:
@@ -98,7 +104,19 @@ class LocalModel:
             logprobs=(TokenLogprob(codes.answers[place], logs[place], tuple(ranked)),)
             if request.decoding.logprobs
             else (),
+            confidence=codes.confidence(probabilities, place) if request.decoding.confidence else None,
         )
+
+    def _confidence(
+        self, generation: Generation, schema: Mapping[str, Json] | None, write: Callable[[Node], str]
+    ) -> Confidence:
+        tokenizer = self.template.tokenizer
+        pieces = [tokenizer.token_bytes(step.token) for step in generation.steps]
+        if schema is None:
+            return read_confidence(free_shares(generation.steps), pieces, ())
+        spans = self.writing.spans if isinstance(self.writing, Lines) else json_spans
+        shares = bound_shares(generation.steps, make_grammar(schema, write), tokenizer.guide)
+        return read_confidence(shares, pieces, spans(b"".join(pieces).decode(errors="replace")))
 
     async def close(self) -> None:
         """The engine stays: whoever started it closes it."""

@@ -20,7 +20,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 class Decoding:
     """How to decode. ``schema`` constrains the answer; ``schema_name`` is what the wire format calls it.
 
-    ``max_tokens`` None lets the model decide. Temperature 0 is greedy.
+    ``max_tokens`` None lets the model decide. Temperature 0 is greedy. ``confidence`` asks how sure the model is of its answer.
     """
 
     schema: Mapping[str, Json] | None = None
@@ -31,6 +31,7 @@ class Decoding:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logprobs: bool = False
+    confidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,14 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure a model is of its answer, from 0 to 1 and before any calibration: of all of it, and of fields by dotted path."""
+
+    whole: float
+    fields: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     text: str
     finish_reason: FinishReason = "stop"
@@ -60,6 +69,7 @@ class Reply:
     latency_ms: float = 0.0
     model: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
+    confidence: Confidence | None = None
 
 
 def refuse_tools(name: str, request: Request) -> None:

@@ -19,11 +19,11 @@ from journeyman.core.errors import DataError, JourneymanError, ModelError, Store
 from journeyman.core.grammar import strip_words
 from journeyman.core.messages import message_from_openai, message_to_openai
 from journeyman.models.events import read_events
-from journeyman.models.protocol import FinishReason, Reply, Request, TokenLogprob
+from journeyman.models.protocol import Confidence, FinishReason, Reply, Request, TokenLogprob
 from journeyman.models.sessions import Sessions
 
 RENAMED = {"max_tokens": "max_completion_tokens"}
-DROPPED = ("temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs")
+DROPPED = ("temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs", "confidence")
 FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -131,6 +131,7 @@ class OpenAIModel:
             "stop": list(decoding.stop) or None,
             "logprobs": decoding.logprobs or None,
             "top_logprobs": 5 if decoding.logprobs else None,
+            "confidence": decoding.confidence or None,
             "tools": [dict(tool) for tool in request.tools] or None,
         }
         if decoding.schema is not None:
@@ -171,6 +172,7 @@ class OpenAIModel:
             latency_ms=latency_ms,
             model=str(raw.get("model") or self._model),
             logprobs=_read_logprobs(choice),
+            confidence=_read_confidence(raw.get("journeyman")),
         )
 
     def _refused(self, status: int, said: str) -> JourneymanError:
@@ -221,6 +223,13 @@ class OpenAIModel:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
+
+
+def _read_confidence(raw: Json) -> Confidence | None:
+    """What a Journeyman gateway adds where it was asked to."""
+    if not isinstance(raw, dict) or "confidence" not in raw:
+        return None
+    return Confidence(cast(float, raw["confidence"]), cast(dict[str, float], raw.get("fields") or {}))
 
 
 def _read_logprobs(choice: Mapping[str, Json]) -> tuple[TokenLogprob, ...]:

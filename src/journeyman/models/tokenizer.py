@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Engine
 
 from journeyman.core.errors import ModelError
 from journeyman.models.gguf_header import read_fields
+
+if TYPE_CHECKING:
+    from llguidance import LLTokenizer
 
 # ggml's types of tokens.
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -88,6 +91,13 @@ class Tokenizer:
             return bytes.fromhex(piece[3:5])
         return piece.replace(SPACE, " ").encode()
 
+    @cached_property
+    def guide(self) -> LLTokenizer:
+        """The same vocabulary as llguidance takes it: what a grammar admits can then be asked in tokens."""
+        from llguidance import LLTokenizer, TokenizerWrapper
+
+        return LLTokenizer(TokenizerWrapper(_Words(self)), n_vocab=self.vocabulary, eos_token=self.end)
+
     def to_json(self) -> str:
         """The tokenizer as Hugging Face's ``tokenizer.json``, where control tokens are parsed and a BOS is put first."""
         engine = Engine.from_str(self.engine.to_str())
@@ -98,6 +108,24 @@ class Tokenizer:
                 single=f"{name} $A", pair=f"{name} $A {name} $B", special_tokens=[(name, self.bos)]
             )
         return engine.to_str()
+
+
+class _Words:
+    """A tokenizer in the form that llguidance asks for."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        named = {token: text for text, token in tokenizer.special.items()}
+        # A byte of 0xFF marks a special token there.
+        self.tokens = [
+            b"\xff" + named[token].encode() if token in named else tokenizer.token_bytes(token)
+            for token in range(tokenizer.vocabulary)
+        ]
+        self.special_token_ids = list(named)
+        self.eos_token_id, self.bos_token_id = tokenizer.end, tokenizer.bos
+        self._encode = tokenizer.encode
+
+    def __call__(self, text: str | bytes) -> list[int]:
+        return self._encode(text if isinstance(text, str) else text.decode())
 
 
 @lru_cache(maxsize=4)

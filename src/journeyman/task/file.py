@@ -21,7 +21,7 @@ from journeyman.task.document import Document, Place, load_document
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
-from journeyman.task.task import Against, Gate, MetricKind, MetricSpec, Task
+from journeyman.task.task import Against, Cascade, Gate, MetricKind, MetricSpec, Task
 
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
@@ -70,6 +70,19 @@ class GateFile(BaseModel):
     )
 
 
+class CascadeFile(BaseModel):
+    """What the student answers by itself; the rest goes to the teacher."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    error: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="Of what the student answers by itself, at most this share is wrong ..."
+    )
+    delta: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="... with a chance of one less this that the promise holds."
+    )
+
+
 class MetricFile(BaseModel):
     """A metric of the task's own."""
 
@@ -88,6 +101,9 @@ class MetricFile(BaseModel):
         pattern=r"^(.+\.py:[A-Za-z_]\w*)?$",
         description="With function: file.py:name, from the project's folder.",
     )
+
+
+PARTS: Mapping[str, type[BaseModel]] = {"gate": GateFile, "cascade": CascadeFile, "metrics": MetricFile}
 
 
 class TaskFile(BaseModel):
@@ -109,6 +125,9 @@ class TaskFile(BaseModel):
         default="", description="User message with a {field} place for each input field; {{ and }} are braces."
     )
     gate: GateFile = Field(default_factory=lambda: GateFile(), description="When the student may take over.")
+    cascade: CascadeFile = Field(
+        default_factory=lambda: CascadeFile(), description="What the student answers by itself."
+    )
     metrics: dict[Annotated[str, Field(pattern=FIELD_NAME)], MetricFile] = Field(
         default_factory=dict, description="Metrics of the task's own, by name."
     )
@@ -196,6 +215,7 @@ def _make_task(document: Document) -> Task:
         schema=schema,
         prompt=file.prompt.strip("\n"),
         gate=_gate(file.gate),
+        cascade=Cascade(file.cascade.error, file.cascade.delta),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         teacher=file.teacher,
@@ -256,7 +276,7 @@ def _first_error(error: ValidationError, document: Document) -> TaskError:
     path: Place = detail["loc"]
     key = ".".join(str(step) for step in path if step != "[key]")
     if detail["type"] == "extra_forbidden":
-        part = GateFile if path[0] == "gate" else MetricFile if path[0] == "metrics" else TaskFile
+        part = PARTS.get(str(path[0]), TaskFile)
         known = list(part.model_fields)
         near = get_close_matches(str(path[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"remove {path[-1]}"

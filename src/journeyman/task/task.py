@@ -47,6 +47,17 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Cascade:
+    """What a student may answer by itself: so much that at most ``error`` of it is wrong, with a chance of 1 - ``delta`` that this holds."""
+
+    error: float = 0.05
+    delta: float = 0.05
+
+    def to_json(self) -> dict[str, Json]:
+        return {"error": self.error, "delta": self.delta}
+
+
+@dataclass(frozen=True, slots=True)
 class MetricSpec:
     """A metric of the task's own: what is compared (``field``, a dotted path; empty: the whole answer) and how. ``tolerance`` is a share of the
     expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``."""
@@ -81,6 +92,7 @@ class Task:
     schema: Mapping[str, Json] | None
     prompt: str = ""
     gate: Gate = Gate()
+    cascade: Cascade = Cascade()
     verbatim: tuple[str, ...] = ()
     redact: bool = True
     teacher: str = ""
@@ -99,7 +111,7 @@ class Task:
     def to_json(self) -> dict[str, Json]:
         """The whole task but for its teacher, which is the project's business."""
         metrics: dict[str, Json] = {name: spec.to_json() for name, spec in self.metrics.items()}
-        return self.answering() | {"gate": self.gate.to_json(), "metrics": metrics}
+        return self.answering() | {"gate": self.gate.to_json(), "cascade": self.cascade.to_json(), "metrics": metrics}
 
     def answering(self) -> dict[str, Json]:
         """What shapes an answer, as it stands in a release's manifest: the rule of the switch is not part of it.
@@ -130,6 +142,7 @@ class Task:
             schema=cast(dict[str, Json], schema) if schema is not None else None,
             prompt=str(raw.get("prompt") or ""),
             gate=Gate.from_json(cast(dict[str, Json], raw["gate"])) if "gate" in raw else Gate(),
+            cascade=Cascade(**cast(dict[str, float], raw.get("cascade") or {})),
             verbatim=tuple(cast(list[str], raw.get("verbatim") or [])),
             redact=bool(raw.get("redact", True)),
             max_output_tokens=cast(int | None, raw.get("max_output_tokens")),

@@ -15,7 +15,7 @@ from journeyman.core.messages import Message, messages_from_openai
 from journeyman.gateway.answer import Answer, Wishes
 from journeyman.gateway.registry import Served
 from journeyman.gateway.shape import has_same_shape
-from journeyman.models.protocol import TokenLogprob
+from journeyman.models.protocol import Confidence, TokenLogprob
 from journeyman.task.schema import admit
 
 T = TypeVar("T")
@@ -106,10 +106,20 @@ def write_completion(answer: Answer) -> dict[str, Json]:
         "logprobs": _write_logprobs(answer.logprobs),
         "finish_reason": answer.finish_reason,
     }
-    return _frame(answer.trace, answer.model, int(answer.created.timestamp()), "chat.completion") | {
-        "choices": [choice],
-        "usage": _usage(answer),
-    }
+    return (
+        _frame(answer.trace, answer.model, int(answer.created.timestamp()), "chat.completion")
+        | {
+            "choices": [choice],
+            "usage": _usage(answer),
+        }
+        | _write_confidence(answer.confidence)
+    )
+
+
+def _write_confidence(confidence: Confidence | None) -> dict[str, Json]:
+    if confidence is None:
+        return {}
+    return {"journeyman": {"confidence": confidence.whole, "fields": dict(confidence.fields)}}
 
 
 class ChunkWriter:
@@ -171,6 +181,7 @@ def _read_wishes(raw: dict[str, Json]) -> Wishes:
         seed=_whole(raw, "seed", 0),
         stop=tuple(str(item) for item in stops or []),
         logprobs=bool(_typed(raw, "logprobs", bool, "true or false")),
+        confidence=bool(_typed(raw, "confidence", bool, "true or false")),
     )
 
 

@@ -1,0 +1,99 @@
+"""What a student may answer by itself: its confidence made a chance of being right, and the threshold with a promise.
+
+The calibrator is fitted on the ``fit`` half of the calibration split, the promise decided on the ``threshold`` half, which nothing else looks
+at; how well both did is read off the sealed rows, where it decides nothing. An answer is right where the metric gives it all that it can give.
+An answer that is missing or unreadable is wrong, with no confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from journeyman.evaluation.run import Prediction, Row
+from journeyman.measure.calibration import Bin, brier_score, debiased_error, debiased_interval, reliability
+from journeyman.measure.calibrators import Calibrator, choose
+from journeyman.measure.intervals import Interval
+from journeyman.measure.metrics import METRICS, Metric, Pair
+from journeyman.measure.risk import Promise, Scored, promise
+
+Floats = NDArray[np.float64]
+Answered = Sequence[tuple[Row, Prediction]]
+FULL = 1 - 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Answers with a known truth: confidence, right (0 or 1) and count of each, shape (n,), and the group names."""
+
+    confidence: Floats
+    right: Floats
+    weights: Floats
+    groups: tuple[str, ...]
+
+    def scored(self, calibrator: Calibrator, heaviest: float) -> Scored:
+        """The same with calibrated confidence, for the promise."""
+        names = {name: place for place, name in enumerate(dict.fromkeys(self.groups))}
+        places = np.array([names[name] for name in self.groups], dtype=np.int64)
+        said = np.where(self.confidence > 0, calibrator(self.confidence), 0.0)
+        return Scored(said, 1 - self.right, self.weights, places, heaviest)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """``losses``: each kind's cross-validated Brier score on the rows that the calibrator was chosen and fitted on, ``fitted`` of them. ``brier``,
+    ``error`` and ``bins`` are those of calibrated confidence on ``shown`` other rows; ``raw_error`` that of confidence as it came."""
+
+    calibrator: Calibrator
+    losses: dict[str, float]
+    fitted: int
+    promise: Promise | None
+    decided: int
+    brier: float
+    error: float
+    interval: Interval
+    raw_error: float
+    bins: tuple[Bin, ...]
+    shown: int
+
+
+def outcomes(metric: Metric, answered: Answered) -> Outcomes:
+    """The rows that have an expected answer. Raises what the metric raises."""
+    known = [(row, item) for row, item in answered if row.expected is not None]
+    judge = METRICS["exact_match"] if metric.name == "valid" or metric.kind == "ratio" else metric
+    pairs = [Pair(row.expected, item.target, row.count, row.input) for row, item in known if row.expected is not None]
+    right = [top >= FULL * bottom for top, bottom in judge.score(pairs)] if pairs else []
+    sure = [item.confidence.whole if item.confidence and item.target is not None else 0.0 for _row, item in known]
+    return Outcomes(
+        np.clip(np.array(sure, dtype=np.float64), 0.0, 1.0),
+        np.array(right, dtype=np.float64),
+        np.array([row.count for row, _item in known], dtype=np.float64),
+        tuple(row.group or row.hash for row, _item in known),
+    )
+
+
+def trust(
+    fit: Outcomes, decide: Outcomes, shown: Outcomes, error: float, delta: float, heaviest: float
+) -> Trust | None:
+    """Calibrate on ``fit``, promise on ``decide``, describe on ``shown``; None where nothing can be fitted or shown."""
+    if not len(fit.right) or not len(shown.right):
+        return None
+    calibrator, losses = choose(fit.confidence, fit.right, fit.weights, fit.groups)
+    kept = promise(fit.scored(calibrator, heaviest), decide.scored(calibrator, heaviest), error, delta)
+    said = np.where(shown.confidence > 0, calibrator(shown.confidence), 0.0)
+    return Trust(
+        calibrator=calibrator,
+        losses=losses,
+        fitted=len(fit.right),
+        promise=kept if len(decide.right) else None,
+        decided=len(decide.right),
+        brier=brier_score(said, shown.right),
+        error=debiased_error(said, shown.right),
+        interval=debiased_interval(said, shown.right),
+        raw_error=debiased_error(shown.confidence, shown.right),
+        bins=reliability(said, shown.right),
+        shown=len(shown.right),
+    )

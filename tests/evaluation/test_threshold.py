@@ -1,0 +1,95 @@
+"""From answers to a calibrated confidence and the threshold with its promise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from journeyman.core.example import object_target
+from journeyman.evaluation.document import ConfidencePart, PromisePart, describe_promise, describe_trust
+from journeyman.evaluation.run import Prediction, Row
+from journeyman.evaluation.threshold import Outcomes, outcomes, trust
+from journeyman.measure.calibrators import Calibrator
+from journeyman.measure.metrics import METRICS
+from journeyman.models.protocol import Confidence
+
+ANSWER = object_target({"intent": "a", "city": "Rome"})
+NEARLY = object_target({"intent": "a", "city": "Bern"})
+
+
+def _row(name: str, count: int = 1, group: str = "") -> Row:
+    return Row(name, {"text": name}, ANSWER, None, count, group)
+
+
+def _known(n: int, seed: int) -> Outcomes:
+    """Overconfident: an answer said to be right with p is so with p squared."""
+    rng = np.random.default_rng(seed)
+    said = rng.beta(3, 0.4, n)
+    return Outcomes(said, (rng.random(n) < said**2).astype(np.float64), np.ones(n), tuple(map(str, range(n))))
+
+
+def test_a_row_is_right_where_the_metric_gives_it_all() -> None:
+    answered = [
+        (_row("1", 3), Prediction("1", "", ANSWER, confidence=Confidence(0.9))),
+        (_row("2", group="g"), Prediction("2", "", NEARLY, confidence=Confidence(0.8))),
+        (_row("3", group="g"), Prediction("3", "nonsense", None, confidence=Confidence(0.7))),
+        (_row("4"), Prediction("4", "", None, error="JM-421")),
+        (_row("5"), Prediction("5", "", ANSWER)),
+        (replace(_row("6"), gold=None), Prediction("6", "", ANSWER, confidence=Confidence(1.0))),
+    ]
+    for name in ("exact_match", "row_f1", "valid", "field_f1"):
+        known = outcomes(METRICS[name], answered)
+        assert known.right.tolist() == [1, 0, 0, 0, 1], name
+        assert known.confidence.tolist() == [0.9, 0.8, 0.0, 0.0, 0.0], "what cannot be read is not trusted"
+        assert known.weights.tolist() == [3, 1, 1, 1, 1]
+        assert known.groups == ("1", "g", "g", "4", "5")
+
+
+def test_no_confidence_stays_none_whatever_the_map() -> None:
+    known = Outcomes(np.array([0.0, 0.4]), np.array([0.0, 1.0]), np.ones(2), ("a", "b"))
+    scored = known.scored(Calibrator("isotonic", (0.0, 1.0, 0.9, 0.9)), 1.0)
+    assert scored.confidence.tolist() == pytest.approx([0.0, 0.9])
+
+
+def test_overconfidence_is_mended_and_the_promise_is_made() -> None:
+    found = trust(_known(1500, 1), _known(1500, 2), _known(3000, 3), 0.1, 0.05, 1.0)
+    assert found is not None
+    assert (found.fitted, found.decided, found.shown) == (1500, 1500, 3000)
+    assert set(found.losses) == {"temperature", "beta", "isotonic"}
+    assert found.error < 0.03 < found.raw_error
+    assert found.interval.low <= found.error <= found.interval.high
+    assert found.promise is not None
+    assert found.promise.threshold is not None
+    fresh = _known(200_000, 4)
+    taken = found.calibrator(fresh.confidence) >= found.promise.threshold
+    assert 1 - fresh.right[taken].mean() <= 0.1
+    assert taken.mean() > 0.3
+    confidence, promise = describe_trust(found)
+    assert promise is not None
+    assert ConfidencePart.model_validate_json(confidence.model_dump_json()) == confidence
+    assert PromisePart.model_validate(json.loads(promise.model_dump_json())) == promise
+    assert promise.chosen is not None
+    assert "at most 10 % are wrong, with confidence 95 %" in describe_promise(promise)
+
+
+def test_without_rows_nothing_is_said() -> None:
+    none = Outcomes(np.empty(0), np.empty(0), np.empty(0), ())
+    assert trust(none, _known(50, 1), _known(50, 2), 0.05, 0.05, 1.0) is None
+    assert trust(_known(50, 1), none, none, 0.05, 0.05, 1.0) is None
+    halves = trust(_known(50, 1), none, _known(50, 2), 0.05, 0.05, 1.0)
+    assert halves is not None
+    assert halves.promise is None
+
+
+def test_too_few_rows_promise_nothing_and_say_how_many_it_takes() -> None:
+    sure = Outcomes(np.full(40, 0.99), np.ones(40), np.ones(40), tuple(map(str, range(40))))
+    found = trust(sure, sure, sure, 0.02, 0.05, 1.0)
+    assert found is not None
+    _confidence, promise = describe_trust(found)
+    assert promise is not None
+    assert (promise.threshold, promise.needed) == (None, 149)
+    assert "149 accepted rows" in describe_promise(promise)
+    assert "everything goes to the teacher" in describe_promise(promise)
