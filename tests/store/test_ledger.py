@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,21 @@ def test_the_same_release_on_the_same_dataset_is_one_look(store: Store) -> None:
     assert store.begin_look("tickets", "d2", "r1", NOW) == Look(3, level(3), "d2", "r1", None, NOW)
     assert store.begin_look("letters", "d1", "r1", NOW).number == 1
     assert [look.number for look in store.looks("tickets")] == [1, 2, 3]
+
+
+def test_another_rule_on_the_same_answers_is_another_look(store: Store) -> None:
+    first = store.begin_look("tickets", "d1", "r1", NOW, "margin 0.05")
+    second = store.begin_look("tickets", "d1", "r1", NOW, "margin 0.1")
+    assert (first.number, second.number, second.level) == (1, 2, level(2))
+    assert store.begin_look("tickets", "d1", "r1", NOW, "margin 0.05") == first
+    assert [look.rule for look in store.looks("tickets")] == ["margin 0.05", "margin 0.1"]
+
+
+def test_a_look_from_before_rules_takes_the_first_that_asks(store: Store) -> None:
+    old = store.begin_look("tickets", "d1", "r1", NOW)
+    assert store.begin_look("tickets", "d1", "r1", NOW, "margin 0.05") == replace(old, rule="margin 0.05")
+    assert store.begin_look("tickets", "d1", "r1", NOW, "margin 0.1").number == 2
+    assert [look.rule for look in store.looks("tickets")] == ["margin 0.05", "margin 0.1"]
 
 
 def test_a_verdict_is_written_once(store: Store) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -15,6 +16,7 @@ from sqlalchemy import create_engine, text
 from journeyman.core.errors import StoreError
 from journeyman.store.database import open_store
 from journeyman.store.engine import sqlite_url
+from journeyman.store.ledger import Look
 from journeyman.store.schema import FOLDER, HEAD
 from journeyman.store.tables import METADATA, VERSION_TABLE
 
@@ -88,10 +90,28 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     assert names == {"other"}
 
 
+def test_looks_of_the_first_schema_come_along(url: str) -> None:
+    engine = create_engine(url)
+    if engine.url.get_backend_name() == "sqlite":
+        Path(str(engine.url.database)).parent.mkdir(exist_ok=True)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        columns = "task, number, dataset, release, time, level, verdict"
+        connection.execute(text(f"INSERT INTO looks ({columns}) VALUES ('tickets', 1, 'd', 'r', 't', 0.02, NULL)"))
+    engine.dispose()
+    with open_store(url) as store:
+        assert store.looks("tickets") == [Look(1, 0.02, "d", "r", None, "t")]
+        assert store.begin_look("tickets", "d", "r", "later", "rule").number == 1
+        assert store.begin_look("tickets", "d", "r", "later", "another").number == 2
+
+
 def test_processes_that_open_a_fresh_database_at_once(url: str) -> None:
-    command = [sys.executable, "-c", OPEN_AND_ADD_RUN, url]
+    opening = [sys.executable, "-c", OPEN_AND_ADD_RUN, url]
     children = [
-        subprocess.Popen([*command, f"run-{number}"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([*opening, f"run-{number}"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for number in range(3)
     ]
     for child in children:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
 from journeyman.core.example import Split
 from journeyman.data.dataset import Half, Purpose, read_manifest, read_split
@@ -255,7 +255,9 @@ def _decide(
     """Take the look (the same one again for the same release and dataset), decide at its level, write the verdict down."""
     metric = find_metric(task, task.gate.metric, workspace.project.root)
     scores = score_rows(task.gate, metric, sealed, answered)
-    look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now())
+    rule = _rule(task)
+    del rule["cascade"]  # it decides nothing here
+    look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now(), content_hash(rule))
     verdict = GatePart.of(decide(task.gate, scores, look.level, metric.kind, heaviest))
     workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
     return verdict

@@ -8,6 +8,7 @@ begins where the first half predicts the smallest p-value and goes towards more 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil, exp, log, log1p
 
 import numpy as np
@@ -22,7 +23,7 @@ GRID = 100
 """Most thresholds of the order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scored:
     """Rows with a confidence and an outcome, 0 or 1; all of shape (n,). ``weights`` is how often a row came; rows with one number in ``groups``
     are no independent draws, and a group counts ``heaviest`` at the most, which is fixed before any outcome is seen."""
@@ -49,9 +50,17 @@ class Scored:
         if not np.all((self.weights > 0) & np.isfinite(self.weights)):
             raise ValueError("a weight must be above 0")
 
+    @cached_property
+    def _is_apart(self) -> bool:
+        """Every row is a group of its own."""
+        return len(np.unique(self.groups)) == len(self.groups)
+
     def accepted(self, threshold: float) -> Units:
         """What is at the threshold or above it, summed up by group."""
         taken = self.confidence >= threshold
+        if self._is_apart:
+            weights = np.minimum(self.weights[taken], self.heaviest)
+            return Units(self.wrong[taken], weights, self.heaviest, bool((weights == self.heaviest).all()))
         names, place = np.unique(self.groups[taken], return_inverse=True)
         if not len(names):
             return Units(np.empty(0), np.empty(0), self.heaviest, True)

@@ -7,7 +7,7 @@ first spends 0.02, look j ≥ 2 spends 0.005 / (j (j − 1)), and those sum to 0
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from sqlalchemy import Connection, Row, Table, func, insert, select, update
@@ -23,7 +23,8 @@ LATER_LEVELS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look: its number within the task (from 1), the one-sided level it is decided at, and its verdict once known."""
+    """One look: its number within the task (from 1), the one-sided level it is decided at, and its verdict once known. ``rule`` is the hash of what
+    decided it, empty for looks from before rules were kept."""
 
     number: int
     level: float
@@ -31,6 +32,7 @@ class Look:
     release: str
     verdict: Mapping[str, Json] | None
     time: str
+    rule: str = ""
 
 
 def level(number: int) -> float:
@@ -44,19 +46,20 @@ def level(number: int) -> float:
     return FIRST_LEVEL if number == 1 else LATER_LEVELS / (number * (number - 1))
 
 
-def begin_look(connection: Connection, task: str, dataset: str, release: str, time: str) -> Look:
-    """The look of this release at this dataset: the one that was begun before, else the task's next number."""
+def begin_look(connection: Connection, task: str, dataset: str, release: str, time: str, rule: str = "") -> Look:
+    """The look of this release at this dataset by this rule: the one that was begun before, else the task's next number."""
     lock(connection, f"looks/{task}")
-    same = select(LOOKS).where(LOOKS.c.task == task, LOOKS.c.dataset == dataset, LOOKS.c.release == release)
-    if (row := connection.execute(same).one_or_none()) is not None:
-        return _to_look(row)
+    same = (LOOKS.c.task == task) & (LOOKS.c.dataset == dataset) & (LOOKS.c.release == release)
+    known = select(LOOKS).where(same, LOOKS.c.rule.in_([rule, ""])).order_by(LOOKS.c.rule.desc())
+    if (row := connection.execute(known).first()) is not None:
+        found = _to_look(row)
+        if found.rule != rule:
+            mine = (LOOKS.c.task == task) & (LOOKS.c.number == found.number)
+            connection.execute(update(LOOKS).where(mine).values(rule=rule))
+        return replace(found, rule=rule)
     number = (connection.scalar(select(func.max(LOOKS.c.number)).where(LOOKS.c.task == task)) or 0) + 1
-    look = Look(number, level(number), dataset, release, None, time)
-    connection.execute(
-        insert(LOOKS).values(
-            task=task, number=number, level=look.level, dataset=dataset, release=release, time=time, verdict=None
-        )
-    )
+    look = Look(number, level(number), dataset, release, None, time, rule)
+    connection.execute(insert(LOOKS).values(task=task, **{name: getattr(look, name) for name in look.__slots__}))
     return look
 
 
@@ -113,4 +116,5 @@ def _to_look(row: Row[tuple[object, ...]]) -> Look:
         release=values["release"],
         verdict=cast(Mapping[str, Json] | None, values["verdict"]),
         time=values["time"],
+        rule=values["rule"],
     )

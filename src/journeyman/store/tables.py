@@ -167,7 +167,8 @@ LOOKS = Table(
     _text("time"),
     Column("level", Double, nullable=False),
     Column("verdict", JsonText),
-    UniqueConstraint("task", "dataset", "release", name="looks_once"),
+    Column("rule", Text, nullable=False, server_default=""),
+    UniqueConstraint("task", "dataset", "release", "rule", name="looks_once"),
 )
 
 REVEALS = Table(
