@@ -24,6 +24,7 @@ from journeyman.evaluation.document import (
     Figure,
     GatePart,
     LatencyPart,
+    SlicePart,
     TokensPart,
     describe_trust,
 )
@@ -109,6 +110,7 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
     trusted = trust(known, known, known, 0.05, 0.05, 1.0)
     assert trusted is not None
     confidence, promise = describe_trust(trusted)
+    low, high = (Figure(value=at, low=at - 0.1, high=at + 0.05, n=30) for at in (0.2, 0.9))
     document = Document(
         task=f"tickets {word}",
         dataset=DatasetPart(hash="d" * 64, train=800, dev=80, calibration=20, test=304),
@@ -116,6 +118,10 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
         gate=GatePart.of(verdict),
         confidence=confidence,
         promise=promise,
+        slices=(
+            SlicePart(name=f"city = {word}", score=low, difference=low, is_low=True),
+            SlicePart(name="longest quarter", score=high, difference=None, is_low=False),
+        ),
     )
     return ReportData(
         document=document,
@@ -155,6 +161,8 @@ def test_it_tells_the_whole_story() -> None:
         "Looks at the sealed split",
         "Of what the student answers itself, at most 5 % are wrong, with confidence 95 %",
         "Debiased expected calibration error",
+        "city = Rome",
+        "student − teacher",
         "journeyman assess tickets # Rome",
     ):
         assert words in page.visible, words
@@ -168,6 +176,8 @@ def test_the_fields_that_differ_are_marked_and_only_they() -> None:
     assert ("city", "Rome", "Bern") in marked
     assert ("intent", "a", "–") in marked  # of the unreadable answer
     assert ("intent", "a", "a") not in marked
+    assert '<tr class="differs"><td>city = Rome</td>' in html
+    assert "<tr><td>longest quarter</td>" in html
     assert ("answer", "Rome", "other") in marked
 
 

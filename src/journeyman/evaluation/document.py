@@ -15,9 +15,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
+from journeyman.evaluation.slices import Slice
 from journeyman.evaluation.threshold import Trust
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
+from journeyman.measure.slices import SliceInterval
 from journeyman.task.task import Against
 
 
@@ -145,6 +147,29 @@ class GatePart(Part):
         return GatePart(**raw)
 
 
+class SlicePart(Part):
+    """A part of the rows that the gate looked at: the student's mean by the gate's metric, and less the teacher's where there is one. All intervals of a
+    table hold together with 95 %; ``is_low``: the interval lies below the mean of all rows. For reading alone."""
+
+    name: str
+    score: Figure
+    difference: Figure | None
+    is_low: bool
+
+    @staticmethod
+    def of(found: Slice) -> SlicePart:
+        return SlicePart(
+            name=found.name,
+            score=_slice_figure(found.score),
+            difference=_slice_figure(found.difference) if found.difference else None,
+            is_low=found.is_low,
+        )
+
+
+def _slice_figure(interval: SliceInterval) -> Figure:
+    return Figure(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
+
+
 class BinPart(Part):
     """Rows of like confidence: mean confidence, the share that was right with its 95 % interval."""
 
@@ -215,6 +240,7 @@ class Document(Part):
     gate: GatePart | None = None
     confidence: ConfidencePart | None = None
     promise: PromisePart | None = None
+    slices: tuple[SlicePart, ...] = ()
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from journeyman.core.errors import GateError
+from journeyman.core.example import Target
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.measure.betting import betting_interval, weighted_mean
 from journeyman.measure.intervals import Interval, Paired, clopper_pearson, tango
@@ -107,8 +108,8 @@ def score_rows(gate: Gate, metric: Metric, rows: Sequence[Row], predictions: Pre
         )
     chosen, given, taught = [], [], []
     for row, item in zip(rows, predictions.items, strict=True):
-        wanted = row.teacher if gate.against == "agreement" else row.gold
-        if wanted is None or (gate.against == "teacher" and row.teacher is None):
+        wanted = _wanted(gate, row)
+        if wanted is None:
             continue
         chosen.append(row)
         given.append(Pair(wanted, item.target, row.count, row.input))
@@ -120,6 +121,18 @@ def score_rows(gate: Gate, metric: Metric, rows: Sequence[Row], predictions: Pre
         Score(score, reference, float(row.count), row.group)
         for score, reference, row in zip(_scores(metric, given), references, chosen, strict=True)
     )
+
+
+def fitting_rows(gate: Gate, rows: Sequence[Row]) -> list[Row]:
+    """The rows that the rule looks at, in their order: those that `score_rows` has a score for."""
+    return [row for row in rows if _wanted(gate, row) is not None]
+
+
+def _wanted(gate: Gate, row: Row) -> Target | None:
+    """What an answer is scored on; None where the rule does not look at the row."""
+    if gate.against == "agreement":
+        return row.teacher
+    return None if gate.against == "teacher" and row.teacher is None else row.gold
 
 
 def _scores(metric: Metric, pairs: Sequence[Pair]) -> list[float]:

@@ -25,11 +25,13 @@ from journeyman.evaluation.document import (
     GatePart,
     LatencyPart,
     ReleasePart,
+    SlicePart,
     TokensPart,
     describe_trust,
 )
-from journeyman.evaluation.gate import decide, find_heaviest, score_rows
+from journeyman.evaluation.gate import Score, decide, find_heaviest, fitting_rows, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
+from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
 from journeyman.flows.runs import BASE_ROWS, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
@@ -37,7 +39,7 @@ from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric, metrics_of
 from journeyman.measure.latency import measure_latency
-from journeyman.measure.metrics import Metric, Pair, estimate, score_fields
+from journeyman.measure.metrics import Metric, MetricKind, Pair, estimate, score_fields
 from journeyman.task.task import Task
 
 EVALUATION, REPORT, SUBJECT, DEV_ANSWERS = "evaluation.json", "report.html", "subject.json", "student-dev.jsonl"
@@ -75,9 +77,14 @@ def assess(
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
         heaviest = find_heaviest([*rows.train, *rows.dev, *rows.fit, *rows.threshold])
-        gate = _decide(workspace, task, dataset, student, rows.sealed, asked.student, heaviest)
-        trusted = _trust(workspace, task, rows, asked, heaviest)
-        document = _document(workspace, task, dataset, manifest, student, rows.sealed, asked, gate, trusted)
+        metric = find_metric(task, task.gate.metric, workspace.project.root)
+        scores = score_rows(task.gate, metric, rows.sealed, asked.student)
+        judged = _Judged(
+            _decide(workspace, task, dataset, student, scores, metric.kind, heaviest),
+            _trust(task, metric, rows, asked, heaviest),
+            find_slices(fitting_rows(task.gate, rows.sealed), scores),
+        )
+        document = _document(workspace, task, dataset, manifest, student, rows.sealed, asked, judged)
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {
             "student": student.hash,
@@ -183,6 +190,13 @@ class _Asked:
     dev_rows: tuple[Row, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    gate: GatePart
+    trusted: Trust | None
+    slices: Sequence[Slice]
+
+
 async def _ask_all(
     workspace: Workspace,
     task: Task,
@@ -226,9 +240,8 @@ async def _ask_all(
     return _Asked(answered, on_dev, to_fit, to_decide, base, chosen, tuple(rows.dev))
 
 
-def _trust(workspace: Workspace, task: Task, rows: _Rows, asked: _Asked, heaviest: float) -> Trust | None:
+def _trust(task: Task, metric: Metric, rows: _Rows, asked: _Asked, heaviest: float) -> Trust | None:
     """Confidence and promise; None where there are no calibration rows."""
-    metric = find_metric(task, task.gate.metric, workspace.project.root)
 
     def known(given: Sequence[Row], said: Predictions | None) -> Outcomes:
         return outcomes(metric, list(zip(given, said.items, strict=True)) if said else [])
@@ -248,17 +261,15 @@ def _decide(
     task: Task,
     dataset: str,
     student: Student,
-    sealed: Sequence[Row],
-    answered: Predictions,
+    scores: Sequence[Score],
+    kind: MetricKind,
     heaviest: float,
 ) -> GatePart:
-    """Take the look (the same one again for the same release and dataset), decide at its level, write the verdict down."""
-    metric = find_metric(task, task.gate.metric, workspace.project.root)
-    scores = score_rows(task.gate, metric, sealed, answered)
+    """Take the look (the same one again for the same release, dataset and rule), decide at its level, write the verdict down."""
     rule = _rule(task)
     del rule["cascade"]  # it decides nothing here
     look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now(), content_hash(rule))
-    verdict = GatePart.of(decide(task.gate, scores, look.level, metric.kind, heaviest))
+    verdict = GatePart.of(decide(task.gate, scores, look.level, kind, heaviest))
     workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
     return verdict
 
@@ -271,10 +282,9 @@ def _document(
     student: Student,
     sealed: Sequence[Row],
     asked: _Asked,
-    gate: GatePart,
-    trusted: Trust | None,
+    judged: _Judged,
 ) -> Document:
-    confidence, promise = describe_trust(trusted) if trusted else (None, None)
+    confidence, promise = describe_trust(judged.trusted) if judged.trusted else (None, None)
     kind = student.manifest.kind
     metrics = metrics_of(task, workspace.project.root)
     candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
@@ -297,9 +307,10 @@ def _document(
             test=sizes.get("test", 0),
         ),
         candidates=tuple(candidates),
-        gate=gate,
+        gate=judged.gate,
         confidence=confidence,
         promise=promise,
+        slices=tuple(SlicePart.of(item) for item in judged.slices),
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 
