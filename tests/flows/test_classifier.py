@@ -98,10 +98,12 @@ def test_every_answer_has_a_probability(tuned: TuneResult) -> None:
         ({}, TuneRequest(method="dpo"), "JM-567"),
         ({}, TuneRequest(answers="lines"), "JM-567"),
         ({}, TuneRequest(budget_s=60), "JM-567"),
+        ({"features": "letters"}, TuneRequest(), "JM-567"),
+        ({"features": "words"}, TuneRequest(base="all-minilm-l6-v2"), "JM-567"),
     ],
 )
 def test_what_a_head_does_not_have_is_refused(
-    workspace: Workspace, given: dict[str, float], request_: TuneRequest, code: str
+    workspace: Workspace, given: dict[str, object], request_: TuneRequest, code: str
 ) -> None:
     with pytest.raises(TuneError, match=code):
         tune(workspace, "paint", KIND | given, request_)
@@ -146,3 +148,29 @@ def test_open_outputs_and_long_texts_are_refused(tmp_path: Path, output: str, li
         prepare_task(opened, "paint")
         with pytest.raises(TuneError, match=code):
             tune(opened, "paint", KIND)
+
+
+@pytest.mark.parametrize("features", ["words", "patterns", "none"])
+def test_a_head_without_any_model(workspace: Workspace, features: str) -> None:
+    given = KIND | {"features": features}
+    result = tune(workspace, "paint", given)
+    assert result.parity["is_passed"]
+    assert result.parity["equal"] == result.parity["n"] == 200
+    assert (result.tuned["dev_exact"] > 0.5) == (features != "none")  # type: ignore[operator]
+    assert result.student.manifest.base.name == ""
+    assert (result.student.folder / "words.json").is_file()
+    model = open_classifier(result.student, "paint")
+    asked = Request((make_message("user", "bcdfg one green hklmn"),), Decoding(confidence=True))
+    reply = asyncio.run(model.complete(asked))
+    assert reply.confidence is not None
+    assert math.isclose(reply.confidence.whole, math.prod(reply.confidence.fields.values()))
+    if features != "none":
+        assert json.loads(reply.text) == {"colour": "green", "many": False}
+
+
+def test_words_that_were_changed_are_not_served(workspace: Workspace) -> None:
+    given = KIND | {"features": "words", "seed": 2}
+    path = tune(workspace, "paint", given).student.folder / "words.json"
+    path.write_text(path.read_text().replace("red", "rot"))
+    with pytest.raises(ModelError, match="JM-412"):
+        tune(workspace, "paint", given)

@@ -34,6 +34,12 @@ def tune(
             "for outputs that are a choice; default: lora."
         ),
     ] = None,
+    features: Annotated[
+        Literal["embedding", "words", "patterns", "none"] | None,
+        typer.Option(
+            help="What a head reads: the vectors of an embedding model (default), all words, a few mined ones, or nothing at all."
+        ),
+    ] = None,
     layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
     finish: Annotated[
         Literal["Q8_0", "Q4_0"] | None,
@@ -115,6 +121,7 @@ def tune(
 
     given = {
         "kind": kind,
+        "features": features,
         "layers": layers,
         "finish": finish,
         "rank": rank,

@@ -52,7 +52,7 @@ Ollama ({beside}):
 HEAD_CARD = """\
 # {task}
 
-A student made with Journeyman: classifiers on the vectors of the embedding model `{base}` (sha256 `{base_hash}`, licence {licence}).
+A student made with Journeyman: classifiers on {features}.
 Release `{hash}`.
 
 Task: {instruction}
@@ -67,7 +67,7 @@ Task: {instruction}
 ## What is in it
 
 `heads.json` names the fields and their values, `heads.safetensors` holds the classifiers (float32): {heads}.
-`journeyman serve` answers with it; `journeyman.models.head.load_heads` reads it with numpy alone, given the text's vector.
+`journeyman serve` answers with it; `journeyman.models.head.load_heads` reads it with numpy alone, given the text's vector{words}.
 """
 MODELFILE = '''\
 FROM ./{from_file}
@@ -118,7 +118,15 @@ def write_card(
     write_atomic(folder / "call.json", json.dumps(_call(manifest), indent=2, ensure_ascii=False) + "\n")
     if manifest.kind == "head":
         names = cast(list[str], manifest.decoding["order"]) or ["the answer"]
-        write_atomic(folder / "README.md", HEAD_CARD.format(**common, heads=", ".join(names)))
+        has_words = "words" in manifest.files
+        features = "the vectors of the embedding model `{base}` (sha256 `{base_hash}`, licence {licence})".format(
+            **common
+        )
+        if has_words:
+            features = "the words of a text, without any model"
+        words = ", which `journeyman.models.words` makes from `words.json`" if has_words else ""
+        card = HEAD_CARD.format(**common, heads=", ".join(names), features=features, words=words)
+        write_atomic(folder / "README.md", card)
         return
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
     base_file = f"{Path(manifest.base.name).name.removesuffix('.gguf')}.gguf"

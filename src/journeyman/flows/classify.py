@@ -25,23 +25,27 @@ from journeyman.core.files import write_atomic
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import Parity, choose_prompts, refuse_defects
 from journeyman.flows.runs import MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
-from journeyman.flows.serving import open_classifier
+from journeyman.flows.serving import open_classifier, open_features
 from journeyman.flows.signals import hold, wanted
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel
 from journeyman.models.classifier import Classifier
-from journeyman.models.embedder import Embedded, Embedder, open_embedder
+from journeyman.models.embedder import Embedded, Features, open_embedder
 from journeyman.models.head import DESCRIPTION, WEIGHTS, ClosedField, save_heads
 from journeyman.models.manifest import MANIFEST, BaseRef, Manifest
 from journeyman.models.protocol import Request
+from journeyman.models.words import FILE as WORDS
+from journeyman.models.words import Words, save_words
 from journeyman.task.answer import read_answer
 from journeyman.task.closed import MOST, closed_fields
 from journeyman.task.prompt import student_messages, user_text
 from journeyman.task.task import Task
 from journeyman.tuning.heads import HeadRows, number_values, train_heads
+from journeyman.tuning.words import mine_patterns, train_word_heads, weigh_words
 
-SETTINGS = ("kind", "seed")
+SETTINGS = ("kind", "seed", "features")
+FEATURES = ("embedding", "words", "patterns", "none")
 ROUNDING = 1e-6  # of a probability, between two readings of the same weights
 
 
@@ -99,7 +103,18 @@ def tune_heads(
                 got=f"{name} {given[name]}",
                 hint=f"leave out --{name.replace('_', '-')}",
             )
-    material = load_material(workspace, task_name, base, dataset, use="embedding")
+    features = str(given.get("features", FEATURES[0]))
+    if features not in FEATURES or (base and features != FEATURES[0]):
+        raise TuneError(
+            "JM-567",
+            "a head reads the vectors of an embedding model, words, mined patterns, or nothing",
+            expected=f"--features {' | '.join(FEATURES)}, and --base with {FEATURES[0]} alone",
+            got=f"--features {features}" + (f" --base {base}" if base else ""),
+            hint="leave out --base, or --features",
+        )
+    material = load_material(
+        workspace, task_name, base, dataset, use="embedding" if features == FEATURES[0] else "none"
+    )
     choice = find_choice(material.task)
     key: dict[str, Json] = {
         "task": material.task.answering(),
@@ -113,25 +128,41 @@ def tune_heads(
         reason = "a head learns from answers"
         holding = hold(material.learnable)
         run.decide(METHOD, lambda: {"method": "sft", "reason": reason, "holding": holding.to_json()})
-        embedder = open_embedder(material.base.name, threads)
         student = load_student(run.path / STUDENT)
         if student is None:
-            student = _train(workspace, material, choice, run, embedder, int(cast(int, given.get("seed", 0))))
+            seed = int(cast(int, given.get("seed", 0)))
+            student = _train(workspace, material, choice, run, features, seed, threads)
         if run.read(PARITY) is None:
-            parity = asyncio.run(_compare(material, student, embedder))
+            parity = asyncio.run(_compare(material, student, open_features(student, threads)))
             refuse_defects(parity)
             run.write(PARITY, parity.to_json())
     return run, material, student
 
 
 def _train(
-    workspace: Workspace, material: Material, choice: Choice, run: RunFolder, embedder: Embedder, seed: int
+    workspace: Workspace,
+    material: Material,
+    choice: Choice,
+    run: RunFolder,
+    features: str,
+    seed: int,
+    threads: int | None,
 ) -> Student:
     started = time.monotonic()
     learned = [(row, target, weight) for row in material.splits["train"] for target, weight in wanted(row)]
     dev = [(row, row.answer) for row in material.splits["dev"] if row.answer is not None]
     rows = [row for row, _target, _weight in learned] + [row for row, _target in dev]
-    embedded = embedder.embed([user_text(material.task, row.input) for row in rows], workspace.progress)
+    texts = [user_text(material.task, row.input) for row in rows]
+    columns = [
+        number_values(field, [choice.value(field, target) for _row, target, _weight in learned])
+        for field in choice.fields
+    ]
+    embedder: Features
+    if features == "embedding":
+        embedder = open_embedder(material.base.name, threads)
+    else:
+        embedder = _find_words(features, texts[: len(learned)], columns)
+    embedded = embedder.embed(texts, workspace.progress)
     _refuse_long(embedded, rows)
     vectors, outer = embedded.vectors[: len(learned)], embedded.vectors[len(learned) :]
     totals: dict[str, float] = {}
@@ -139,18 +170,29 @@ def _train(
         totals[row.hash] = totals.get(row.hash, 0.0) + weight
     weights = np.array([row.weight * weight / totals[row.hash] for row, _target, weight in learned])
     parts = []
-    for field in choice.fields:
-        labels = number_values(field, [choice.value(field, target) for _row, target, _weight in learned])
+    for field, labels in zip(choice.fields, columns, strict=True):
         dev_labels = number_values(field, [choice.value(field, target) for _row, target in dev])
         parts.append((field, HeadRows(vectors, labels, weights), HeadRows(outer, dev_labels)))
-    heads, reports = train_heads(embedder.id, parts, seed=seed, progress=workspace.progress)
+    if isinstance(embedder, Words):
+        heads, reports = train_word_heads(embedder, parts, workspace.progress)
+    else:
+        heads, reports = train_heads(embedder.id, parts, seed=seed, progress=workspace.progress)
     right, loss = np.ones(len(dev), dtype=bool), np.zeros(len(dev))
     for head, (_field, _train_rows, dev_rows) in zip(heads.heads, parts, strict=True):
         shares = head.probabilities(outer)
         right &= shares.argmax(axis=1) == dev_rows.labels
         loss -= np.log(np.maximum(shares[np.arange(len(dev)), dev_rows.labels], np.finfo(float).tiny))
     save_heads(run.path / STUDENT, heads)
-    run.write(PLAN, {"kind": {"value": "head", "origin": "flag"}, "seed": {"value": seed, "origin": "default"}})
+    if isinstance(embedder, Words):
+        save_words(run.path / STUDENT, embedder)
+    run.write(
+        PLAN,
+        {
+            "kind": {"value": "head", "origin": "flag"},
+            "features": {"value": features, "origin": "flag" if features != FEATURES[0] else "default"},
+            "seed": {"value": seed, "origin": "default"},
+        },
+    )
     run.write(
         RESULT,
         {
@@ -167,7 +209,13 @@ def _train(
         workspace.progress.note(
             f"{report.field or 'answer'}: {report.chosen.kind} head, {report.chosen.accuracy:.3f} right on {report.dev_rows} dev rows"
         )
-    return _describe(run.path / STUDENT, material.task, material.base, choice)  # last: a student has a result
+    return _describe(run.path / STUDENT, material.task, material.base, choice, features)  # last: a student has a result
+
+
+def _find_words(features: str, texts: Sequence[str], columns: Sequence[npt.NDArray[np.int64]]) -> Words:
+    if features == "words":
+        return weigh_words(texts)
+    return mine_patterns(texts, columns) if features == "patterns" else Words((), ())
 
 
 def _refuse_long(embedded: Embedded, rows: Sequence[Example]) -> None:
@@ -183,10 +231,12 @@ def _refuse_long(embedded: Embedded, rows: Sequence[Example]) -> None:
         )
 
 
-def _describe(folder: Path, task: Task, base: ResolvedModel, choice: Choice) -> Student:
+def _describe(folder: Path, task: Task, base: ResolvedModel, choice: Choice, features: str) -> Student:
     """Schema and manifest; the manifest comes last, so a folder with one is whole."""
     write_atomic(folder / "schema.json", json.dumps(task.schema, indent=2, ensure_ascii=False) + "\n")
     files = {"heads": WEIGHTS, "heads_description": DESCRIPTION}
+    if features != FEATURES[0]:
+        files["words"] = WORDS
     manifest = Manifest(
         kind="head",
         base=BaseRef(base.name, base.sha256, base.licence),
@@ -194,13 +244,13 @@ def _describe(folder: Path, task: Task, base: ResolvedModel, choice: Choice) -> 
         template="",
         task=task.answering(),
         decoding={"max_tokens": len(choice.fields), "order": list(choice.order), "fixed": dict(choice.fixed)},
-        engine=f"onnxruntime {version('onnxruntime')}",
+        engine=f"onnxruntime {version('onnxruntime')}" if features == FEATURES[0] else f"numpy {version('numpy')}",
     )
     write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
     return Student(folder, manifest)
 
 
-async def _compare(material: Material, student: Student, embedder: Embedder) -> Parity:
+async def _compare(material: Material, student: Student, embedder: Features) -> Parity:
     """What the student's files answer, one call at a time, beside their probabilities for all texts at once."""
     prompts = choose_prompts(dict(material.splits))
     model = open_classifier(student, student.hash, embedder)
@@ -241,6 +291,6 @@ async def _compare(material: Material, student: Student, embedder: Embedder) -> 
     )
 
 
-def _difference(model: Classifier, embedder: Embedder, text: str, together: Sequence[npt.NDArray[np.float64]]) -> float:
+def _difference(model: Classifier, embedder: Features, text: str, together: Sequence[npt.NDArray[np.float64]]) -> float:
     alone = model.shares(embedder.embed([text]).vectors)
     return max(float(np.abs(np.array(one[0]) - other).max()) for one, other in zip(alone, together, strict=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
@@ -13,6 +15,9 @@ from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel, Use, find_entry, resolve, resolve_entry
 from journeyman.models.embedder import DEFAULT
 from journeyman.task.task import Task
+
+NO_BASE = ResolvedModel("", Path(), "", "")
+"""Of a student that needs no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def load_material(
     task_name: str,
     base: str = "",
     dataset: str = "",
-    use: Use = "language",
+    use: Use | Literal["none"] = "language",
     is_current: bool = True,
 ) -> Material:
     """``is_current``: the dataset must have been prepared for the task's output as it is now.
@@ -66,6 +71,8 @@ def load_material(
         "calibration": read_split(workspace.store, manifest, "calibration"),
         "unlabelled": read_unlabelled(workspace.store, manifest),
     }
+    if use == "none":
+        return Material(task, chosen, NO_BASE, splits)
     if use == "embedding":
         return Material(task, chosen, resolve_entry(find_entry(base or DEFAULT, use=use)), splits)
     model = resolve(base or workspace.project.text("base", "model"), progress=workspace.progress)

@@ -24,7 +24,7 @@ from journeyman.gateway.registry import Registry, Served
 from journeyman.gateway.server import open_socket, serve_in_background, serve_until_signal
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.classifier import Classifier
-from journeyman.models.embedder import Embedder, open_embedder
+from journeyman.models.embedder import Features, open_embedder
 from journeyman.models.head import load_heads
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
@@ -33,6 +33,7 @@ from journeyman.models.protocol import Decoding, Model
 from journeyman.models.remote import OpenAIModel
 from journeyman.models.template import Template, load_base_template
 from journeyman.models.tokenizer import load_tokenizer
+from journeyman.models.words import load_words
 from journeyman.task.task import Task
 
 LOADED_RELEASES = 4
@@ -80,12 +81,12 @@ async def load_students(
     served: list[Served] = []
     bases: dict[Path, ResolvedModel] = {}
     groups: dict[Path, list[Student]] = {}
-    embedders: dict[str, Embedder] = {}
+    embedders: dict[str, Features] = {}
     for student in students:
         if student.is_head:
-            base_name = student.manifest.base.name
+            base_name = student.manifest.base.name or student.hash
             if base_name not in embedders:
-                embedders[base_name] = open_embedder(base_name, threads)
+                embedders[base_name] = open_features(student, threads)
             served.append(_serve_head(student, embedders[base_name]))
             continue
         if student.own_weights is None or with_base:
@@ -157,13 +158,24 @@ async def _serve(
         await serve_until_signal(make_app(Registry(served, workspace.store.alias), recorder), listener, ready)
 
 
-def open_classifier(student: Student, name: str, embedder: Embedder | None = None) -> Classifier:
+def open_features(student: Student, threads: int | None = None) -> Features:
+    """What makes the vectors of a head's texts: the words in its folder, or its embedding model.
+
+    Raises:
+        ModelError: JM-401 the embedding model is not pulled, JM-436 the words are damaged.
+    """
+    if "words" in student.manifest.files:
+        return load_words(student.folder)
+    return open_embedder(student.manifest.base.name, threads)
+
+
+def open_classifier(student: Student, name: str, embedder: Features | None = None) -> Classifier:
     """The student's model, in this process.
 
     Raises:
         ModelError: JM-401 the embedding model is not pulled, JM-436, JM-437 the heads are damaged, or were trained on another's vectors.
     """
-    embedder = embedder or open_embedder(student.manifest.base.name)
+    embedder = embedder or open_features(student)
     decoding = student.manifest.decoding
     return Classifier(
         embedder,
@@ -174,7 +186,7 @@ def open_classifier(student: Student, name: str, embedder: Embedder | None = Non
     )
 
 
-def _serve_head(student: Student, embedder: Embedder) -> Served:
+def _serve_head(student: Student, embedder: Features) -> Served:
     manifest = student.manifest
     name = f"{manifest.task_name}@{student.hash}"
     return Served(name, open_classifier(student, name, embedder), Task.from_json(manifest.task), student.hash)

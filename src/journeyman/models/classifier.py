@@ -9,14 +9,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-import numpy as np
-import numpy.typing as npt
-
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.nodes import dotted, write_json
 from journeyman.models.codes import SMALLEST, pick
-from journeyman.models.embedder import Embedder
+from journeyman.models.embedder import Features, Vectors
 from journeyman.models.head import Heads
 from journeyman.models.protocol import Confidence, Reply, Request, TokenLogprob, refuse_tools
 
@@ -30,7 +27,7 @@ class Classifier:
     ``order`` names all fields as an answer writes them; empty where the one head's value is the answer itself.
     """
 
-    embedder: Embedder
+    embedder: Features
     heads: Heads
     name: str
     order: tuple[str, ...] = ()
@@ -72,7 +69,7 @@ class Classifier:
     async def close(self) -> None:
         """Nothing runs."""
 
-    def shares(self, vectors: npt.NDArray[np.float32]) -> list[list[list[float]]]:
+    def shares(self, vectors: Vectors) -> list[list[list[float]]]:
         """Per head, per row, the probability of each value."""
         return [head.probabilities(vectors).tolist() for head in self.heads.heads]
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from journeyman.models.remembered import remembered_hash
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+    from scipy.sparse import csr_array
     from tokenizers import Tokenizer
 
 DEFAULT = "all-minilm-l6-v2"
@@ -37,14 +38,15 @@ TOKENIZED = 1024  # texts at once
 POOLING = "mean"
 
 Floats = npt.NDArray[np.float32]
+Vectors: TypeAlias = "Floats | csr_array"
 Ids = list[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedded:
-    """``vectors`` float32 [n, d], each of length one; ``tokens`` int [n], as many as each text has, also where it was cut."""
+    """``vectors`` float32 [n, d], each of length one where an encoder made them; ``tokens`` int [n], as many as each text has, also where it was cut."""
 
-    vectors: Floats
+    vectors: Vectors
     tokens: npt.NDArray[np.int64]
     most_tokens: int
 
@@ -52,6 +54,15 @@ class Embedded:
     def cut(self) -> list[int]:
         """Which texts were longer than the encoder reads; their ends are not in their vectors."""
         return [int(row) for row in np.flatnonzero(self.tokens > self.most_tokens)]
+
+
+class Features(Protocol):
+    """What makes the vectors that heads read; ``id`` names it by its content."""
+
+    @property
+    def id(self) -> str: ...
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Embedded: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+from scipy.sparse import issparse
 
 from journeyman.core.canonical import Json, bytes_hash
 from journeyman.core.errors import ModelError
 from journeyman.core.files import write_atomic
+from journeyman.models.embedder import Vectors
 
 WEIGHTS, DESCRIPTION = "heads.safetensors", "heads.json"
 EDITION = 1
@@ -70,14 +72,14 @@ class Head:
         """Values that no training row had."""
         return tuple(value for number, value in enumerate(self.field.values) if number not in self.trained)
 
-    def logits(self, vectors: npt.ArrayLike) -> Floats:
+    def logits(self, vectors: npt.ArrayLike | Vectors) -> Floats:
         """Before temperature, of the trained classes, [n, k]."""
-        states: Floats = np.asarray(vectors, dtype=np.float64)
+        states = cast(Floats, vectors) if issparse(vectors) else np.asarray(vectors, dtype=np.float64)
         for place, layer in enumerate(self.layers):
             states = (gelu(states) if place else states) @ layer.weight.T.astype(np.float64, copy=False) + layer.bias
         return states
 
-    def probabilities(self, vectors: npt.ArrayLike) -> Floats:
+    def probabilities(self, vectors: npt.ArrayLike | Vectors) -> Floats:
         """[n, d] to [n, K]; columns in the order of ``field.values``, rows sum to one."""
         known = np.exp(log_softmax(self.logits(vectors) / self.temperature))
         result = np.full((len(known), len(self.field.values)), self.untrained_share)
@@ -96,7 +98,7 @@ class Heads:
         """The same in float64, as ``Head.logits`` computes: for many calls, so that each does not convert all weights again."""
         return replace(self, heads=tuple(replace(head, layers=tuple(map(_widen, head.layers))) for head in self.heads))
 
-    def probabilities(self, vectors: npt.ArrayLike) -> dict[str, Floats]:
+    def probabilities(self, vectors: npt.ArrayLike | Vectors) -> dict[str, Floats]:
         """By field name, each [n, K]."""
         return {head.field.name: head.probabilities(vectors) for head in self.heads}
 

@@ -21,6 +21,7 @@ from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import TuneError
 from journeyman.core.progress import Progress, Silent
 from journeyman.measure.calibration import calibration_error
+from journeyman.models.embedder import Vectors
 from journeyman.models.head import ClosedField, Head, HeadKind, Heads, Layer, log_softmax
 from journeyman.tuning.head_linear import fit_linear
 from journeyman.tuning.head_mlp import LOOKS, MEMBERS, fit_mlp
@@ -40,7 +41,7 @@ Ints = npt.NDArray[np.int64]
 class HeadRows:
     """``vectors`` [n, d], ``labels`` [n]: the number of each row's value in the field. ``weights`` [n] count in training only."""
 
-    vectors: Single
+    vectors: Vectors
     labels: Ints
     weights: Floats | None = None
 
@@ -149,7 +150,7 @@ def train_head(
             f"dev rows of the field {field.name}", f"vectors of {wide} numbers, as in train", f"{other} numbers"
         )
     train = _counted(train)
-    trained = _trained_classes(field, train, dev)
+    trained = trained_classes(field, train, dev)
     centre, scale = _measure_scale(train.vectors)
     inner = _scaled(train, trained, centre, scale)
     known = np.isin(dev.labels, trained)
@@ -169,7 +170,7 @@ def train_head(
     missing = len(field.values) - len(trained)
     share = 1 / (len(train.labels) + len(field.values)) if missing else 0.0
     head = Head(field, _unscale(layers, centre, scale), tuple(trained.tolist()), chosen.temperature, share)
-    return head, _report(head, chosen, tuple(item for item, _ in found), train, dev)
+    return head, report_head(head, chosen, tuple(item for item, _ in found), train, dev)
 
 
 def fit_temperature(logits: Floats, labels: Ints) -> tuple[float, float]:
@@ -189,7 +190,7 @@ def _linear_path(train: ScaledRows, dev: ScaledRows, bar: Progress) -> Iterator[
     for strength in STRENGTHS:
         started = time.monotonic()
         layer = fit_linear(train, strength, layer)
-        tried = _score("linear", f"penalty of {strength:g} rows", (layer,), dev, started)
+        tried = score_layers("linear", f"penalty of {strength:g} rows", (layer,), dev, started)
         yield tried, (layer,)
         bar.advance()
         best, worse = (tried.loss, 0) if tried.loss < best else (best, worse + 1)
@@ -202,13 +203,13 @@ def _mlp(train: ScaledRows, dev: ScaledRows, seed: int, bar: Progress) -> tuple[
 
     def look(layers: tuple[Layer, ...]) -> float:
         bar.advance()
-        return _score("mlp", "", layers, dev, started).loss
+        return score_layers("mlp", "", layers, dev, started).loss
 
     layers, setting = fit_mlp(train, look, seed)
-    return _score("mlp", setting, layers, dev, started), layers
+    return score_layers("mlp", setting, layers, dev, started), layers
 
 
-def _score(kind: HeadKind, setting: str, layers: tuple[Layer, ...], dev: ScaledRows, started: float) -> Try:
+def score_layers(kind: HeadKind, setting: str, layers: tuple[Layer, ...], dev: ScaledRows, started: float) -> Try:
     everything = tuple(range(len(layers[-1].bias)))
     logits = Head(ClosedField("", everything), layers, everything, 1.0, 0.0).logits(dev.vectors)
     temperature, loss = fit_temperature(logits, dev.labels)
@@ -216,7 +217,7 @@ def _score(kind: HeadKind, setting: str, layers: tuple[Layer, ...], dev: ScaledR
     return Try(kind, setting, loss, accuracy, temperature, round(time.monotonic() - started, 3))
 
 
-def _report(head: Head, chosen: Try, tries: tuple[Try, ...], train: HeadRows, dev: HeadRows) -> HeadReport:
+def report_head(head: Head, chosen: Try, tries: tuple[Try, ...], train: HeadRows, dev: HeadRows) -> HeadReport:
     shares = head.probabilities(dev.vectors)
     right = shares.argmax(axis=1) == dev.labels
     return HeadReport(
@@ -262,7 +263,7 @@ def _unscale(layers: tuple[Layer, ...], centre: Single, scale: float) -> tuple[L
     return (first, *layers[1:])
 
 
-def _trained_classes(field: ClosedField, train: HeadRows, dev: HeadRows) -> Ints:
+def trained_classes(field: ClosedField, train: HeadRows, dev: HeadRows) -> Ints:
     """Numbers of the classes that have a train row, ascending."""
     name = field.name or "of the answer"
     if not len(train.labels):
