@@ -5,16 +5,17 @@ Unknown keys are refused when reading. Shares are 0 to 1, money is in US dollars
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
+from journeyman.evaluation.ladder import Rung
 from journeyman.evaluation.slices import Slice
 from journeyman.evaluation.threshold import Trust
 from journeyman.measure.latency import Latency
@@ -170,6 +171,56 @@ def _slice_figure(interval: SliceInterval) -> Figure:
     return Figure(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
 
 
+class RungPart(Part):
+    """A rung of the ladder on dev: see ``evaluation.ladder.Rung``."""
+
+    name: str
+    kind: str
+    run: str
+    student: str
+    verdict: GatePart | None
+    p50_ms: float | None
+    usd_per_1000: float | None
+    is_promising: bool
+    note: str
+
+
+class LadderPart(Part):
+    """Rungs in the order of what a call costs; ``chosen`` is the tuning run of the one that goes to the sealed split, by the rule ``gate``, among the
+    runs ``seen``."""
+
+    rungs: tuple[RungPart, ...]
+    chosen: str
+    advice: str
+    seen: tuple[str, ...]
+    gate: dict[str, str | float | None]
+
+    @staticmethod
+    def of(
+        rungs: Sequence[Rung], chosen: Rung | None, advice: str, seen: Sequence[str], gate: Mapping[str, Json]
+    ) -> LadderPart:
+        return LadderPart(
+            rungs=tuple(
+                RungPart(
+                    name=rung.name,
+                    kind=rung.kind,
+                    run=rung.run,
+                    student=rung.student,
+                    verdict=GatePart.of(rung.verdict) if rung.verdict else None,
+                    p50_ms=rung.p50_ms,
+                    usd_per_1000=rung.usd,
+                    is_promising=rung.is_promising,
+                    note=rung.note,
+                )
+                for rung in rungs
+            ),
+            chosen=chosen.run if chosen else "",
+            advice=advice,
+            seen=tuple(seen),
+            gate=cast(dict[str, str | float | None], dict(gate)),
+        )
+
+
 class BinPart(Part):
     """Rows of like confidence: mean confidence, the share that was right with its 95 % interval."""
 
@@ -241,6 +292,7 @@ class Document(Part):
     confidence: ConfidencePart | None = None
     promise: PromisePart | None = None
     slices: tuple[SlicePart, ...] = ()
+    ladder: LadderPart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

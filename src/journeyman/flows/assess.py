@@ -23,6 +23,7 @@ from journeyman.evaluation.document import (
     FieldPart,
     Figure,
     GatePart,
+    LadderPart,
     LatencyPart,
     ReleasePart,
     SlicePart,
@@ -33,9 +34,10 @@ from journeyman.evaluation.gate import Score, decide, find_heaviest, fitting_row
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
-from journeyman.flows.runs import BASE_ROWS, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.runs import BASE_ROWS, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
-from journeyman.flows.student import Student, load_student
+from journeyman.flows.student import Student
+from journeyman.flows.students import choose_student, read_ladder
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric, metrics_of
 from journeyman.measure.latency import measure_latency
@@ -96,33 +98,6 @@ def assess(
     return Assessed(
         run, tune_run, student, document, tuple(zip(rows.dev, asked.dev.items, strict=True)) if asked.dev else ()
     )
-
-
-def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[RunFolder, Student]:
-    """Of the finished students (export compared with torch) of this dataset and of the task as it stands, the best on dev.
-
-    Dev's exact share decides, then the loss of a whole answer there. What a student was tuned to answer is in its manifest.
-    """
-    wanted = workspace.task(task_name).answering()
-    found = []
-    for path in sorted(workspace.project.runs.glob(f"{task_name}-tune-*")):
-        run = RunFolder(path)
-        material, parity, result = run.read(MATERIAL), run.read(PARITY), run.read(RESULT)
-        if material and parity and result and material["dataset"] == dataset:
-            student = load_student(path / STUDENT)
-            assert student is not None, "a run with a parity result has a student"
-            exact, loss = cast(float, result["dev_exact"] or 0.0), cast(float, result["dev_row_loss"] or 0.0)
-            if student.manifest.task == wanted:
-                found.append(((exact, -loss), run, student))
-    if not found:
-        raise GateError(
-            "JM-630",
-            f"no student of {task_name} was tuned on its latest dataset for the task as its file says it now",
-            where=f"dataset {dataset[:12]}",
-            hint=f"journeyman tune {task_name}",
-        )
-    _score, run, student = max(found, key=lambda item: item[0])
-    return run, student
 
 
 def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
@@ -311,6 +286,7 @@ def _document(
         confidence=confidence,
         promise=promise,
         slices=tuple(SlicePart.of(item) for item in judged.slices),
+        ladder=LadderPart.model_validate(ladder) if (ladder := read_ladder(workspace, task, dataset)) else None,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 

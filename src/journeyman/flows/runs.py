@@ -27,6 +27,7 @@ STUDENT = "student"
 BASE_ROWS = 150  # sealed rows that the untuned base is asked: it is slow
 MATERIAL, PLAN, MACHINE, RESULT, PARITY = "material.json", "plan.json", "machine.json", "tuned.json", "parity.json"
 METHOD, CHECKPOINT = "method.json", "checkpoint.safetensors"
+LADDER = "ladder.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+"""The ladder: candidates in the order of what a call costs, measured on dev, and the cheapest that looks good enough.
+
+A rung is promising where the gate would pass on the sealed split if the rung did there as it does on dev: as many rows, at the level that the ledger gives the next
+look. The cheapest promising one goes to the sealed split, it alone; where none is, the best one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from journeyman.evaluation.gate import Score, Verdict, decide
+from journeyman.measure.metrics import MetricKind
+from journeyman.task.task import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """``kind`` is a student's, ``base`` or ``teacher``; ``run`` the tuning run that can be released, empty for what is shown for comparison.
+    ``verdict`` is by the gate's rule on dev; ``p50_ms`` of a call at a time on this machine; ``usd`` per 1,000 calls, where prices are known;
+    ``is_promising`` as `foresee` says."""
+
+    name: str
+    kind: str
+    run: str
+    student: str
+    verdict: Verdict | None
+    p50_ms: float | None
+    usd: float | None
+    is_promising: bool = False
+    note: str = ""
+
+
+def foresee(gate: Gate, scores: Sequence[Score], rows: int, level: float, kind: MetricKind, heaviest: float) -> bool:
+    """Whether the gate would pass on ``rows`` sealed rows that are like these ones, over and over."""
+    if rows < 2:
+        return False
+    times = -(-rows // len(scores))
+    alike = [
+        replace(score, group=f"{score.group}\0{time}" if score.group else "")
+        for time in range(times)
+        for score in scores
+    ]
+    return decide(gate, alike[:rows], level, kind, heaviest).verdict == "pass"
+
+
+def choose_rung(rungs: Sequence[Rung]) -> Rung | None:
+    """The first promising rung, else the one with the best figure; None where none can be released."""
+    known = [rung for rung in rungs if rung.run and rung.verdict is not None]
+    promising = [rung for rung in known if rung.is_promising]
+    return promising[0] if promising else max(known, key=_figure, default=None)
+
+
+def advise(chosen: Rung | None) -> str:
+    """What to do, in one sentence."""
+    if chosen is None or chosen.verdict is None:
+        return "No rung can be released: tune a student, then climb again."
+    figure = _describe(chosen.verdict)
+    if not chosen.is_promising:
+        return f"No rung looks good enough on dev; the best is {chosen.name} ({figure}). Tune a larger student, or import more rows."
+    if chosen.kind == "head":
+        return f"Do not tune a language model: {chosen.name} is enough on dev ({figure})."
+    return f"{chosen.name} is the cheapest that is enough on dev ({figure})."
+
+
+def usd_per_1000(p50_ms: float, usd_per_hour: float) -> float:
+    """Of calls one at a time, the machine busy with nothing else."""
+    return p50_ms / 1000 * 1000 * usd_per_hour / 3600
+
+
+def _figure(rung: Rung) -> float:
+    return rung.verdict.difference if rung.verdict is not None else float("-inf")
+
+
+def _describe(verdict: Verdict) -> str:
+    if verdict.against == "teacher":
+        points = [100 * value for value in (verdict.difference, verdict.low_95, verdict.high_95)]
+        return f"n = {verdict.n:,}, {points[0]:+.1f} points against the teacher, {points[1]:+.1f} to {points[2]:+.1f}"
+    share = [100 * value for value in (verdict.difference, verdict.low_95, verdict.high_95)]
+    name = "agreement" if verdict.against == "agreement" else verdict.metric
+    return f"n = {verdict.n:,}, {name} {share[0]:.1f} %, {share[1]:.1f} to {share[2]:.1f}"

@@ -1,0 +1,206 @@
+"""`assess T --ladder`: the cheapest candidate that looks good enough on dev goes to the sealed split.
+
+Rungs are tried in the order of what a call costs: the majority answer, patterns mined from the data, words with a linear head, an embedding head (these where the
+output is a choice), then the students that were tuned. The climb ends at the first promising one, unless every rung is asked for. The teacher's
+recorded answers stand beside them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import cast
+
+from journeyman.core.errors import GateError, ModelError, TuneError
+from journeyman.core.trace import Trace
+from journeyman.data.dataset import read_manifest, read_split
+from journeyman.evaluation.document import LadderPart
+from journeyman.evaluation.gate import DRAWN, Verdict, decide, find_heaviest, fitting_rows, score_rows
+from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
+from journeyman.evaluation.run import Predictions, Row, evaluate
+from journeyman.flows.classify import find_choice
+from journeyman.flows.runs import LADDER, RunFolder
+from journeyman.flows.serving import serve_student
+from journeyman.flows.student import Student
+from journeyman.flows.students import finished_students, ladder_run
+from journeyman.flows.tune import tune
+from journeyman.flows.workspace import Workspace
+from journeyman.measure.declared import find_metric
+from journeyman.measure.metrics import Metric
+from journeyman.store.ledger import level as level_of
+from journeyman.task.task import Task
+
+HEADS = {
+    "none": "the majority answer",
+    "patterns": "patterns mined from the data",
+    "words": "a linear head on words",
+    "embedding": "a head on an embedding model",
+}
+PRICED = 1000  # recorded calls that the teacher's price is taken from
+OF_TEACHER = ("import", "task")
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """``rungs`` in the order of what a call costs, the teacher last; ``chosen`` is the one that goes to the sealed split."""
+
+    rungs: tuple[Rung, ...]
+    chosen: Rung | None
+    advice: str
+
+
+def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> Ladder:
+    """Measure rungs on dev up to the first promising one (``is_whole``: all), and keep the choice for `assess`, `report` and `release`.
+
+    Raises:
+        GateError: JM-632 dev has no rows that the gate's rule looks at; what a rung's tuning and asking raise.
+    """
+    task = workspace.task(task_name)
+    dataset, manifest = read_manifest(workspace.store, task_name)
+    rows = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
+    metric = find_metric(task, task.gate.metric, workspace.project.root)
+    others = [
+        Row.from_example(row)
+        for split in ("train", "dev", "calibration")
+        for row in read_split(workspace.store, manifest, split)
+    ]
+    sealed = [Row.from_example(row) for row in read_split(workspace.store, manifest, "test", purpose="assess")]
+    level = level_of(len(workspace.store.looks(task_name)) + 1)
+    judge = _Judge(task, metric, rows, find_heaviest(others), len(fitting_rows(task.gate, sealed)), level)
+    judge.check()
+    run = ladder_run(workspace, task, dataset)
+    rungs: list[Rung] = []
+    with run.lock():
+        for name, tuned_run, student in _candidates(workspace, task, dataset):
+            rungs.append(_measure(workspace, judge, run, name, tuned_run, student))
+            if rungs[-1].is_promising and not is_whole:
+                break
+        rungs.sort(key=lambda rung: rung.p50_ms or 0.0)
+        chosen = choose_rung(rungs)
+        rungs += _teacher(workspace, judge)
+        ladder = Ladder(tuple(rungs), chosen, advise(chosen))
+        seen = [tuned_run for tuned_run, _student in finished_students(workspace, task, dataset)]
+        part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, task.gate.to_json())
+        run.write(LADDER, part.model_dump(mode="json"))
+    return ladder
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The gate's rule on dev rows; ``sealed`` rows will be looked at, at ``level``."""
+
+    task: Task
+    metric: Metric
+    rows: Sequence[Row]
+    heaviest: float
+    sealed: int
+    level: float
+
+    def check(self) -> None:
+        fitting = fitting_rows(self.task.gate, self.rows)
+        if len(fitting) < 2:
+            raise GateError(
+                "JM-632",
+                "dev has too few rows to climb a ladder on",
+                where=f"task {self.task.name}",
+                expected="two rows or more that the gate's rule looks at",
+                got=str(len(fitting)),
+                hint="import more rows, or raise dev_share under [prepare] in journeyman.toml",
+            )
+
+    def decide(self, answered: Predictions) -> tuple[Verdict, bool]:
+        """On dev, for its intervals; and whether it looks as if it would pass."""
+        gate, kind = self.task.gate, self.metric.kind
+        scores = score_rows(gate, self.metric, self.rows, answered)
+        verdict = decide(gate, scores, DRAWN / 2, kind, self.heaviest)
+        return verdict, foresee(gate, scores, self.sealed, self.level, kind, self.heaviest)
+
+
+def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tuple[str, str, Student]]:
+    """Name, run and student of each rung that can be released, the cheapest first as far as that is known beforehand."""
+    try:
+        find_choice(task)
+    except TuneError:
+        workspace.progress.note("the output is no choice, so the ladder begins at tuned students")
+    else:
+        for features, name in HEADS.items():
+            try:
+                result = tune(workspace, task.name, {"kind": "head", "features": features})
+            except (ModelError, TuneError) as error:
+                workspace.progress.note(f"left out: {name}: {error.what}")
+                continue
+            yield name, result.run.id, result.student
+    tuned = [(run, student) for run, student in finished_students(workspace, task, dataset) if not student.is_head]
+    for run, student in sorted(tuned, key=lambda pair: _bytes(pair[1])):
+        yield f"{student.manifest.base.name} {student.manifest.kind} ({student.form})", run, student
+
+
+def _bytes(student: Student) -> int:
+    """Of the weights that answer, as a first guess of what a call costs."""
+    from journeyman.models.catalog import resolve_exactly
+
+    if student.own_weights is not None:
+        return student.own_weights.stat().st_size
+    return resolve_exactly(student.manifest.base.name, student.manifest.base.sha256).path.stat().st_size
+
+
+def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tuned_run: str, student: Student) -> Rung:
+    workspace.progress.note(f"rung: {name}")
+    answered = asyncio.run(_ask(workspace, judge, run, student))
+    p50 = statistics.median(answered.latencies_ms) if answered.latencies_ms else None
+    verdict, is_promising = judge.decide(answered)
+    hourly = workspace.project.number("serve", "machine_usd_per_hour")
+    return Rung(
+        name=name,
+        kind=student.manifest.kind,
+        run=tuned_run,
+        student=student.hash,
+        verdict=verdict,
+        p50_ms=p50,
+        usd=usd_per_1000(p50, hourly) if p50 is not None and hourly is not None else None,
+        is_promising=is_promising,
+    )
+
+
+async def _ask(workspace: Workspace, judge: _Judge, run: RunFolder, student: Student) -> Predictions:
+    async with serve_student(workspace, judge.task, student) as served:
+        client = served.model(served.student_name)
+        try:
+            return await evaluate(
+                client,
+                judge.task,
+                judge.rows,
+                requests_in_flight=1,
+                cache_path=run.path / f"dev-{student.hash[:16]}.jsonl",
+                progress=workspace.progress,
+            )
+        finally:
+            await client.close()
+
+
+def _teacher(workspace: Workspace, judge: _Judge) -> list[Rung]:
+    """The recorded teacher, for its price: its answers are what others are compared with."""
+    name = workspace.project.text("teacher", "model") or judge.task.teacher or "the recorded teacher"
+    calls = list(islice(workspace.store.traces(judge.task.name, origins=OF_TEACHER), PRICED))
+    latencies = [call.latency_ms for call in calls if call.latency_ms]
+    usd = _price(workspace, calls)
+    if usd is None and not latencies:
+        return []
+    p50 = statistics.median(latencies) if latencies else None
+    return [Rung(name, "teacher", "", "", None, p50, usd, note="as recorded")]
+
+
+def _price(workspace: Workspace, calls: Sequence[Trace]) -> float | None:
+    """US dollars per 1,000 calls: as recorded, else by the prices in the settings."""
+    recorded = [call.cost_usd for call in calls if call.cost_usd is not None]
+    if recorded:
+        return 1000 * statistics.fmean(recorded)
+    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
+    counted = [(call.input_tokens, call.output_tokens) for call in calls if call.input_tokens and call.output_tokens]
+    if None in prices or not counted:
+        return None
+    sides = [statistics.fmean(call[side] for call in counted) for side in (0, 1)]
+    return sum(tokens * cast(float, price) / 1000 for tokens, price in zip(sides, prices, strict=True))

@@ -1,0 +1,137 @@
+"""The ladder: the cheapest rung that is enough on dev goes to the sealed split, and stays the choice until something else is tuned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from journeyman.core.errors import GateError
+from journeyman.evaluation.gate import Score, Verdict
+from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
+from journeyman.flows.assess import assess
+from journeyman.flows.ladder import climb
+from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.tune import tune
+from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.task.task import Gate
+from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    """Words tell everything here, and no model is there; the teacher is wrong on every tenth sealed and dev row."""
+    folder = make_project(tmp_path / "project", Path("/nowhere.gguf"), rows=240)
+    for name, rows, seed in (("train", 240, 1), ("sealed", 120, 2)):
+        recorded = [
+            {
+                "input": row["input"],
+                "gold": row["gold"],
+                "output": {"colour": "blue", "many": True} if place % 10 == 0 else row["gold"],
+            }
+            for place, row in enumerate(paint_rows(rows, seed))
+        ]
+        write_rows(folder / f"{name}.jsonl", recorded)
+    task = folder / "tasks/paint.yaml"
+    task.write_text(task.read_text().split("gate:")[0] + "gate: {against: teacher, margin: 0.05}\n")
+    settings = folder / "journeyman.toml"
+    settings.write_text(settings.read_text() + "\n[serve]\nmachine_usd_per_hour = 0.36\n")
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl")])
+        prepare_task(opened, "paint")
+        yield opened
+
+
+def test_the_cheapest_rung_that_is_enough_goes_to_the_sealed_split(workspace: Workspace) -> None:
+    ladder = climb(workspace, "paint")
+    names = [rung.name for rung in ladder.rungs]
+    assert "the majority answer" in names
+    assert ladder.chosen is not None
+    assert ladder.chosen.is_promising
+    assert ladder.chosen.name != "the majority answer"
+    assert "a head on an embedding model" not in names, "the climb ends at the first that is enough"
+    assert ladder.advice.startswith("Do not tune a language model: ")
+    assert ladder.chosen.usd == pytest.approx(usd_per_1000(ladder.chosen.p50_ms or 0, 0.36))
+    assessed = assess(workspace, "paint")
+    assert assessed.student.hash == ladder.chosen.student
+    document = assessed.document.ladder
+    assert document is not None
+    assert document.chosen == ladder.chosen.run
+    assert len(workspace.store.looks("paint")) == 1, "rungs are measured on dev"
+    again = climb(workspace, "paint")
+    assert again == ladder, "nothing is asked twice"
+
+
+def test_a_student_that_was_tuned_since_ends_the_ladders_choice(workspace: Workspace) -> None:
+    ladder = climb(workspace, "paint")
+    assert assess(workspace, "paint").document.ladder is not None
+    tune(workspace, "paint", {"kind": "head", "features": "words", "seed": 7})
+    assert assess(workspace, "paint").document.ladder is None
+    assert climb(workspace, "paint").rungs[0].name == ladder.rungs[0].name
+    assert assess(workspace, "paint").document.ladder is not None
+
+
+def test_the_command(workspace: Workspace) -> None:
+    done = journeyman(workspace.project.root, "assess", "paint", "--ladder", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    document = json.loads(done.stdout)
+    assert document["ladder"]["chosen"]
+    assert [rung["p50_ms"] for rung in document["ladder"]["rungs"] if rung["run"]] == sorted(
+        rung["p50_ms"] for rung in document["ladder"]["rungs"] if rung["run"]
+    )
+    shown = journeyman(workspace.project.root, "assess", "paint", "--ladder")
+    assert "the majority answer" in shown.stdout
+    assert "Do not tune a language model" in shown.stdout
+    report = journeyman(workspace.project.root, "report", "paint", "--out", "report.html")
+    assert report.returncode == 0, report.stderr
+    assert "The ladder" in (workspace.project.root / "report.html").read_text()
+    assert journeyman(workspace.project.root, "assess", "paint", "--all").returncode == 2
+
+
+def test_dev_without_rows_is_told(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "project", Path("/nowhere.gguf"), settings="[prepare]\ndev_share = 0.0\n")
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl")])
+        prepare_task(opened, "paint")
+        with pytest.raises(GateError, match="JM-632"):
+            climb(opened, "paint")
+
+
+def test_a_rung_is_promising_where_the_sealed_rows_would_pass_it() -> None:
+    gate, scores = Gate(margin=0.05), [Score(1.0, 1.0)] * 29 + [Score(0.0, 1.0)]
+    assert foresee(gate, scores, 900, 0.02, "binary", 1.0), "3.3 points below, seen on 900 rows"
+    assert not foresee(gate, scores, 60, 0.02, "binary", 1.0), "too few sealed rows to show it"
+    assert not foresee(gate, [*scores, Score(0.0, 1.0)], 900, 0.02, "binary", 1.0)
+    assert not foresee(gate, scores, 1, 0.02, "binary", 1.0)
+    floor = Gate(against="floor", margin=None, floor=0.9)
+    assert foresee(floor, [Score(1.0)] * 10, 60, 0.02, "binary", 1.0)
+    assert not foresee(floor, [Score(1.0)] * 10, 20, 0.02, "binary", 1.0)
+
+
+def _rung(name: str, run: str, difference: float, verdict: str, kind: str = "head") -> Rung:
+    found = Verdict(
+        verdict, "teacher", "exact_match", difference, difference - 0.1, difference + 0.1, difference - 0.1, difference + 0.1,  # type: ignore[arg-type]
+        0.05, None, 0.2, 50, 50, None, "tango", None,
+    )  # fmt: skip
+    return Rung(name, kind, run, "hash", found, 1.0, None, verdict == "pass")
+
+
+def test_which_rung_is_chosen() -> None:
+    low, middle, high = (
+        _rung("low", "1", -0.5, "fail"),
+        _rung("middle", "2", -0.01, "pass"),
+        _rung("high", "3", 0.02, "pass", "lora"),
+    )
+    base, teacher = _rung("base", "", 0.1, "pass", "base"), Rung("teacher", "teacher", "", "", None, 900.0, 1.0)
+    assert choose_rung([low, base, middle, high, teacher]) == middle
+    assert choose_rung([low, high]) == high
+    assert choose_rung([low, base, teacher]) == low
+    assert choose_rung([base, teacher]) is None
+    assert "n = 50, -1.0 points against the teacher, -11.0 to +9.0" in advise(middle)
+    assert advise(high).startswith("high is the cheapest")
+    assert "Tune a larger student" in advise(low)
+    assert "tune a student" in advise(None)
