@@ -67,7 +67,8 @@ class Answers:
 def main() -> int:
     arguments = _parse()
     known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"parts": []}
-    for name in [arguments.only] if arguments.only else ["simulated", "banking77", "snips"]:
+    every = ["simulated", "banking77", *(["snips"] if arguments.student else [])]
+    for name in [arguments.only] if arguments.only else every:
         if name == "simulated":
             part = simulate(RUNS)
         else:
