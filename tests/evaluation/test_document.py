@@ -68,9 +68,19 @@ def test_it_comes_back_from_its_own_json() -> None:
 
 def test_it_has_the_promised_keys() -> None:
     raw = make_document().to_json()
-    assert {"edition", "task", "dataset", "candidates", "gate", "confidence", "promise", "slices", "release"} == set(
-        raw
-    )
+    assert {
+        "edition",
+        "task",
+        "dataset",
+        "candidates",
+        "gate",
+        "confidence",
+        "promise",
+        "slices",
+        "confusions",
+        "ladder",
+        "release",
+    } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]
     assert isinstance(gate, dict)
     assert isinstance(candidates, list)

@@ -18,6 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import object_target, text_target
 from journeyman.evaluation.document import (
     CandidatePart,
+    ConfusionPart,
     DatasetPart,
     Document,
     FieldPart,
@@ -118,6 +119,11 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
         gate=GatePart.of(verdict),
         confidence=confidence,
         promise=promise,
+        confusions=(
+            ConfusionPart(
+                field="city", values=(word, "b"), given=(word, "b", "no answer"), counts=((3, 1, 0), (0, 5, 2))
+            ),
+        ),
         slices=(
             SlicePart(name=f"city = {word}", score=low, difference=low, is_low=True),
             SlicePart(name="longest quarter", score=high, difference=None, is_low=False),
@@ -167,7 +173,7 @@ def test_it_tells_the_whole_story() -> None:
     ):
         assert words in page.visible, words
     metrics = {f"metric-{place}" for place in range(len(METRICS))}
-    assert {"gate", "loss", "reliability", "promise", *metrics} == set(page.figures) & page.ids
+    assert {"gate", "loss", "reliability", "promise", "confusion-0", *metrics} == set(page.figures) & page.ids
 
 
 def test_the_fields_that_differ_are_marked_and_only_they() -> None:
@@ -214,6 +220,9 @@ def test_figures_hold_the_numbers_of_the_document() -> None:
     assert trace["x"][0] - trace["error_x"]["arrayminus"][0] == pytest.approx(100 * gate.low)
     assert -5.0 in [shape["x0"] for shape in layout["shapes"]]
     assert layout["xaxis"]["range"][0] < -5.0 < 0 < layout["xaxis"]["range"][1]
+    right, wrong = (trace["z"] for trace in figures["confusion-0"]["data"])
+    assert right == [[None, 5, None], [3, None, None]]
+    assert wrong == [[None, None, 2], [None, 1, None]]
     promise, confidence = data.document.promise, data.document.confidence
     assert promise is not None
     assert confidence is not None
@@ -256,7 +265,17 @@ def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Pa
         check=True,
     )
     assert "CONSOLE" not in got.stderr, got.stderr
-    for figure in ("gate", "loss", "reliability", "promise", "metric-0", "metric-1", "metric-2", "metric-3"):
+    for figure in (
+        "gate",
+        "loss",
+        "reliability",
+        "promise",
+        "confusion-0",
+        "metric-0",
+        "metric-1",
+        "metric-2",
+        "metric-3",
+    ):
         assert re.search(rf'id="{figure}" class="plot js-plotly-plot"', got.stdout), figure
     assert got.stdout.count('class="main-svg"') >= 8
     assert "<title>owned</title>" not in got.stdout

@@ -171,6 +171,15 @@ def _slice_figure(interval: SliceInterval) -> Figure:
     return Figure(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
 
 
+class ConfusionPart(Part):
+    """See ``evaluation.confusion.Confusion``: rows are what was expected, columns what came."""
+
+    field: str
+    values: tuple[str, ...]
+    given: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
 class RungPart(Part):
     """A rung of the ladder on dev: see ``evaluation.ladder.Rung``."""
 
@@ -292,6 +301,7 @@ class Document(Part):
     confidence: ConfidencePart | None = None
     promise: PromisePart | None = None
     slices: tuple[SlicePart, ...] = ()
+    confusions: tuple[ConfusionPart, ...] = ()
     ladder: LadderPart | None = None
     release: ReleasePart | None = None
 

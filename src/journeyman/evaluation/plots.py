@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from journeyman.core.canonical import Json
-from journeyman.evaluation.document import CandidatePart, ConfidencePart, Figure, GatePart, PromisePart
+from journeyman.evaluation.document import CandidatePart, ConfidencePart, ConfusionPart, Figure, GatePart, PromisePart
 
 Plot = dict[str, Json]
 
@@ -146,6 +146,36 @@ def plot_promise(part: PromisePart) -> Plot:
             "line": {"color": "var:bad", "width": 2, "dash": "dash"},
         }
     ]
+    return {"data": data, "layout": layout}
+
+
+def plot_confusion(part: ConfusionPart) -> Plot:
+    """Counts as a heatmap; what is right lies on the diagonal, which has the other colour's end, so that few mistakes show."""
+    expected: list[Json] = [_label(name) for name in reversed(part.values)]
+    given: list[Json] = [_label(name) for name in part.given]
+    wrong: list[Json] = [
+        [None if name == other or not count else count for other, count in zip(part.given, row, strict=True)]
+        for name, row in zip(part.values[::-1], part.counts[::-1], strict=True)
+    ]
+    right: list[Json] = [
+        [count if name == other else None for other, count in zip(part.given, row, strict=True)]
+        for name, row in zip(part.values[::-1], part.counts[::-1], strict=True)
+    ]
+    shared: Plot = {"type": "heatmap", "x": given, "y": expected, "xgap": 1, "ygap": 1}
+    data: list[Json] = [
+        shared
+        | {
+            "z": cells,
+            "colorscale": [[0, "rgba(127,127,127,0.08)"], [1, color]],
+            "showscale": False,
+            "hovertemplate": "expected %{y}, came %{x}: %{z}<extra></extra>",
+        }
+        for cells, color in ((right, "rgb(46,125,50)"), (wrong, "rgb(198,40,40)"))
+    ]
+    size = 18 if len(part.values) > 20 else 32
+    layout = _layout(height=140 + size * len(part.values), x_title="came")
+    layout["yaxis"] = {"automargin": True, "title": {"text": "expected"}, "type": "category"}
+    layout["xaxis"] = {"automargin": True, "title": {"text": "came"}, "type": "category", "tickangle": -60}
     return {"data": data, "layout": layout}
 
 

@@ -25,6 +25,7 @@ from journeyman.evaluation.document import Document, Figure, describe_interval, 
 from journeyman.evaluation.plots import (
     CurvePoint,
     Plot,
+    plot_confusion,
     plot_gate,
     plot_loss,
     plot_metric,
@@ -134,6 +135,8 @@ def render_report(data: ReportData) -> str:
         plots["reliability"] = plot_reliability(document.confidence)
     if document.promise and document.promise.curve:
         plots["promise"] = plot_promise(document.promise)
+    confusion_plots = [(f"confusion-{place}", item) for place, item in enumerate(document.confusions)]
+    plots |= {name: plot_confusion(item) for name, item in confusion_plots}
     if data.curve:
         plots["loss"] = plot_loss(data.curve)
     plotly_js, report_js = _plotly_script(), _part("report.js")
@@ -149,6 +152,7 @@ def render_report(data: ReportData) -> str:
             methods=METHODS,
             metric_names=names,
             metric_plots=metric_plots,
+            confusion_plots=confusion_plots,
             widest=max((stage.rows for stage in data.funnel), default=0),
             failures=[_view(failure) for failure in data.failures],
             css=Markup(_part("report.css")),

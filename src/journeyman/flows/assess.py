@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
 from journeyman.core.example import Split
 from journeyman.data.dataset import Half, Purpose, read_manifest, read_split
+from journeyman.evaluation.confusion import find_confusions
 from journeyman.evaluation.document import (
     CandidatePart,
+    ConfusionPart,
     DatasetPart,
     Document,
     FieldPart,
@@ -286,6 +288,10 @@ def _document(
         confidence=confidence,
         promise=promise,
         slices=tuple(SlicePart.of(item) for item in judged.slices),
+        confusions=tuple(
+            ConfusionPart(**asdict(item))
+            for item in find_confusions(task, list(zip(sealed, asked.student.items, strict=True)))
+        ),
         ladder=LadderPart.model_validate(ladder) if (ladder := read_ladder(workspace, task, dataset)) else None,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )

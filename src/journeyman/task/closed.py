@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, product
+from typing import cast
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.nodes import Node, resolve
@@ -34,15 +35,21 @@ def closed_fields(schema: Node, most: int = MOST) -> list[tuple[str, list[Json]]
     if not _is_plain_object(schema):
         whole = closed_answers(schema, most)
         return None if whole is None else [("", whole)]
-    properties, shared = schema["properties"], {key: schema[key] for key in SHARED if key in schema}
-    assert isinstance(properties, Mapping)
+    closed = choices_among(schema, most)
+    return closed if len(closed) == len(cast(Mapping[str, Json], schema["properties"])) else None
+
+
+def choices_among(schema: Node, most: int = MOST) -> list[tuple[str, list[Json]]]:
+    """The fields of an object that are choices, whatever the others are; nothing for other schemas."""
+    properties, shared = schema.get("properties"), {key: schema[key] for key in SHARED if key in schema}
+    if not isinstance(properties, Mapping):
+        return []
     found = [
         (name, closed_answers({**shared, **field}, most))
         for name, field in properties.items()
         if isinstance(field, Mapping)
     ]
-    closed = [(name, values) for name, values in found if values is not None]
-    return closed if len(closed) == len(found) else None
+    return [(name, values) for name, values in found if values is not None]
 
 
 def _is_plain_object(schema: Node) -> bool:
