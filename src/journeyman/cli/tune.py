@@ -28,10 +28,10 @@ def tune(
         ),
     ] = "json",
     kind: Annotated[
-        Literal["lora", "qlora", "rslora", "dora", "full", "head"] | None,
+        Literal["lora", "qlora", "rslora", "dora", "full", "head", "prompt"] | None,
         typer.Option(
             help="What is changed; qlora: the base in 4 bits beside it; head: no language model but classifiers on an embedding model, "
-            "for outputs that are a choice; default: lora."
+            "for outputs that are a choice; prompt: nothing, the base answers with the instruction and --shots examples; default: lora."
         ),
     ] = None,
     features: Annotated[
@@ -39,6 +39,9 @@ def tune(
         typer.Option(
             help="What a head reads: the vectors of an embedding model (default), all words, a few mined ones, or nothing at all."
         ),
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(min=0, help="With --kind prompt: nearest examples before each input; default: none.")
     ] = None,
     layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
     finish: Annotated[
@@ -122,6 +125,7 @@ def tune(
     given = {
         "kind": kind,
         "features": features,
+        "shots": shots,
         "layers": layers,
         "finish": finish,
         "rank": rank,

@@ -69,6 +69,25 @@ Task: {instruction}
 `heads.json` names the fields and their values, `heads.safetensors` holds the classifiers (float32): {heads}.
 `journeyman serve` answers with it; `journeyman.models.head.load_heads` reads it with numpy alone, given the text's vector{words}.
 """
+PROMPT_CARD = """\
+# {task}
+
+`{base}` (sha256 `{base_hash}`, licence {licence}) as it is, with the task's instruction and {shots} before each input. Nothing was tuned.
+Release `{hash}`.
+
+Task: {instruction}
+
+## Is it as good?
+
+{verdict}
+
+{table}
+
+{forced}
+## What is in it
+
+`template.jinja` is the base's own chat template, `schema.json` what an answer must fit{files}. `journeyman serve` answers with it.
+"""
 MODELFILE = '''\
 FROM ./{from_file}
 {adapter}TEMPLATE """{before}{{{{ .Prompt }}}}{between}"""
@@ -127,6 +146,12 @@ def write_card(
         words = ", which `journeyman.models.words` makes from `words.json`" if has_words else ""
         card = HEAD_CARD.format(**common, heads=", ".join(names), features=features, words=words)
         write_atomic(folder / "README.md", card)
+        return
+    if manifest.kind == "prompt":
+        count = cast(int, manifest.decoding["shots"])
+        shots = f"the {count} nearest examples" if count else "no examples"
+        files = "; `examples.json` holds the examples, `words.json` what tells which are near" if count else ""
+        write_atomic(folder / "README.md", PROMPT_CARD.format(**common, shots=shots, files=files))
         return
     turn, is_whole = read_turn(manifest.template), "model" in manifest.files
     base_file = f"{Path(manifest.base.name).name.removesuffix('.gguf')}.gguf"

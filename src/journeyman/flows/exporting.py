@@ -82,13 +82,14 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
         JM-507 a type that this form cannot have.
     """
     folder = find_release(workspace, task_name)
-    if Student(folder, load_manifest(folder, verify=False)).is_head:
+    if (kind := load_manifest(folder, verify=False).kind) in ("head", "prompt"):
+        what = "a head, which has no form for other tools" if kind == "head" else "its base as it is, with a prompt"
         raise GateError(
             "JM-628",
-            "this release is a head on an embedding model, which has no form for other tools",
+            f"this release is {what}",
             where=str(folder),
-            expected="a release that is a language model",
-            hint="journeyman serve answers with it; heads.json and heads.safetensors are read by journeyman.models.head",
+            expected="a release that was tuned from a language model",
+            hint="journeyman serve answers with it",
         )
     refuse_existing(out)
     if form in ("merged", "hf"):

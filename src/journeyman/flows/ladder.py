@@ -1,7 +1,7 @@
 """`assess T --ladder`: the cheapest candidate that looks good enough on dev goes to the sealed split.
 
 Rungs are tried in the order of what a call costs: the majority answer, patterns mined from the data, words with a linear head, an embedding head (these where the
-output is a choice), then the students that were tuned. The climb ends at the first promising one, unless every rung is asked for. The teacher's
+output is a choice), the untuned base without and with examples, then the students that were tuned. The climb ends at the first promising one, unless every rung is asked for. The teacher's
 recorded answers stand beside them.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import cast
 
@@ -39,6 +39,8 @@ HEADS = {
     "words": "a linear head on words",
     "embedding": "a head on an embedding model",
 }
+SHOTS = (0, 4)
+SLOW_ROWS = 150  # of dev, that a prompted base is asked: a call reads the instruction and the examples
 PRICED = 1000  # recorded calls that the teacher's price is taken from
 OF_TEACHER = ("import", "task")
 
@@ -133,7 +135,19 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
                 workspace.progress.note(f"left out: {name}: {error.what}")
                 continue
             yield name, result.run.id, result.student
-    tuned = [(run, student) for run, student in finished_students(workspace, task, dataset) if not student.is_head]
+    for shots in SHOTS:
+        name = "the untuned base" + (f" with the {shots} nearest examples" if shots else "")
+        try:
+            result = tune(workspace, task.name, {"kind": "prompt"} | ({"shots": shots} if shots else {}))
+        except ModelError as error:
+            workspace.progress.note(f"left out: {name}: {error.what}")
+            break
+        yield name, result.run.id, result.student
+    tuned = [
+        (run, student)
+        for run, student in finished_students(workspace, task, dataset)
+        if student.manifest.kind not in ("head", "prompt")
+    ]
     for run, student in sorted(tuned, key=lambda pair: _bytes(pair[1])):
         yield f"{student.manifest.base.name} {student.manifest.kind} ({student.form})", run, student
 
@@ -149,6 +163,8 @@ def _bytes(student: Student) -> int:
 
 def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tuned_run: str, student: Student) -> Rung:
     workspace.progress.note(f"rung: {name}")
+    if student.manifest.kind == "prompt":
+        judge = replace(judge, rows=sorted(judge.rows, key=lambda row: row.hash)[:SLOW_ROWS])
     answered = asyncio.run(_ask(workspace, judge, run, student))
     p50 = statistics.median(answered.latencies_ms) if answered.latencies_ms else None
     verdict, is_promising = judge.decide(answered)

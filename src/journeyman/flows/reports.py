@@ -114,7 +114,7 @@ def _looks(workspace: Workspace, document: Document) -> tuple[Look, ...]:
 
 def _notes(run: RunFolder) -> tuple[str, ...]:
     parity = run.read(PARITY)
-    if parity is None:
+    if parity is None or not parity["n"]:  # a prompted base has nothing to compare
         return ()
     kind = cast(dict[str, Json], (run.read(PLAN) or {}).get("kind") or {})
     if kind.get("value") == "head":

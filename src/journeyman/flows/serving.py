@@ -16,6 +16,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
+from journeyman.flows.prompting import open_prompt
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
@@ -34,6 +35,7 @@ from journeyman.models.remote import OpenAIModel
 from journeyman.models.template import Template, load_base_template
 from journeyman.models.tokenizer import load_tokenizer
 from journeyman.models.words import load_words
+from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 
 LOADED_RELEASES = 4
@@ -202,4 +204,5 @@ def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
         task=Task.from_json(manifest.task),
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),
+        write=open_prompt(student) if manifest.kind == "prompt" else student_messages,
     )

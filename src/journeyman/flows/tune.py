@@ -20,6 +20,7 @@ from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import answer_budget, write_student
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import Trial, ask_engine, ask_in_fp32, choose_prompts, judge_served, refuse_defects
+from journeyman.flows.prompting import make_prompted
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_writing, signal_key
@@ -113,6 +114,8 @@ def tune(
     request, given = request or Request(), dict(given or {})
     if given.get("kind") == "head":
         return _tune_heads(workspace, task_name, given, request)
+    if given.get("kind") == "prompt":
+        return _prompt_base(workspace, task_name, given, request)
     material = load_material(workspace, task_name, request.base, request.dataset)
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
@@ -149,6 +152,21 @@ def _tune_heads(workspace: Workspace, task_name: str, given: Mapping[str, Json],
             hint="leave out the other options, or tune a language model without --kind head",
         )
     run, material, student = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
+    return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
+
+
+def _prompt_base(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
+    """Raises: TuneError: JM-569 a setting of tuning; what `prompting.make_prompted` raises."""
+    if replace(request, method="auto" if request.method == "sft" else request.method) != Request(
+        base=request.base, dataset=request.dataset
+    ):
+        raise TuneError(
+            "JM-569",
+            "a prompted base is not tuned",
+            expected="--kind prompt with no more than --shots and --base",
+            hint="leave out the other options, or tune without --kind prompt",
+        )
+    run, material, student = make_prompted(workspace, task_name, given, request.base, request.dataset)
     return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
 
 
