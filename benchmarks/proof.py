@@ -24,7 +24,7 @@ import numpy as np
 from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
 from scipy.stats import bootstrap
 
-from journeyman.measure.slices import slice_intervals
+from journeyman.measure.bootstrap import bootstrap_ratio
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/proof.json"
@@ -52,9 +52,8 @@ def main() -> int:
 def resampling() -> Document:
     rng = np.random.default_rng(1)
     values = (rng.random(ROWS) < 0.9).astype(np.float64) - (rng.random(ROWS) < 0.92)
-    weights, groups = np.ones(ROWS), np.arange(ROWS)
     members = [rng.random(ROWS) < share for share in np.linspace(0.05, 0.95, SLICES)]
-    ours = _median(lambda: slice_intervals(values, weights, groups, members, draws=DRAWS))
+    ours = _median(lambda: [bootstrap_ratio(values[mask], draws=DRAWS) for mask in members])
     single = values[members[-1]]
     scipys = _median(
         lambda: bootstrap((single,), np.mean, n_resamples=DRAWS, method="percentile", batch=500, rng=rng), times=1

@@ -107,7 +107,9 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
     )
     rng = np.random.default_rng(0)
     said = rng.random(900)
-    known = Outcomes(said, (rng.random(900) < said**0.2).astype(np.float64), np.ones(900), tuple(map(str, range(900))))
+    known = Outcomes(
+        said, (rng.random(900) < said**0.2).astype(np.float64), np.ones(900), tuple(map(str, range(900))), 900
+    )
     trusted = trust(known, known, known, 0.05, 0.05, 1.0)
     assert trusted is not None
     confidence, promise = describe_trust(trusted)

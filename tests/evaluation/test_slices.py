@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from journeyman.core.example import Target as Answer
@@ -67,8 +70,25 @@ def test_tool_calls_are_parts_and_few_rows_are_none() -> None:
 
 def test_near_copies_widen_a_slice() -> None:
     rows = _rows(200)
-    grouped = [Row(row.hash, row.input, row.gold, None, group=str(place // 20)) for place, row in enumerate(rows)]
     scores = [Score(float(place % 40 < 20)) for place in range(200)]
+    grouped = [replace(score, group=str(place // 20)) for place, score in enumerate(scores)]
     alone = {item.name: item.score for item in find_slices(rows, scores)}['intent = "refund"']
-    together = {item.name: item.score for item in find_slices(grouped, scores)}['intent = "refund"']
-    assert together.high - together.low > alone.high - alone.low
+    together = {item.name: item.score for item in find_slices(rows, grouped)}['intent = "refund"']
+    assert together.interval.high - together.interval.low > alone.interval.high - alone.interval.low
+
+
+def test_all_intervals_of_a_table_hold_together() -> None:
+    """Where most slices are small and nearly all right."""
+    rng = np.random.default_rng(3)
+    missed = 0
+    for _ in range(60):
+        rows = [
+            Row(str(place), {"text": "x"}, object_target({"kind": f"k{place % 12}"}), None) for place in range(12 * 25)
+        ]
+        scores = [Score(float(rng.random() < 0.95), 1.0) for _ in rows]
+        found = find_slices(rows, scores)
+        assert len(found) == 12
+        pairs = [(item.score, 0.95) for item in found]
+        pairs += [(item.difference, -0.05) for item in found if item.difference is not None]
+        missed += any(not part.interval.low <= truth <= part.interval.high for part, truth in pairs)
+    assert missed <= 8, "5 % of 60 tables, and three standard errors"

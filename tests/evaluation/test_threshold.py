@@ -28,7 +28,7 @@ def _known(n: int, seed: int) -> Outcomes:
     """Overconfident: an answer said to be right with p is so with p squared."""
     rng = np.random.default_rng(seed)
     said = rng.beta(3, 0.4, n)
-    return Outcomes(said, (rng.random(n) < said**2).astype(np.float64), np.ones(n), tuple(map(str, range(n))))
+    return Outcomes(said, (rng.random(n) < said**2).astype(np.float64), np.ones(n), tuple(map(str, range(n))), n)
 
 
 def test_a_row_is_right_where_the_metric_gives_it_all() -> None:
@@ -46,6 +46,7 @@ def test_a_row_is_right_where_the_metric_gives_it_all() -> None:
         assert known.confidence.tolist() == [0.9, 0.8, 0.0, 0.0, 0.0], "what cannot be read is not trusted"
         assert known.weights.tolist() == [3, 1, 1, 1, 1]
         assert known.groups == ("1", "g", "g", "4", "5")
+        assert known.gold == 5
 
 
 def test_no_confidence_stays_none_whatever_the_map() -> None:
@@ -85,7 +86,7 @@ def test_without_rows_nothing_is_said() -> None:
 
 
 def test_too_few_rows_promise_nothing_and_say_how_many_it_takes() -> None:
-    sure = Outcomes(np.full(40, 0.99), np.ones(40), np.ones(40), tuple(map(str, range(40))))
+    sure = Outcomes(np.full(40, 0.99), np.ones(40), np.ones(40), tuple(map(str, range(40))), 40)
     found = trust(sure, sure, sure, 0.02, 0.05, 1.0)
     assert found is not None
     _confidence, promise = describe_trust(found)
@@ -93,3 +94,6 @@ def test_too_few_rows_promise_nothing_and_say_how_many_it_takes() -> None:
     assert (promise.threshold, promise.needed) == (None, 149)
     assert "149 accepted rows" in describe_promise(promise)
     assert "everything goes to the teacher" in describe_promise(promise)
+    assert "are wrong;" in describe_promise(promise)
+    assert "are other than the teacher's;" in describe_promise(promise.model_copy(update={"gold": 0}))
+    assert "33 of the 40 rows say" in describe_promise(promise.model_copy(update={"gold": 7}))

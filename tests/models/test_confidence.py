@@ -14,7 +14,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.messages import make_message
 from journeyman.models import llamacpp
 from journeyman.models.codes import Codes
-from journeyman.models.confidence import Step, bound_shares, free_shares, json_spans, read_confidence
+from journeyman.models.confidence import Step, align, bound_shares, free_shares, json_spans, read_confidence
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.protocol import Confidence, Decoding, Request
@@ -50,6 +50,10 @@ def _step(tokenizer: Tokenizer, letter: str, **chances: float) -> Step:
     return Step(token(letter), math.log(chances[letter]), top)
 
 
+def _shares(steps: list[Step], tokenizer: Tokenizer) -> list[float]:
+    return bound_shares([step.token for step in steps], steps, GRAMMAR, tokenizer.guide)
+
+
 def test_a_token_is_weighed_against_what_the_grammar_admits(tokenizer: Tokenizer) -> None:
     steps = [
         _step(tokenizer, "a", a=0.01, x=0.99),  # forced, however unlikely
@@ -57,18 +61,31 @@ def test_a_token_is_weighed_against_what_the_grammar_admits(tokenizer: Tokenizer
         _step(tokenizer, "d", d=0.2, x=0.8),
         _step(tokenizer, "end", end=0.7, x=0.3),
     ]
-    assert bound_shares(steps, GRAMMAR, tokenizer.guide) == pytest.approx([1.0, 0.75, 1.0, 1.0])
+    assert _shares(steps, tokenizer) == pytest.approx([1.0, 0.75, 1.0, 1.0])
     assert free_shares(steps) == pytest.approx([0.01, 0.3, 0.2, 0.7])
 
 
 def test_what_was_not_reported_counts_against_it(tokenizer: Tokenizer) -> None:
     steps = [_step(tokenizer, "a", a=1.0), _step(tokenizer, "c", c=0.3, x=0.6)]  # b may have the other tenth
-    assert bound_shares(steps, GRAMMAR, tokenizer.guide)[1] == pytest.approx(0.75)
+    assert _shares(steps, tokenizer)[1] == pytest.approx(0.75)
 
 
 def test_a_token_that_the_grammar_forbids_is_taken_as_it_is(tokenizer: Tokenizer) -> None:
     steps = [_step(tokenizer, "x", x=0.4, a=0.6), _step(tokenizer, "b", b=0.5, c=0.5)]
-    assert bound_shares(steps, GRAMMAR, tokenizer.guide) == pytest.approx([0.4, 0.5])
+    assert _shares(steps, tokenizer) == pytest.approx([0.4, 0.5])
+
+
+def test_a_token_that_was_not_reported_does_not_lose_the_grammar(tokenizer: Tokenizer) -> None:
+    """The engine reports a character's last token alone."""
+    grammar = '%llguidance {}\nstart: "é" ("b" | "c")'
+    first, last = tokenizer.encode("é")
+    steps = [Step(last, math.log(0.2), ((5, math.log(0.8)),)), _step(tokenizer, "b", b=0.3, c=0.1, x=0.6)]
+    tokens = [first, last, steps[1].token]
+    aligned = align(tokens, steps)
+    assert aligned == [None, *steps]
+    assert bound_shares(tokens, aligned, grammar, tokenizer.guide) == pytest.approx([1.0, 1.0, 0.75])
+    assert free_shares(aligned) == pytest.approx([0.2, 0.2, 0.3])
+    assert align(tokens[:2], steps) == [None, *steps], "what comes after the text counts too"
 
 
 def test_a_fields_confidence_is_that_of_the_tokens_that_touch_it() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import StoreError
 from journeyman.store.database import Store, open_store
 from journeyman.store.ledger import Look, level
@@ -81,3 +82,11 @@ def test_reveals_and_tombstones(store: Store) -> None:
     assert store.add_tombstones("tickets", ["a"], "asked again", NOW) == 0
     assert store.tombstones("tickets") == {"a"}
     assert store.tombstones("letters") == set()
+
+
+def test_a_look_from_before_rules_is_another_one_where_its_gate_was(store: Store) -> None:
+    gate: dict[str, Json] = {"metric": "exact_match", "against": "teacher", "margin": 0.05, "floor": None}
+    old = store.begin_look("tickets", "d1", "r1", NOW)
+    store.finish_look("tickets", old.number, gate | {"verdict": "fail"})
+    assert store.begin_look("tickets", "d1", "r1", NOW, "wider", gate | {"margin": 0.2}).number == 2
+    assert store.begin_look("tickets", "d1", "r1", NOW, "same", gate | {"floor": 0.9}).number == 1

@@ -6,6 +6,7 @@ Paths are JSON pointers with a leading ``#`` (``#/properties/a``). Knows nothing
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import cast
@@ -77,6 +78,11 @@ def escape(name: str) -> str:
 def dotted(names: Iterable[str]) -> str:
     """A place in an answer: the names of its keys with dots between, dots inside them escaped."""
     return ".".join(name.replace("\\", "\\\\").replace(".", "\\.") for name in names)
+
+
+def split_dotted(path: str) -> list[str]:
+    """The names of a dotted path."""
+    return [re.sub(r"\\(.)", r"\1", name) for name in re.split(r"(?<!\\)\.", path)]
 
 
 def resolve(root: Node, reference: str) -> Json | Node | None:

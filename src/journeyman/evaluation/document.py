@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from math import isfinite
-from typing import Literal, cast
+from math import ceil, isfinite
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,11 +16,10 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
 from journeyman.evaluation.ladder import Rung
-from journeyman.evaluation.slices import Slice
+from journeyman.evaluation.slices import Slice, SliceInterval
 from journeyman.evaluation.threshold import Trust
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
-from journeyman.measure.slices import SliceInterval
 from journeyman.task.task import Against
 
 
@@ -141,6 +140,8 @@ class GatePart(Part):
     needed: int | None
     method: Method
     counts: PairCounts | None
+    heaviest: float | None = None
+    cut: float | None = None
 
     @staticmethod
     def of(verdict: Verdict) -> GatePart:
@@ -168,7 +169,8 @@ class SlicePart(Part):
 
 
 def _slice_figure(interval: SliceInterval) -> Figure:
-    return Figure(value=interval.value, low=interval.low, high=interval.high, n=interval.n)
+    ends = interval.interval
+    return Figure(value=interval.value, low=ends.low, high=ends.high, n=interval.n)
 
 
 class ConfusionPart(Part):
@@ -195,19 +197,17 @@ class RungPart(Part):
 
 
 class LadderPart(Part):
-    """Rungs in the order of what a call costs; ``chosen`` is the tuning run of the one that goes to the sealed split, by the rule ``gate``, among the
-    runs ``seen``."""
+    """Rungs in the order of what a call costs; ``chosen`` is the tuning run of the one that goes to the sealed split, among the runs ``seen``, by the rule
+    with the hash ``rule``."""
 
     rungs: tuple[RungPart, ...]
     chosen: str
     advice: str
     seen: tuple[str, ...]
-    gate: dict[str, str | float | None]
+    rule: str
 
     @staticmethod
-    def of(
-        rungs: Sequence[Rung], chosen: Rung | None, advice: str, seen: Sequence[str], gate: Mapping[str, Json]
-    ) -> LadderPart:
+    def of(rungs: Sequence[Rung], chosen: Rung | None, advice: str, seen: Sequence[str], rule: str) -> LadderPart:
         return LadderPart(
             rungs=tuple(
                 RungPart(
@@ -226,7 +226,7 @@ class LadderPart(Part):
             chosen=chosen.run if chosen else "",
             advice=advice,
             seen=tuple(seen),
-            gate=cast(dict[str, str | float | None], dict(gate)),
+            rule=rule,
         )
 
 
@@ -273,7 +273,8 @@ class CurvePart(Part):
 
 class PromisePart(Part):
     """Of what is answered at ``threshold`` or above, at most ``error`` is wrong, with confidence 1 - ``delta``. Without a threshold nothing can be
-    promised; ``needed`` is then how many accepted rows it takes at least, where there were fewer. ``n`` rows decided."""
+    promised; ``needed`` is then how many accepted rows it takes at least, where there were fewer. ``n`` rows decided, of which ``gold`` had a reviewed answer:
+    on the others wrong means other than the teacher's."""
 
     threshold: float | None
     error: float
@@ -281,6 +282,7 @@ class PromisePart(Part):
     needed: int | None
     curve: tuple[CurvePart, ...]
     n: int
+    gold: int
 
     @property
     def chosen(self) -> CurvePart | None:
@@ -367,6 +369,7 @@ def describe_trust(trust: Trust) -> tuple[ConfidencePart, PromisePart | None]:
             for point in trust.promise.curve
         ),
         n=trust.decided,
+        gold=trust.gold,
     )
     return confidence, promise
 
@@ -374,12 +377,17 @@ def describe_trust(trust: Trust) -> tuple[ConfidencePart, PromisePart | None]:
 def describe_promise(promise: PromisePart) -> str:
     """What the student may answer by itself, in one sentence."""
     error, sure = f"{100 * promise.error:.4g} %", f"{100 * (1 - promise.delta):.4g} %"
+    wrong = "wrong"
+    if promise.gold < promise.n:
+        most = f", which is what {promise.n - promise.gold:,} of the {promise.n:,} rows say" if promise.gold else ""
+        wrong = f"other than the teacher's{most}"
     if (chosen := promise.chosen) is None:
         more = f"; with all of them right it takes {promise.needed:,} accepted rows at least" if promise.needed else ""
-        return f"No threshold can promise that at most {error} of the student's own answers are wrong{more}: everything goes to the teacher."
+        return f"No threshold can promise that at most {error} of the student's own answers are {wrong}{more}: everything goes to the teacher."
+    threshold = min(1.0, ceil(chosen.threshold * 1e4) / 1e4)
     return (
-        f"Of what the student answers itself, at most {error} are wrong, with confidence {sure}: that is {100 * chosen.coverage:.1f} % of calls, "
-        f"those with a confidence of {chosen.threshold:.3f} or more (n = {promise.n:,})."
+        f"Of what the student answers itself, at most {error} are {wrong}, with confidence {sure}: that is {100 * chosen.coverage:.1f} % of calls, "
+        f"those with a calibrated confidence of {threshold:.4f} or more (n = {promise.n:,})."
     )
 
 

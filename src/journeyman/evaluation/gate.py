@@ -55,7 +55,8 @@ class Verdict:
     itself for ``floor`` and ``agreement`` (agreement is no measure of quality), weighted; ``low_95`` and ``high_95`` are the ends of a two-sided
     95 % interval, for drawing. ``n`` counts distinct rows, ``groups`` independent ones. ``counts``: rows by candidate and reference where the
     metric is right or wrong (without a reference n11 is right, n01 wrong: the reference is right by definition). ``needed``: further labelled
-    rows, for an inconclusive verdict that some affordable number would settle.
+    rows, for an inconclusive verdict that some affordable number would settle. ``heaviest``: what a group counted at the most, and ``cut`` the share
+    of calls that this moved from heavy groups to others.
     """
 
     verdict: VerdictName
@@ -74,6 +75,8 @@ class Verdict:
     needed: int | None
     method: Method
     counts: Paired | None
+    heaviest: float = 1.0
+    cut: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ def decide(
     _check(gate, scores, level, kind, heaviest)
     limit = _limit(gate)
     units = group_units(scores, heaviest)
-    counts = _count_pairs(scores) if kind == "binary" else None
+    counts = count_pairs(scores) if kind == "binary" else None
     is_plain = counts is not None and len(units.values) == len(scores) and bool((units.weights == heaviest).all())
     plain = counts if is_plain else None
     interval = _bound(gate, units, plain, level, 1)
@@ -178,6 +181,8 @@ def decide(
         needed=_needed(gate, units, plain, len(scores), level) if verdict == "inconclusive" else None,
         method="betting" if plain is None else "tango" if gate.against == "teacher" else "clopper_pearson",
         counts=counts,
+        heaviest=heaviest,
+        cut=_moved(group_units(scores, float("inf")).weights, units.weights),
     )
 
 
@@ -198,6 +203,11 @@ def group_units(scores: Sequence[Score], heaviest: float) -> Units:
     values = np.array([score.candidate - (score.reference or 0.0) for score in scores], dtype=np.float64)
     total = np.bincount(place, weights)
     return Units(np.bincount(place, weights * values) / total, np.minimum(total, heaviest), heaviest)
+
+
+def _moved(before: Floats, after: Floats) -> float:
+    """Total variation between two weightings of the same groups."""
+    return float(np.abs(before / before.sum() - after / after.sum()).sum() / 2)
 
 
 def _point(gate: Gate, units: Units, plain: Paired | None) -> float:
@@ -230,7 +240,7 @@ def _needed(gate: Gate, units: Units, plain: Paired | None, rows: int, level: fl
     return labels_for_share(plain.n11, plain.n, limit, level)
 
 
-def _count_pairs(scores: Sequence[Score]) -> Paired:
+def count_pairs(scores: Sequence[Score]) -> Paired:
     table = {(True, True): 0, (True, False): 0, (False, True): 0, (False, False): 0}
     for score in scores:
         table[(score.candidate == 1, score.reference != 0)] += 1

@@ -35,13 +35,12 @@ def foresee(gate: Gate, scores: Sequence[Score], rows: int, level: float, kind: 
     """Whether the gate would pass on ``rows`` sealed rows that are like these ones, over and over."""
     if rows < 2:
         return False
-    times = -(-rows // len(scores))
-    alike = [
-        replace(score, group=f"{score.group}\0{time}" if score.group else "")
-        for time in range(times)
-        for score in scores
-    ]
-    return decide(gate, alike[:rows], level, kind, heaviest).verdict == "pass"
+    size = len(scores)
+    alike = []
+    for place in range(rows):  # evenly over all of them, however many there are
+        time, score = place // size, scores[place * size // rows if rows < size else place % size]
+        alike.append(replace(score, group=f"{score.group}\0{time}" if score.group else ""))
+    return decide(gate, alike, level, kind, heaviest).verdict == "pass"
 
 
 def choose_rung(rungs: Sequence[Rung]) -> Rung | None:

@@ -27,12 +27,14 @@ FULL = 1 - 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Answers with a known truth: confidence, right (0 or 1) and count of each, shape (n,), and the group names."""
+    """Answers with a known truth: confidence, right (0 or 1) and count of each, shape (n,), the group names, and for how many rows the truth is
+    reviewed and not the teacher's answer."""
 
     confidence: Floats
     right: Floats
     weights: Floats
     groups: tuple[str, ...]
+    gold: int = 0
 
     def scored(self, calibrator: Calibrator, heaviest: float) -> Scored:
         """The same with calibrated confidence, for the promise."""
@@ -52,6 +54,7 @@ class Trust:
     fitted: int
     promise: Promise | None
     decided: int
+    gold: int
     brier: float
     error: float
     interval: Interval
@@ -72,6 +75,7 @@ def outcomes(metric: Metric, answered: Answered) -> Outcomes:
         np.array(right, dtype=np.float64),
         np.array([row.count for row, _item in known], dtype=np.float64),
         tuple(row.group or row.hash for row, _item in known),
+        sum(row.gold is not None for row, _item in known),
     )
 
 
@@ -90,6 +94,7 @@ def trust(
         fitted=len(fit.right),
         promise=kept if len(decide.right) else None,
         decided=len(decide.right),
+        gold=decide.gold,
         brier=brier_score(said, shown.right),
         error=debiased_error(said, shown.right),
         interval=debiased_interval(said, shown.right),

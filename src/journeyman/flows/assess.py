@@ -36,17 +36,17 @@ from journeyman.evaluation.gate import Score, decide, find_heaviest, fitting_row
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
-from journeyman.flows.runs import BASE_ROWS, RunFolder, find_run
+from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student
-from journeyman.flows.students import choose_student, read_ladder
+from journeyman.flows.students import choose_student, gate_rule, read_ladder, read_rules
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric, metrics_of
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import Metric, MetricKind, Pair, estimate, score_fields
 from journeyman.task.task import Task
 
-EVALUATION, REPORT, SUBJECT, DEV_ANSWERS = "evaluation.json", "report.html", "subject.json", "student-dev.jsonl"
+REPORT, SUBJECT, DEV_ANSWERS = "report.html", "subject.json", "student-dev.jsonl"
 BASE_SEED = 20_26
 
 
@@ -80,7 +80,7 @@ def assess(
     run = _find_run(workspace, task_name, student, dataset)
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
-        heaviest = find_heaviest([*rows.train, *rows.dev, *rows.fit, *rows.threshold])
+        heaviest = find_heaviest([*rows.train, *rows.dev, *rows.fit])
         metric = find_metric(task, task.gate.metric, workspace.project.root)
         scores = score_rows(task.gate, metric, rows.sealed, asked.student)
         judged = _Judged(
@@ -89,12 +89,13 @@ def assess(
             find_slices(fitting_rows(task.gate, rows.sealed), scores),
         )
         document = _document(workspace, task, dataset, manifest, student, rows.sealed, asked, judged)
+        (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {
             "student": student.hash,
             "tune_run": tune_run.id,
             "dataset": dataset,
-            "rule": _rule(task),
+            "rule": read_rules(workspace, task),
         }
         run.write(SUBJECT, subject)
     return Assessed(
@@ -113,7 +114,7 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     tune_run, student = choose_student(workspace, task_name, dataset)
     run = _find_run(workspace, task_name, student, dataset)
     subject, evaluation = run.read(SUBJECT), run.read(EVALUATION)
-    if not subject or not evaluation or subject.get("rule") != _rule(task):
+    if not subject or not evaluation or subject.get("rule") != read_rules(workspace, task):
         raise GateError(
             "JM-620",
             f"the student {student.hash[:12]} of {task_name} was not assessed by the task's present rules",
@@ -242,12 +243,20 @@ def _decide(
     kind: MetricKind,
     heaviest: float,
 ) -> GatePart:
-    """Take the look (the same one again for the same release, dataset and rule), decide at its level, write the verdict down."""
-    rule = _rule(task)
-    del rule["cascade"]  # it decides nothing here
-    look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now(), content_hash(rule))
+    """Take the look (the same one again for the same release, dataset and rule), decide at its level, write the verdict down. A verdict that is there
+    already stays."""
+    rule = gate_rule(workspace, task)
+    look = workspace.store.begin_look(
+        task.name, dataset, student.hash, workspace.now(), content_hash(rule), task.gate.to_json()
+    )
     verdict = GatePart.of(decide(task.gate, scores, look.level, kind, heaviest))
-    workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
+    look = workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
+    if look.verdict and look.verdict["verdict"] != verdict.verdict:
+        # The scores are others than they were (a metric that is not a function of the answers, rows that failed then): the first verdict stands.
+        workspace.progress.note(
+            f"look {look.number} was decided before, on other scores: {look.verdict['verdict']}, which stands"
+        )
+        return verdict.model_copy(update={"verdict": look.verdict["verdict"]})
     return verdict
 
 
@@ -303,6 +312,7 @@ def _candidate(
     items = [(row, item) for row, item in zip(rows, answered.items, strict=True) if row.expected is not None]
     pairs = [Pair(row.expected, item.target, row.count, row.input) for row, item in items if row.expected is not None]
     tokens = [(item.input_tokens, item.output_tokens) for _row, item in items]
+    has_confidence = any(item.confidence is not None for _row, item in items)
     return CandidatePart(
         name=name,
         kind=kind,
@@ -312,7 +322,8 @@ def _candidate(
         tokens_per_call=TokensPart(input=_mean([a for a, _ in tokens]), output=_mean([b for _, b in tokens])),
         fields=tuple(FieldPart.of(score) for score in score_fields(pairs)),
         cost_usd_per_1000=0.0,
-        note="no price per call: it runs on this machine",
+        note="no price per call: it runs on this machine"
+        + (", asked for its confidence too" if has_confidence else ""),
     )
 
 
@@ -338,14 +349,6 @@ def _teacher(workspace: Workspace, metrics: Mapping[str, Metric], sealed: Sequen
 
 def _figures(metrics: Mapping[str, Metric], pairs: Sequence[Pair]) -> dict[str, Figure]:
     return {name: Figure.of(estimate(metric, pairs)) for name, metric in metrics.items()}
-
-
-def _rule(task: Task) -> dict[str, Json]:
-    """What a verdict depends on besides the answers."""
-    rule: dict[str, Json] = {"gate": task.gate.to_json(), "cascade": task.cascade.to_json()}
-    if task.metrics:
-        rule["metrics"] = {name: spec.to_json() for name, spec in task.metrics.items()}
-    return rule
 
 
 def _mean(values: Sequence[int | None]) -> float | None:

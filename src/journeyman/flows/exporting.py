@@ -23,8 +23,8 @@ from journeyman.core.reader import LABELS
 from journeyman.flows.cards import READER
 from journeyman.flows.material import load_material
 from journeyman.flows.parity import Parity, Trial, ask_engine, choose_prompts, judge_served, refuse_defects
-from journeyman.flows.releases import ATTACHMENTS, find_release
-from journeyman.flows.runs import STUDENT, RunFolder
+from journeyman.flows.releases import find_release
+from journeyman.flows.runs import ATTACHMENTS, STUDENT, RunFolder
 from journeyman.flows.starts import open_start
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace

@@ -1,7 +1,7 @@
 """`assess T --ladder`: the cheapest candidate that looks good enough on dev goes to the sealed split.
 
 Rungs are tried in the order of what a call costs: the majority answer, patterns mined from the data, words with a linear head, an embedding head (these where the
-output is a choice), the untuned base without and with examples, then the students that were tuned. The climb ends at the first promising one, unless every rung is asked for. The teacher's
+output is a choice), the students that were tuned, the untuned base without and with examples. The climb ends at the first promising one, unless every rung is asked for. The teacher's
 recorded answers stand beside them.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import cast
 
+from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.core.trace import Trace
 from journeyman.data.dataset import read_manifest, read_split
@@ -25,7 +26,7 @@ from journeyman.flows.classify import find_choice
 from journeyman.flows.runs import LADDER, RunFolder
 from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
-from journeyman.flows.students import finished_students, ladder_run
+from journeyman.flows.students import finished_students, gate_rule, ladder_run
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
@@ -70,14 +71,20 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
         for row in read_split(workspace.store, manifest, split)
     ]
     sealed = [Row.from_example(row) for row in read_split(workspace.store, manifest, "test", purpose="assess")]
-    level = level_of(len(workspace.store.looks(task_name)) + 1)
-    judge = _Judge(task, metric, rows, find_heaviest(others), len(fitting_rows(task.gate, sealed)), level)
+    rule, looks = content_hash(gate_rule(workspace, task)), workspace.store.looks(task_name)
+    levels = {look.release: look.level for look in looks if (look.dataset, look.rule) == (dataset, rule)}
+    fresh = level_of(len(looks) + 1)
+    judge = _Judge(task, metric, rows, find_heaviest(others), len(fitting_rows(task.gate, sealed)), fresh, levels)
     judge.check()
     run = ladder_run(workspace, task, dataset)
     rungs: list[Rung] = []
     with run.lock():
         for name, tuned_run, student in _candidates(workspace, task, dataset):
-            rungs.append(_measure(workspace, judge, run, name, tuned_run, student))
+            try:
+                rungs.append(_measure(workspace, judge, run, name, tuned_run, student))
+            except (GateError, ModelError) as error:
+                workspace.progress.note(f"left out: {name}: {error.what}")
+                continue
             if rungs[-1].is_promising and not is_whole:
                 break
         rungs.sort(key=lambda rung: rung.p50_ms or 0.0)
@@ -85,44 +92,51 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
         rungs += _teacher(workspace, judge)
         ladder = Ladder(tuple(rungs), chosen, advise(chosen))
         seen = [tuned_run for tuned_run, _student in finished_students(workspace, task, dataset)]
-        part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, task.gate.to_json())
+        part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, rule)
         run.write(LADDER, part.model_dump(mode="json"))
     return ladder
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """The gate's rule on dev rows; ``sealed`` rows will be looked at, at ``level``."""
+    """The gate's rule on dev rows; ``sealed`` rows will be looked at, at the level that a student's look had before (``levels``) or at ``fresh``."""
 
     task: Task
     metric: Metric
     rows: Sequence[Row]
     heaviest: float
     sealed: int
-    level: float
+    fresh: float
+    levels: Mapping[str, float]
 
     def check(self) -> None:
         fitting = fitting_rows(self.task.gate, self.rows)
         if len(fitting) < 2:
             raise GateError(
                 "JM-632",
-                "dev has too few rows to climb a ladder on",
+                "dev has too few rows that the gate's rule looks at to climb a ladder on",
                 where=f"task {self.task.name}",
-                expected="two rows or more that the gate's rule looks at",
-                got=str(len(fitting)),
-                hint="import more rows, or raise dev_share under [prepare] in journeyman.toml",
+                expected={
+                    "teacher": "two rows or more with gold and a recorded answer",
+                    "floor": "two rows or more with gold",
+                }.get(self.task.gate.against, "two rows or more with a recorded answer"),
+                got=f"{len(fitting)} of {len(self.rows)}",
+                hint="import more rows, or raise dev_share under [prepare] in journeyman.toml"
+                if len(self.rows) < 2
+                else "import reviewed answers (gold) beside the recorded ones, or set `against: agreement`",
             )
 
-    def decide(self, answered: Predictions) -> tuple[Verdict, bool]:
+    def decide(self, answered: Predictions, student: str) -> tuple[Verdict, bool]:
         """On dev, for its intervals; and whether it looks as if it would pass."""
         gate, kind = self.task.gate, self.metric.kind
         scores = score_rows(gate, self.metric, self.rows, answered)
         verdict = decide(gate, scores, DRAWN / 2, kind, self.heaviest)
-        return verdict, foresee(gate, scores, self.sealed, self.level, kind, self.heaviest)
+        return verdict, foresee(gate, scores, self.sealed, self.levels.get(student, self.fresh), kind, self.heaviest)
 
 
 def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tuple[str, str, Student]]:
     """Name, run and student of each rung that can be released, the cheapest first as far as that is known beforehand."""
+    tried: set[str] = set()
     try:
         find_choice(task)
     except TuneError:
@@ -134,7 +148,15 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
             except (ModelError, TuneError) as error:
                 workspace.progress.note(f"left out: {name}: {error.what}")
                 continue
+            tried.add(result.run.id)
             yield name, result.run.id, result.student
+    tuned = [
+        (run, student)
+        for run, student in finished_students(workspace, task, dataset)
+        if run not in tried and student.manifest.kind != "prompt"
+    ]
+    for run, student in sorted(tuned, key=lambda pair: _bytes(pair[1])):
+        yield f"{student.manifest.base.name or 'words'}, {student.manifest.kind} ({run[-6:]})", run, student
     for shots in SHOTS:
         name = "the untuned base" + (f" with the {shots} nearest examples" if shots else "")
         try:
@@ -143,19 +165,14 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
             workspace.progress.note(f"left out: {name}: {error.what}")
             break
         yield name, result.run.id, result.student
-    tuned = [
-        (run, student)
-        for run, student in finished_students(workspace, task, dataset)
-        if student.manifest.kind not in ("head", "prompt")
-    ]
-    for run, student in sorted(tuned, key=lambda pair: _bytes(pair[1])):
-        yield f"{student.manifest.base.name} {student.manifest.kind} ({student.form})", run, student
 
 
 def _bytes(student: Student) -> int:
     """Of the weights that answer, as a first guess of what a call costs."""
     from journeyman.models.catalog import resolve_exactly
 
+    if student.is_head:
+        return 0
     if student.own_weights is not None:
         return student.own_weights.stat().st_size
     return resolve_exactly(student.manifest.base.name, student.manifest.base.sha256).path.stat().st_size
@@ -164,10 +181,11 @@ def _bytes(student: Student) -> int:
 def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tuned_run: str, student: Student) -> Rung:
     workspace.progress.note(f"rung: {name}")
     if student.manifest.kind == "prompt":
-        judge = replace(judge, rows=sorted(judge.rows, key=lambda row: row.hash)[:SLOW_ROWS])
+        fitting = fitting_rows(judge.task.gate, judge.rows)
+        judge = replace(judge, rows=sorted(fitting, key=lambda row: row.hash)[:SLOW_ROWS])
     answered = asyncio.run(_ask(workspace, judge, run, student))
     p50 = statistics.median(answered.latencies_ms) if answered.latencies_ms else None
-    verdict, is_promising = judge.decide(answered)
+    verdict, is_promising = judge.decide(answered, student.hash)
     hourly = workspace.project.number("serve", "machine_usd_per_hour")
     return Rung(
         name=name,

@@ -14,12 +14,10 @@ from journeyman.core.errors import GateError
 from journeyman.core.files import disk_errors, write_atomic
 from journeyman.flows.assess import find_assessed
 from journeyman.flows.cards import write_card
-from journeyman.flows.runs import MATERIAL, PARITY, RunFolder
+from journeyman.flows.runs import ATTACHMENTS, EVALUATION, MATERIAL, PARITY, RunFolder
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.models.manifest import MANIFEST, load_manifest
-
-ATTACHMENTS = "attachments"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +158,7 @@ def _attach(workspace: Workspace, target: Path, run: RunFolder, evaluation: dict
     """Evaluation, card and timings refer to the release and are not part of its hash."""
     folder = target / ATTACHMENTS
     document = evaluation | {"forced": force or None, "released": workspace.now(), "run": run.id}
-    write_atomic(folder / "evaluation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_atomic(folder / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name in ("parity.json", "plan.json", "machine.json", "tuned.json"):
         if (run.path / name).is_file():
             shutil.copy2(run.path / name, folder / name)

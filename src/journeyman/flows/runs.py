@@ -27,7 +27,8 @@ STUDENT = "student"
 BASE_ROWS = 150  # sealed rows that the untuned base is asked: it is slow
 MATERIAL, PLAN, MACHINE, RESULT, PARITY = "material.json", "plan.json", "machine.json", "tuned.json", "parity.json"
 METHOD, CHECKPOINT = "method.json", "checkpoint.safetensors"
-LADDER = "ladder.json"
+LADDER, EVALUATION = "ladder.json", "evaluation.json"
+ATTACHMENTS = "attachments"  # of a release: what refers to it and is no part of its hash
 
 
 @dataclass(frozen=True, slots=True)

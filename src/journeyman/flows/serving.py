@@ -7,6 +7,7 @@ rollback to a loaded release takes effect at once.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,12 +18,14 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.flows.prompting import open_prompt
+from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.gateway.server import open_socket, serve_in_background, serve_until_signal
+from journeyman.measure.calibrators import Calibrator
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.classifier import Classifier
 from journeyman.models.embedder import Features, open_embedder
@@ -191,7 +194,34 @@ def open_classifier(student: Student, name: str, embedder: Features | None = Non
 def _serve_head(student: Student, embedder: Features) -> Served:
     manifest = student.manifest
     name = f"{manifest.task_name}@{student.hash}"
-    return Served(name, open_classifier(student, name, embedder), Task.from_json(manifest.task), student.hash)
+    return Served(
+        name,
+        open_classifier(student, name, embedder),
+        Task.from_json(manifest.task),
+        student.hash,
+        calibrate=_find_calibrator(student),
+    )
+
+
+def _find_calibrator(student: Student) -> Callable[[float], float] | None:
+    """Of a release that was assessed with calibration rows."""
+    path = student.folder / ATTACHMENTS / EVALUATION
+    if not path.is_file():
+        return None
+    try:
+        part = json.loads(path.read_bytes()).get("confidence")
+        calibrator = Calibrator(part["kind"], tuple(part["points"])) if part else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GateError(
+            "JM-609",
+            "this release's evaluation cannot be read",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}",
+            hint="restore the folder from a copy, or release again",
+        ) from error
+    if calibrator is None:
+        return None
+    return lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0
 
 
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
@@ -205,4 +235,5 @@ def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),
         write=open_prompt(student) if manifest.kind == "prompt" else student_messages,
+        calibrate=_find_calibrator(student),
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, content_hash, file_hash
 from journeyman.core.errors import GateError
 from journeyman.flows.runs import LADDER, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
-from journeyman.task.task import Task
+from journeyman.task.task import MetricSpec, Task
 
 
 def finished_students(workspace: Workspace, task: Task, dataset: str) -> list[tuple[str, Student]]:
@@ -52,10 +52,29 @@ def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[
 def read_ladder(workspace: Workspace, task: Task, dataset: str) -> dict[str, Json] | None:
     """What the last climb chose and saw; None where there was none, it chose nothing, the gate is another, or students were tuned since."""
     ladder = ladder_run(workspace, task, dataset).read(LADDER)
-    if not ladder or not ladder["chosen"] or ladder["gate"] != task.gate.to_json():
+    if not ladder or ladder["rule"] != content_hash(gate_rule(workspace, task)):
         return None
     seen = set(cast(list[str], ladder["seen"]))
-    return ladder if {run for run, _student in finished_students(workspace, task, dataset)} <= seen else None
+    there = {run for run, _student in finished_students(workspace, task, dataset)}
+    return ladder if ladder["chosen"] in there and there <= seen else None
+
+
+def read_rules(workspace: Workspace, task: Task) -> dict[str, Json]:
+    """What an evaluation depends on besides answers: the gate's rule, the promise that is asked for, and the metrics that are shown."""
+    metrics: dict[str, Json] = {name: _describe(workspace, spec) for name, spec in task.metrics.items()}
+    return gate_rule(workspace, task) | {"cascade": task.cascade.to_json(), "metrics": metrics}
+
+
+def gate_rule(workspace: Workspace, task: Task) -> dict[str, Json]:
+    """What a verdict depends on besides answers; another one of these is another look."""
+    spec = task.metrics.get(task.gate.metric)
+    return {"gate": task.gate.to_json(), "metric": _describe(workspace, spec) if spec else None}
+
+
+def _describe(workspace: Workspace, spec: MetricSpec) -> dict[str, Json]:
+    """With the content of a function's file: what it imports is the user's to keep."""
+    file = workspace.project.root / spec.function.rpartition(":")[0]
+    return spec.to_json() | ({"sha256": file_hash(file)} if spec.function and file.is_file() else {})
 
 
 def ladder_run(workspace: Workspace, task: Task, dataset: str) -> RunFolder:

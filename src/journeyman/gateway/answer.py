@@ -78,6 +78,7 @@ class Answer:
     created: datetime
     logprobs: tuple[TokenLogprob, ...] = ()
     confidence: Confidence | None = None
+    calibrated: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Answerer:
             created=plan.time,
             logprobs=() if plan.is_redacted else reply.logprobs,
             confidence=reply.confidence,
+            calibrated=served.calibrate(reply.confidence.whole) if served.calibrate and reply.confidence else None,
         )
 
     def _plan(self, call: Call) -> _Plan:

@@ -32,7 +32,8 @@ class Served:
     """Something that answers: a release of a task, or (``task`` None) a base model.
 
     ``write`` makes the model's messages from the input fields: a student gets no instruction, a prompted base does.
-    ``decoding`` is what the release says; a request may state its own tokens, temperature, seed and stop.
+    ``decoding`` is what the release says; a request may state its own tokens, temperature, seed and stop. ``calibrate`` maps the model's confidence to
+    the chance that an answer is right, where the release was assessed with calibration rows.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Served:
     release: str = ""
     decoding: Decoding = DEFAULT
     write: WriteMessages = student_messages
+    calibrate: Callable[[float], float] | None = None
 
 
 class Registry:

@@ -49,6 +49,8 @@ def cohens_kappa(one: Sequence[Hashable], other: Sequence[Hashable], alpha: floa
     on = float((diagonal * (1 - (rows + columns) * (1 - kappa)) ** 2).sum())
     sums = (columns[:, None] + rows[None, :]) ** 2
     off = float((1 - kappa) ** 2 * ((shares * sums).sum() - (diagonal * np.diag(sums)).sum()))
+    if agreed == 1:  # the formula has no spread there: what the share of equal ratings may be at the least
+        return Kappa(1.0, Interval((plain.low - chance) / (1 - chance), 1.0), agreed, plain, n)
     variance = (on + off - (kappa - chance * (1 - kappa)) ** 2) / ((1 - chance) ** 2 * n)
     reach = normal_quantile(1 - alpha / 2) * sqrt(max(variance, 0.0))
     return Kappa(kappa, Interval(max(-1.0, kappa - reach), min(1.0, kappa + reach)), agreed, plain, n)

@@ -12,6 +12,7 @@ import selectors
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -54,6 +55,8 @@ def score_with_function(
             return [(worker.score(row, pair, limit_s), 1.0) for row, pair in enumerate(pairs)]
         finally:
             process.kill()
+            with suppress(BrokenPipeError):  # what was not written any more
+                process.stdin.close()  # type: ignore[union-attr]
 
 
 class _Worker:

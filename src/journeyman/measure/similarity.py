@@ -48,14 +48,22 @@ def rouge_l(expected: str, got: str) -> float:
 
 def set_f1(expected: Sequence[Json], got: Sequence[Json]) -> float:
     """F1 over two lists as bags: order does not count, repeats do; 1 when both are empty."""
-    wanted, given = Counter(map(dump, expected)), Counter(map(dump, got))
+    wanted, given = Counter(map(_write, expected)), Counter(map(_write, got))
     return _f1((wanted & given).total(), wanted.total(), given.total())
 
 
 def sequence_f1(expected: Sequence[Json], got: Sequence[Json]) -> float:
     """F1 of the longest common subsequence of two lists; 1 when both are empty."""
-    wanted, given = list(map(dump, expected)), list(map(dump, got))
+    wanted, given = list(map(_write, expected)), list(map(_write, got))
     return _f1(LCSseq.similarity(wanted, given), len(wanted), len(given))
+
+
+def _write(value: Json) -> str:
+    """Equal values alike; NaN, which JSON does not have, is like itself."""
+    try:
+        return dump(value)
+    except ValueError:
+        return repr(value)
 
 
 def is_close(expected: float, got: float, tolerance: float) -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 def main() -> int:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    asked = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(2, 1)  # what the function prints is not an answer
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # and what its own processes read are not the rows
     path, name = Path(sys.argv[1]), sys.argv[2]
 
     def say(answer: dict[str, object]) -> None:
@@ -25,15 +27,26 @@ def main() -> int:
         say({"error": _describe(error)})
         return 1
     say({"ready": True})
-    for line in sys.stdin:
+    for line in asked:
         try:
             value = function(**json.loads(line))
+            number = _to_number(value)
         except Exception as error:  # noqa: BLE001
             say({"error": _describe(error)})
             continue
-        is_number = isinstance(value, bool | int | float) and value == value
-        say({"value": float(value) if is_number else None, "shown": repr(value)[:200]})  # type: ignore[arg-type]
+        say({"value": number, "shown": repr(value)[:200]})
     return 0
+
+
+def _to_number(value: object) -> float | None:
+    """Numbers of any kind, numpy's too; None for anything else, and for NaN."""
+    if value is None or isinstance(value, str | bytes):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if number == number else None
 
 
 def _load(path: Path, name: str) -> Callable[..., object]:

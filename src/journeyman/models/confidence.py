@@ -33,6 +33,17 @@ class Step:
     top: tuple[tuple[int, float], ...]
 
 
+def align(tokens: Sequence[int], steps: Sequence[Step]) -> list[Step | None]:
+    """A step for each generated token; None where the engine reported none, as for a token that ends inside a character."""
+    found, place = list[Step | None](), 0
+    for token in tokens:
+        is_next = place < len(steps) and steps[place].token == token
+        found.append(steps[place] if is_next else None)
+        place += is_next
+    # What was reported beyond the tokens (an end that is no text) counts as well.
+    return [*found, *steps[place:]]
+
+
 def read_confidence(shares: Sequence[float], pieces: Sequence[bytes], spans: Iterable[Span]) -> Confidence:
     """From the share of each token, [n], and what it writes, [n]."""
     ends, at = list[tuple[int, int]](), 0
@@ -48,29 +59,41 @@ def read_confidence(shares: Sequence[float], pieces: Sequence[bytes], spans: Ite
     return Confidence(math.prod(shares), fields)
 
 
-def free_shares(steps: Sequence[Step]) -> list[float]:
+def free_shares(steps: Sequence[Step | None]) -> list[float]:
     """Without a grammar every token is a choice among all."""
-    return [math.exp(step.logprob) for step in steps]
+    return _fill([None if step is None else math.exp(step.logprob) for step in steps])
 
 
-def bound_shares(steps: Sequence[Step], grammar: str, tokenizer: LLTokenizer) -> list[float]:
-    """Each token's probability over those that the grammar admits at its place. What lies beyond the reported tokens counts as admitted.
+def bound_shares(
+    tokens: Sequence[int], steps: Sequence[Step | None], grammar: str, tokenizer: LLTokenizer
+) -> list[float]:
+    """Each token's probability over those that the grammar admits at its place, [n] from ``tokens`` [n]. What lies beyond the reported tokens counts as
+    admitted.
 
     A token that the grammar does not admit (an engine may stop by one of its own) is taken as it is, and so is what follows.
     """
     from llguidance import LLMatcher
 
     matcher = LLMatcher(tokenizer, grammar, log_level=0)
-    shares = []
-    for step in steps:
+    shares: list[float | None] = []
+    for token, step in zip(tokens, steps, strict=True):
         if matcher.is_stopped() and not matcher.is_error():
             shares.append(1.0)  # the answer is whole: nothing else could come
             continue
         mask = b"" if matcher.is_error() else matcher.compute_bitmask()
-        shares.append(_share(step, mask))
+        shares.append(None if step is None else _share(step, mask))
         if mask:
-            matcher.consume_token(step.token)
-    return shares
+            matcher.consume_token(token)
+    return _fill(shares)
+
+
+def _fill(shares: Sequence[float | None]) -> list[float]:
+    """A token without a share of its own is no surer than the next that has one: the two write one character."""
+    filled, after = list[float](), 1.0
+    for share in reversed(shares):
+        after = after if share is None else share
+        filled.append(after)
+    return filled[::-1]
 
 
 def _share(step: Step, mask: bytes) -> float:

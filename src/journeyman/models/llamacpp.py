@@ -166,7 +166,7 @@ class LlamaCpp:
         self, prompt_ids: Sequence[int], decoding: Decoding = GREEDY, *, adapter: str | None = None
     ) -> AsyncGenerator[Piece, None]:
         """Like `generate`, piece by piece and without logprobs; leaving the loop early stops the generation."""
-        body = self._body(prompt_ids, replace(decoding, logprobs=False), adapter)
+        body = self._body(prompt_ids, replace(decoding, logprobs=False, confidence=False), adapter)
         async with self._call("/completion", body | {"stream": True}, adapter) as reply:
             async for data in read_events(reply.content.iter_any()):
                 raw = json.loads(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -14,7 +15,7 @@ from journeyman.core.grammar import write_grammar
 from journeyman.core.lines import Lines
 from journeyman.core.nodes import Node
 from journeyman.models.codes import SMALLEST, Codes, Writing, pick
-from journeyman.models.confidence import bound_shares, free_shares, json_spans, read_confidence
+from journeyman.models.confidence import align, bound_shares, free_shares, json_spans, read_confidence
 from journeyman.models.llamacpp import Generation, LlamaCpp, make_grammar
 from journeyman.models.protocol import Confidence, Decoding, Reply, Request, TokenLogprob, refuse_tools
 from journeyman.models.template import Template
@@ -54,7 +55,7 @@ class LocalModel:
             latency_ms=(time.perf_counter() - started) * 1000,
             model=self.name,
             logprobs=generation.logprobs if decoding.logprobs else (),
-            confidence=self._confidence(generation, decoding.schema, write)
+            confidence=await asyncio.to_thread(self._confidence, generation, decoding.schema, write)
             if decoding.confidence and is_whole
             else None,
         )
@@ -109,13 +110,17 @@ class LocalModel:
 
     def _confidence(
         self, generation: Generation, schema: Mapping[str, Json] | None, write: Callable[[Node], str]
-    ) -> Confidence:
-        tokenizer = self.template.tokenizer
-        pieces = [tokenizer.token_bytes(step.token) for step in generation.steps]
+    ) -> Confidence | None:
+        if not generation.steps:
+            return None
+        tokenizer, steps = self.template.tokenizer, align(generation.token_ids, generation.steps)
+        beyond = [step.token for step in steps[len(generation.token_ids) :] if step is not None]
+        tokens = [*generation.token_ids, *beyond]
+        pieces = [tokenizer.token_bytes(token) for token in tokens]
         if schema is None:
-            return read_confidence(free_shares(generation.steps), pieces, ())
+            return read_confidence(free_shares(steps), pieces, ())
         spans = self.writing.spans if isinstance(self.writing, Lines) else json_spans
-        shares = bound_shares(generation.steps, make_grammar(schema, write), tokenizer.guide)
+        shares = bound_shares(tokens, steps, make_grammar(schema, write), tokenizer.guide)
         return read_confidence(shares, pieces, spans(b"".join(pieces).decode(errors="replace")))
 
     async def close(self) -> None:

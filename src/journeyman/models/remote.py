@@ -227,9 +227,9 @@ class OpenAIModel:
 
 def _read_confidence(raw: Json) -> Confidence | None:
     """What a Journeyman gateway adds where it was asked to."""
-    if not isinstance(raw, dict) or "confidence" not in raw:
+    if not isinstance(raw, dict) or "raw" not in raw:
         return None
-    return Confidence(cast(float, raw["confidence"]), cast(dict[str, float], raw.get("fields") or {}))
+    return Confidence(cast(float, raw["raw"]), cast(dict[str, float], raw.get("fields") or {}))
 
 
 def _read_logprobs(choice: Mapping[str, Json]) -> tuple[TokenLogprob, ...]:

@@ -69,18 +69,21 @@ class Tokenizer:
     bos: int | None
     vocabulary: int
 
+    @cached_property
+    def _control(self) -> frozenset[int]:
+        return frozenset(self.special.values())
+
     def encode(self, text: str) -> list[int]:
         """Ids of plain text; special tokens inside it are not parsed."""
         return self.engine.encode(text, add_special_tokens=False).ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens are left out."""
-        control = set(self.special.values())
-        return self.engine.decode([token for token in ids if token not in control], skip_special_tokens=False)
+        return self.engine.decode([token for token in ids if token not in self._control], skip_special_tokens=False)
 
     def token_bytes(self, token: int) -> bytes:
         """What one token writes; control tokens write nothing."""
-        if token in self.special.values():
+        if token in self._control:
             return b""
         piece = self.engine.id_to_token(token)
         if piece is None:

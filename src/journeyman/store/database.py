@@ -143,10 +143,18 @@ class Store:
         with self._database.reading() as connection:
             return datasets.read_entries(connection, task)
 
-    def begin_look(self, task: str, dataset: str, release: str, time: str, rule: str = "") -> Look:
+    def begin_look(
+        self,
+        task: str,
+        dataset: str,
+        release: str,
+        time: str,
+        rule: str = "",
+        gate: Mapping[str, Json] | None = None,
+    ) -> Look:
         """The look of this release at this dataset by this rule: the same one when it was begun before, else the task's next."""
         with self._database.writing() as connection:
-            return ledger.begin_look(connection, task, dataset, release, time, rule)
+            return ledger.begin_look(connection, task, dataset, release, time, rule, gate)
 
     def finish_look(self, task: str, number: int, verdict: Mapping[str, Json]) -> Look:
         """Write a look's verdict; returns the look as it stands: the first verdict stays. Raises JM-813: no such look."""

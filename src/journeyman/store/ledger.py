@@ -17,6 +17,7 @@ from journeyman.core.errors import StoreError
 from journeyman.store.statements import insert_new, lock
 from journeyman.store.tables import LOOKS, REVEALS, TOMBSTONES
 
+GATE = ("metric", "against")
 FIRST_LEVEL = 0.02
 LATER_LEVELS = 0.005
 
@@ -46,13 +47,25 @@ def level(number: int) -> float:
     return FIRST_LEVEL if number == 1 else LATER_LEVELS / (number * (number - 1))
 
 
-def begin_look(connection: Connection, task: str, dataset: str, release: str, time: str, rule: str = "") -> Look:
-    """The look of this release at this dataset by this rule: the one that was begun before, else the task's next number."""
+def begin_look(
+    connection: Connection,
+    task: str,
+    dataset: str,
+    release: str,
+    time: str,
+    rule: str = "",
+    gate: Mapping[str, Json] | None = None,
+) -> Look:
+    """The look of this release at this dataset by this rule: the one that was begun before, else the task's next number.
+
+    A look from before rules were kept is this one where its verdict, if it has one, names the same ``gate``.
+    """
     lock(connection, f"looks/{task}")
     same = (LOOKS.c.task == task) & (LOOKS.c.dataset == dataset) & (LOOKS.c.release == release)
     known = select(LOOKS).where(same, LOOKS.c.rule.in_([rule, ""])).order_by(LOOKS.c.rule.desc())
-    if (row := connection.execute(known).first()) is not None:
-        found = _to_look(row)
+    for found in map(_to_look, connection.execute(known)):
+        if found.rule != rule and found.verdict and gate and not _is_same(found.verdict, gate):
+            continue
         if found.rule != rule:
             mine = (LOOKS.c.task == task) & (LOOKS.c.number == found.number)
             connection.execute(update(LOOKS).where(mine).values(rule=rule))
@@ -76,6 +89,12 @@ def finish_look(connection: Connection, task: str, number: int, verdict: Mapping
     if row is None:
         raise StoreError("JM-813", "there is no such look", where=f"task {task}", got=f"look {number}")
     return _to_look(row)
+
+
+def _is_same(verdict: Mapping[str, Json], gate: Mapping[str, Json]) -> bool:
+    """The margin is none of a floor's business, nor the floor of a margin's."""
+    limit = "floor" if gate["against"] == "floor" else "margin"
+    return all(verdict.get(key) == gate[key] for key in (*GATE, limit))
 
 
 def read_looks(connection: Connection, task: str) -> list[Look]:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.grammar import copied_fields
-from journeyman.core.nodes import Where
+from journeyman.core.nodes import Where, resolve, split_dotted
 from journeyman.task.document import Document, Place, load_document
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
@@ -205,7 +205,7 @@ def _make_task(document: Document) -> Task:
     if file.prompt:
         parse_template(file.prompt.strip("\n"), tuple(fields), document.where(("prompt",)))
     _check_gate(file, schema, document)
-    _check_metrics(file, document)
+    _check_metrics(file, schema, document)
     _check_verbatim(file, schema, document)
     _check_copies(fields, schema, document)
     return Task(
@@ -318,10 +318,10 @@ def _check_gate(file: TaskFile, schema: Mapping[str, Json] | None, document: Doc
         raise _contradiction("agreement compares answers", ("gate", "metric"), "metric: exact_match", got, document)
 
 
-def _check_metrics(file: TaskFile, document: Document) -> None:
+def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:
     for name, metric in file.metrics.items():
         place: Place = ("metrics", name)
-        if name in COMMON_METRICS:
+        if name in (*COMMON_METRICS, "field_f1"):
             raise _contradiction("this name is taken", place, "another name", f"metrics: {name}", document)
         if (metric.kind == "function") != bool(metric.function):
             raise _contradiction(
@@ -341,11 +341,43 @@ def _check_metrics(file: TaskFile, document: Document) -> None:
             )
         if metric.tolerance and metric.kind != "numeric":
             raise _contradiction("a tolerance belongs to kind: numeric", place, "kind: numeric", metric.kind, document)
+        if metric.source and metric.kind != "quoted":
+            raise _contradiction("a source belongs to kind: quoted", place, "kind: quoted", metric.kind, document)
+        if metric.field and metric.kind == "function":
+            raise _contradiction("a function gets the whole answer", place, "no field", metric.field, document)
+        if metric.field and not _has_field(schema, split_dotted(metric.field)):
+            raise _contradiction(
+                "the output has no such field (a list is one field, and nothing in it is another)",
+                place,
+                "a property of the output, or no field: the whole answer",
+                f"field: {metric.field}",
+                document,
+            )
     known = [*COMMON_METRICS, *file.metrics]
     if file.gate.metric not in known:
         raise _contradiction(
             "a gate needs a metric of one row", ("gate", "metric"), ", ".join(known), file.gate.metric, document
         )
+
+
+def _has_field(schema: Mapping[str, Json] | None, path: list[str]) -> bool:
+    """Whether an answer can have a value there. What the schema leaves open may be anything."""
+    node: Json | Mapping[str, Json] = schema
+    for name in path:
+        if isinstance(node, Mapping) and "$ref" in node:
+            node = resolve(schema or {}, str(node["$ref"]))
+        if not isinstance(node, Mapping):
+            return False
+        if any(key in node for key in ("allOf", "anyOf", "oneOf", "if")):
+            return True
+        properties = node.get("properties")
+        if isinstance(properties, Mapping) and name in properties:
+            node = properties[name]
+        elif node.get("type") in ("array", "string", "number", "integer", "boolean") or "enum" in node:
+            return False
+        else:
+            return node.get("additionalProperties") is not False
+    return True
 
 
 def _check_verbatim(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:

@@ -15,7 +15,7 @@ from journeyman.core.messages import Message, messages_from_openai
 from journeyman.gateway.answer import Answer, Wishes
 from journeyman.gateway.registry import Served
 from journeyman.gateway.shape import has_same_shape
-from journeyman.models.protocol import Confidence, TokenLogprob
+from journeyman.models.protocol import TokenLogprob
 from journeyman.task.schema import admit
 
 T = TypeVar("T")
@@ -112,14 +112,23 @@ def write_completion(answer: Answer) -> dict[str, Json]:
             "choices": [choice],
             "usage": _usage(answer),
         }
-        | _write_confidence(answer.confidence)
+        | _write_confidence(answer)
     )
 
 
-def _write_confidence(confidence: Confidence | None) -> dict[str, Json]:
-    if confidence is None:
+def _write_confidence(answer: Answer) -> dict[str, Json]:
+    """``confidence`` is the chance that the answer is right where the release has a map to it (``is_calibrated``); ``raw`` and ``fields`` are the model's
+    own."""
+    if (sure := answer.confidence) is None:
         return {}
-    return {"journeyman": {"confidence": confidence.whole, "fields": dict(confidence.fields)}}
+    return {
+        "journeyman": {
+            "confidence": sure.whole if answer.calibrated is None else answer.calibrated,
+            "is_calibrated": answer.calibrated is not None,
+            "raw": sure.whole,
+            "fields": dict(sure.fields),
+        }
+    }
 
 
 class ChunkWriter:
@@ -137,7 +146,7 @@ class ChunkWriter:
         if isinstance(item, str):
             yield self._chunk({"content": item}, None)
             return
-        yield self._chunk({}, item.finish_reason)
+        yield self._chunk({}, item.finish_reason) | _write_confidence(item)
         if self._with_usage:
             yield self._frame | {"choices": [], "usage": _usage(item)}
 
