@@ -17,7 +17,6 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from scipy.sparse import issparse
 
 from journeyman.core.canonical import Json, bytes_hash
 from journeyman.core.errors import ModelError
@@ -74,7 +73,7 @@ class Head:
 
     def logits(self, vectors: npt.ArrayLike | Vectors) -> Floats:
         """Before temperature, of the trained classes, [n, k]."""
-        states = cast(Floats, vectors) if issparse(vectors) else np.asarray(vectors, dtype=np.float64)
+        states = cast(Floats, vectors) if hasattr(vectors, "tocsr") else np.asarray(vectors, dtype=np.float64)
         for place, layer in enumerate(self.layers):
             states = (gelu(states) if place else states) @ layer.weight.T.astype(np.float64, copy=False) + layer.bias
         return states

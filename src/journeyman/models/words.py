@@ -19,7 +19,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from journeyman.core.canonical import content_hash
 from journeyman.core.errors import ModelError
@@ -53,6 +52,8 @@ class Words:
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Embedded:
         """One sparse vector per text, float32 [n, d]; nothing is cut."""
+        from scipy.sparse import csr_array
+
         starts, columns, values = [0], list[int](), list[float]()
         lengths = np.empty(len(texts), dtype=np.int64)
         for row, text in enumerate(texts):
