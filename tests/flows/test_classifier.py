@@ -174,3 +174,7 @@ def test_words_that_were_changed_are_not_served(workspace: Workspace) -> None:
     path.write_text(path.read_text().replace("red", "rot"))
     with pytest.raises(ModelError, match="JM-412"):
         tune(workspace, "paint", given)
+
+
+def test_the_default_features_are_no_other_run(workspace: Workspace, tuned: TuneResult) -> None:
+    assert tune(workspace, "paint", KIND | {"features": "embedding"}).run.id == tuned.run.id

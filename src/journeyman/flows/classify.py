@@ -120,7 +120,7 @@ def tune_heads(
         "task": material.task.answering(),
         "dataset": material.dataset,
         "base": material.base.sha256,
-        "given": dict(given),
+        "given": {name: value for name, value in given.items() if (name, value) != ("features", FEATURES[0])},
     }
     run = find_run(workspace.project.runs, task_name, "tune", key)
     with run.lock():
