@@ -59,7 +59,7 @@ def test_overconfidence_is_mended_and_the_promise_is_made() -> None:
     found = trust(_known(1500, 1), _known(1500, 2), _known(3000, 3), 0.1, 0.05, 1.0)
     assert found is not None
     assert (found.fitted, found.decided, found.shown) == (1500, 1500, 3000)
-    assert set(found.losses) == {"temperature", "beta", "isotonic"}
+    assert set(found.losses) == {"identity", "temperature", "beta", "isotonic"}
     assert found.error < 0.03 < found.raw_error
     assert found.interval.low <= found.error <= found.interval.high
     assert found.promise is not None

@@ -51,7 +51,18 @@ def test_the_kind_is_chosen_by_rows_left_out() -> None:
     assert best.kind == "isotonic"
     assert set(scores) == set(KINDS)
     few, none = choose(said[:8], came[:8])
-    assert (few.kind, none) == ("temperature", {})
+    assert (few.kind, none) == ("identity", {})
+
+
+def test_a_confidence_that_is_right_already_is_left_alone() -> None:
+    rng = np.random.default_rng(9)
+    kinds = []
+    for _ in range(40):
+        said = rng.beta(6, 0.6, 100)
+        kinds.append(choose(said, rng.random(100) < said)[0].kind)
+    assert kinds.count("identity") >= 30
+    said = rng.beta(6, 0.6, 1000)
+    assert choose(said, rng.random(1000) < said**3)[0].kind != "identity"
 
 
 def test_rows_of_a_group_are_left_out_together() -> None:

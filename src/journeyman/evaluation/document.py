@@ -245,7 +245,7 @@ class ConfidencePart(Part):
     ``losses`` (cross-validated Brier scores). ``brier``, ``error`` (debiased expected calibration error, 95 % interval ``low`` to ``high``) and
     ``bins`` are of ``n`` sealed rows; ``raw_error`` is the error without the map."""
 
-    kind: Literal["temperature", "beta", "isotonic"]
+    kind: Literal["identity", "temperature", "beta", "isotonic"]
     points: tuple[float, ...]
     losses: dict[str, float]
     fitted: int

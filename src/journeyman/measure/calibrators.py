@@ -1,7 +1,8 @@
 """From a model's own confidence to the chance that its answer is right, learned on rows with known answers.
 
-Three maps, from one parameter to many: temperature (Guo et al., arXiv:1706.04599), beta (Kull, Silva Filho and Flach, AISTATS 2017) and
-isotonic (Zadrozny and Elkan, KDD 2002). Which one a release uses is chosen by cross-validation: few rows want few parameters.
+Four maps, from no parameter to many: identity, temperature (Guo et al., arXiv:1706.04599), beta (Kull, Silva Filho and Flach, AISTATS 2017) and
+isotonic (Zadrozny and Elkan, KDD 2002). Which one a release uses is chosen by cross-validation: the one with the fewest parameters whose loss is within one standard
+error of the least (Breiman et al. 1984), since few rows make a good confidence worse more easily than better.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from scipy.special import expit, logit
 from journeyman.core.canonical import Json
 
 Floats = npt.NDArray[np.float64]
-Kind = Literal["temperature", "beta", "isotonic"]
+Kind = Literal["identity", "temperature", "beta", "isotonic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FOLDS = 5
 EDGE = 1e-6
@@ -27,7 +28,7 @@ EDGE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """``points`` are temperature's (slope,), beta's (a, b, c), or isotonic's confidences followed by as many shares."""
+    """``points`` are nothing for identity, temperature's (slope,), beta's (a, b, c), or isotonic's confidences followed by as many shares."""
 
     kind: Kind
     points: tuple[float, ...]
@@ -35,6 +36,8 @@ class Calibrator:
     def __call__(self, confidence: npt.ArrayLike) -> Floats:
         """Chances in [0, 1], rising with confidence; same shape."""
         said = np.clip(np.asarray(confidence, dtype=np.float64), EDGE, 1 - EDGE)
+        if self.kind == "identity":
+            return said
         if self.kind == "temperature":
             return np.asarray(expit(self.points[0] * logit(said)))
         if self.kind == "beta":
@@ -60,6 +63,8 @@ def fit(
         ValueError: no rows, other lengths, a confidence outside [0, 1].
     """
     said, came, weight = _read(confidence, right, weights)
+    if kind == "identity":
+        return Calibrator(kind, ())
     if kind == "isotonic":
         return _fit_isotonic(said, came, weight)
     # One pseudo-row on either side keeps the fit finite where all answers are right, or none.
@@ -87,27 +92,38 @@ def choose(
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> tuple[Calibrator, dict[str, float]]:
-    """The kind with the least cross-validated Brier score, fitted on all rows, and the scores of all kinds.
+    """The plainest kind whose cross-validated Brier score is within one standard error of the least, fitted on all rows, and the scores of all kinds.
 
-    Rows of one group ("": its own) are in one fold. With fewer than two folds' worth of groups, temperature, unchecked.
+    Rows of one group ("": its own) are in one fold. With fewer than two folds' worth of groups, identity, unchecked.
     """
     said, came, weight = _read(confidence, right, weights)
     given = groups if groups is not None else [""] * len(said)
     names = [name or f"\0{row}" for row, name in enumerate(given)]
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     if len(places) < 2 * FOLDS:
-        return fit("temperature", said, came, weight), {}
+        return fit("identity", said, came, weight), {}
     fold_of = np.random.default_rng(seed).permutation(len(places)) % FOLDS
-    folds = fold_of[[places[name] for name in names]]
-    scores: dict[str, float] = {}
+    group = np.array([places[name] for name in names])
+    folds = fold_of[group]
+    losses: dict[Kind, Floats] = {}
     for kind in KINDS:
         errors = np.zeros_like(said)
         for fold in range(FOLDS):
             kept, out = folds != fold, folds == fold
             errors[out] = (fit(kind, said[kept], came[kept], weight[kept])(said[out]) - came[out]) ** 2
-        scores[kind] = float((weight * errors).sum() / weight.sum())
+        losses[kind] = errors
+    scores = {kind: float((weight * errors).sum() / weight.sum()) for kind, errors in losses.items()}
     best = min(KINDS, key=lambda kind: scores[kind])
-    return fit(best, said, came, weight), scores
+    chosen = next(kind for kind in KINDS if _is_within(losses[kind] - losses[best], weight, group))
+    return fit(chosen, said, came, weight), {str(kind): score for kind, score in scores.items()}
+
+
+def _is_within(excess: Floats, weight: Floats, group: npt.NDArray[np.int64]) -> bool:
+    """Whether the mean of paired differences is no more than its own standard error above zero; groups are what is independent."""
+    shares = np.bincount(group, weight) / weight.sum()
+    sums = np.bincount(group, weight * excess) / weight.sum()
+    mean = float(sums.sum())
+    return mean <= float(np.sqrt(((sums - mean * shares) ** 2).sum()))
 
 
 def _fit_isotonic(said: Floats, came: Floats, weight: Floats) -> Calibrator:
