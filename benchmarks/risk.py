@@ -3,7 +3,7 @@
     python benchmarks/risk.py --data FOLDER [--only banking77|snips|simulated] [--student RUN] [--folder F] [--json]
 
 banking77: a head's answers to the 10,003 train rows, each by a head of one of five folds that has not seen it. snips: the answers of a finished
-run's student (`--student`, a run's folder of a project) to rows 550 to 949 of each intent, over the server; neither tuned on nor sealed.
+run's student (`--student`, a run's folder of a project) to rows 550 to 849 of each intent, over the server; neither tuned on nor sealed.
 Of these rows a quarter calibrates, a quarter decides the threshold, the rest tells what came of it; 200 such splits, near copies on one side.
 Beside the promise: thresholds on raw confidence, on entropy where all answers' probabilities are known, and split-conformal risk control (Angelopoulos et
 al., arXiv:2208.02814), each chosen on the same half of the rows. simulated: known risk, 2,000 runs of each design. Answers are kept in `--folder`;
@@ -50,7 +50,7 @@ Floats = npt.NDArray[np.float64]
 RESULT = ROOT / "benchmarks/results/risk.json"
 SPLITS, DELTA = 200, 0.05
 ERRORS = (0.02, 0.05, 0.1)
-FRESH = slice(550, 950)
+FRESH = slice(550, 850)
 RUNS = 2000
 
 
