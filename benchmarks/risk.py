@@ -296,20 +296,19 @@ async def _ask(run: Path, rows: Sequence[Row], folder: Path) -> Outcomes:
         raise SystemExit(f"{run} holds no finished student")
     with open_workspace(run.parent.parent.parent) as workspace:
         task = workspace.task(student.manifest.task_name)
-        async with serve_student(workspace, task, student) as served:
-            client = served.model(served.student_name)
-            try:
-                answered = await evaluate(
-                    client,
-                    task,
-                    rows,
-                    requests_in_flight=1,
-                    cache_path=folder / f"snips-{student.hash[:12]}.jsonl",
-                    progress=workspace.progress,
-                    with_confidence=True,
-                )
-            finally:
-                await client.close()
+        async with (
+            serve_student(workspace, task, student) as served,
+            served.asking(served.student_name) as client,
+        ):
+            answered = await evaluate(
+                client,
+                task,
+                rows,
+                requests_in_flight=1,
+                cache_path=folder / f"snips-{student.hash[:12]}.jsonl",
+                progress=workspace.progress,
+                with_confidence=True,
+            )
     return outcomes(METRICS["exact_match"], list(zip(rows, answered.items, strict=True)))
 
 

@@ -86,6 +86,12 @@ def test_help_needs_no_torch_and_no_network(arguments: list[str]) -> None:
     assert seen["sockets"] == []
 
 
+def test_serving_loads_no_torch_and_no_scipy() -> None:
+    seen = _watched("import journeyman.flows.serving, journeyman.flows.answers\n")
+    assert "numpy" in seen["modules"]
+    assert not {"torch", "transformers", "peft", "scipy"} & set(seen["modules"])
+
+
 def test_the_command_is_installed() -> None:
     command = [str(Path(sys.executable).with_name("journeyman")), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -18,6 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import object_target, text_target
 from journeyman.evaluation.document import (
     CandidatePart,
+    ConfidencePart,
     ConfusionPart,
     DatasetPart,
     Document,
@@ -25,9 +26,9 @@ from journeyman.evaluation.document import (
     Figure,
     GatePart,
     LatencyPart,
+    PromisePart,
     SlicePart,
     TokensPart,
-    describe_trust,
 )
 from journeyman.evaluation.gate import Score, decide
 from journeyman.evaluation.plots import CurvePoint
@@ -112,7 +113,7 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
     )
     trusted = trust(known, known, known, 0.05, 0.05, 1.0)
     assert trusted is not None
-    confidence, promise = describe_trust(trusted)
+    confidence, promise = ConfidencePart.of(trusted), PromisePart.of(trusted)
     low, high = (Figure(value=at, low=at - 0.1, high=at + 0.05, n=30) for at in (0.2, 0.9))
     document = Document(
         task=f"tickets {word}",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from journeyman.core.example import object_target
-from journeyman.evaluation.document import ConfidencePart, PromisePart, describe_promise, describe_trust
+from journeyman.evaluation.document import ConfidencePart, PromisePart, describe_promise
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.evaluation.threshold import Outcomes, outcomes, trust
 from journeyman.measure.calibrators import Calibrator
@@ -68,7 +68,7 @@ def test_overconfidence_is_mended_and_the_promise_is_made() -> None:
     taken = found.calibrator(fresh.confidence) >= found.promise.threshold
     assert 1 - fresh.right[taken].mean() <= 0.1
     assert taken.mean() > 0.3
-    confidence, promise = describe_trust(found)
+    confidence, promise = ConfidencePart.of(found), PromisePart.of(found)
     assert promise is not None
     assert ConfidencePart.model_validate_json(confidence.model_dump_json()) == confidence
     assert PromisePart.model_validate(json.loads(promise.model_dump_json())) == promise
@@ -89,7 +89,7 @@ def test_too_few_rows_promise_nothing_and_say_how_many_it_takes() -> None:
     sure = Outcomes(np.full(40, 0.99), np.ones(40), np.ones(40), tuple(map(str, range(40))), 40)
     found = trust(sure, sure, sure, 0.02, 0.05, 1.0)
     assert found is not None
-    _confidence, promise = describe_trust(found)
+    promise = PromisePart.of(found)
     assert promise is not None
     assert (promise.threshold, promise.needed) == (None, 149)
     assert "149 accepted rows" in describe_promise(promise)

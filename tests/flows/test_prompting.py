@@ -15,9 +15,9 @@ from journeyman.flows.assess import assess
 from journeyman.flows.exporting import export
 from journeyman.flows.ladder import climb
 from journeyman.flows.prepare import import_sources, prepare_task
-from journeyman.flows.prompting import open_prompt
 from journeyman.flows.releases import release
 from journeyman.flows.serving import load_students, loadable
+from journeyman.flows.shots import open_prompt
 from journeyman.flows.tune import Request as TuneRequest
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
@@ -50,6 +50,7 @@ def test_the_nearest_examples_stand_before_the_input(workspace: Workspace) -> No
     assert set(json.loads(turns[-1].text)) == {"colour", "many"}
     alone = open_prompt(tune(workspace, "paint", KIND).student)(task, {"line": line})
     assert [message.role for message in alone] == ["system", "user"]
+    assert tune(workspace, "paint", KIND | {"shots": 0}).run.id == tune(workspace, "paint", KIND).run.id
 
 
 def test_no_example_is_a_sealed_or_a_dev_row(workspace: Workspace) -> None:

@@ -127,6 +127,14 @@ def hangs(input, expected, got):
 def ends(input, expected, got):
     os._exit(3)
 """
+COUNTING = """
+from pathlib import Path
+
+def score(input, expected, got):
+    with (Path(__file__).parent / "asked").open("a") as file:
+        file.write("n" if got is None else "y")
+    return got == expected
+"""
 PAIRS = [Pair(object_target({"a": 1}), object_target({"a": 1}), 1, {"line": "x"}), Pair(object_target({"a": 1}), None)]
 
 
@@ -142,6 +150,16 @@ def test_a_function_of_the_users_own(file: Path) -> None:
     assert metric.score(pairs) == [(1.0, 1.0), (0.0, 1.0)]
     assert estimate(metric, pairs).value == 0.5
     assert score_with_function(file, "graded", "mine", pairs) == [(0.25, 1.0)] * 2
+
+
+def test_the_same_question_is_asked_once(tmp_path: Path) -> None:
+    (tmp_path / "counts.py").write_text(COUNTING, encoding="utf-8")
+    metric = make_metric("mine", MetricSpec("function", function="counts.py:score"), tmp_path)
+    pairs = [PAIRS[0], PAIRS[1], PAIRS[0]]
+    assert metric.score(pairs) == [(1.0, 1.0), (0.0, 1.0), (1.0, 1.0)]
+    assert metric.score(pairs[::-1]) == [(1.0, 1.0), (0.0, 1.0), (1.0, 1.0)]
+    assert estimate(metric, pairs).value == pytest.approx(2 / 3)
+    assert (tmp_path / "asked").read_text() == "yn"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from journeyman.evaluation.gate import Method, Verdict, VerdictName
 from journeyman.evaluation.ladder import Rung
 from journeyman.evaluation.slices import Slice, SliceInterval
 from journeyman.evaluation.threshold import Trust
+from journeyman.measure.calibration import Bin
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
+from journeyman.measure.risk import Point
 from journeyman.task.task import Against
 
 
@@ -239,6 +241,11 @@ class BinPart(Part):
     high: float
     n: int
 
+    @staticmethod
+    def of(bin: Bin) -> BinPart:
+        ends = bin.interval
+        return BinPart(confidence=bin.confidence, right=bin.right, low=ends.low, high=ends.high, n=bin.n)
+
 
 class ConfidencePart(Part):
     """Calibrated confidence: the map from a model's own (``kind``, ``points``: see ``measure.calibrators``), chosen and fitted on ``fitted`` rows by
@@ -257,6 +264,22 @@ class ConfidencePart(Part):
     bins: tuple[BinPart, ...]
     n: int
 
+    @staticmethod
+    def of(trust: Trust) -> ConfidencePart:
+        return ConfidencePart(
+            kind=trust.calibrator.kind,
+            points=trust.calibrator.points,
+            losses=trust.losses,
+            fitted=trust.fitted,
+            brier=trust.brier,
+            error=trust.error,
+            low=trust.interval.low,
+            high=trust.interval.high,
+            raw_error=trust.raw_error,
+            bins=tuple(BinPart.of(bin) for bin in trust.bins),
+            n=trust.shown,
+        )
+
 
 class CurvePart(Part):
     """A threshold on calibrated confidence: the share of calls at or above it, the share of those that is wrong with its 95 % interval, the
@@ -269,6 +292,18 @@ class CurvePart(Part):
     high: float
     p_value: float
     accepted: int
+
+    @staticmethod
+    def of(point: Point) -> CurvePart:
+        return CurvePart(
+            threshold=point.threshold,
+            coverage=point.coverage,
+            wrong=point.wrong,
+            low=point.interval.low,
+            high=point.interval.high,
+            p_value=point.p_value,
+            accepted=point.accepted,
+        )
 
 
 class PromisePart(Part):
@@ -283,6 +318,22 @@ class PromisePart(Part):
     curve: tuple[CurvePart, ...]
     n: int
     gold: int
+
+    @staticmethod
+    def of(trust: Trust) -> PromisePart | None:
+        """None where no row could decide."""
+        promise = trust.promise
+        if promise is None:
+            return None
+        return PromisePart(
+            threshold=promise.threshold,
+            error=promise.error,
+            delta=promise.delta,
+            needed=promise.needed,
+            curve=tuple(CurvePart.of(point) for point in promise.curve),
+            n=trust.decided,
+            gold=trust.gold,
+        )
 
     @property
     def chosen(self) -> CurvePart | None:
@@ -329,49 +380,6 @@ class Document(Part):
                 got=f"{place}: {first['input']!r:.80}",
                 hint="run `journeyman assess TASK` to make a new one",
             ) from error
-
-
-def describe_trust(trust: Trust) -> tuple[ConfidencePart, PromisePart | None]:
-    """The two parts of a document."""
-    confidence = ConfidencePart(
-        kind=trust.calibrator.kind,
-        points=trust.calibrator.points,
-        losses=trust.losses,
-        fitted=trust.fitted,
-        brier=trust.brier,
-        error=trust.error,
-        low=trust.interval.low,
-        high=trust.interval.high,
-        raw_error=trust.raw_error,
-        bins=tuple(
-            BinPart(confidence=bin.confidence, right=bin.right, low=bin.interval.low, high=bin.interval.high, n=bin.n)
-            for bin in trust.bins
-        ),
-        n=trust.shown,
-    )
-    if trust.promise is None:
-        return confidence, None
-    promise = PromisePart(
-        threshold=trust.promise.threshold,
-        error=trust.promise.error,
-        delta=trust.promise.delta,
-        needed=trust.promise.needed,
-        curve=tuple(
-            CurvePart(
-                threshold=point.threshold,
-                coverage=point.coverage,
-                wrong=point.wrong,
-                low=point.interval.low,
-                high=point.interval.high,
-                p_value=point.p_value,
-                accepted=point.accepted,
-            )
-            for point in trust.promise.curve
-        ),
-        n=trust.decided,
-        gold=trust.gold,
-    )
-    return confidence, promise
 
 
 def describe_promise(promise: PromisePart) -> str:

@@ -63,8 +63,8 @@ def advise(chosen: Rung | None) -> str:
 
 
 def usd_per_1000(p50_ms: float, usd_per_hour: float) -> float:
-    """Of calls one at a time, the machine busy with nothing else."""
-    return p50_ms / 1000 * 1000 * usd_per_hour / 3600
+    """Of calls one at a time, the machine busy with nothing else: a call's milliseconds are the seconds of a thousand."""
+    return p50_ms * usd_per_hour / 3600
 
 
 def _figure(rung: Rung) -> float:

@@ -14,11 +14,11 @@ from typing import cast
 
 from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
-from journeyman.core.example import Split
-from journeyman.data.dataset import Half, Purpose, read_manifest, read_split
+from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.confusion import find_confusions
 from journeyman.evaluation.document import (
     CandidatePart,
+    ConfidencePart,
     ConfusionPart,
     DatasetPart,
     Document,
@@ -27,21 +27,22 @@ from journeyman.evaluation.document import (
     GatePart,
     LadderPart,
     LatencyPart,
+    PromisePart,
     ReleasePart,
     SlicePart,
     TokensPart,
-    describe_trust,
 )
-from journeyman.evaluation.gate import Score, decide, find_heaviest, fitting_rows, score_rows
+from journeyman.evaluation.gate import Score, decide, fitting_rows, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
+from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule, read_ladder, read_rules
 from journeyman.flows.workspace import Workspace
-from journeyman.measure.declared import find_metric, metrics_of
+from journeyman.measure.declared import metrics_of
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import Metric, MetricKind, Pair, estimate, score_fields
 from journeyman.task.task import Task
@@ -72,23 +73,23 @@ def assess(
         GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate.
     """
     task = workspace.task(task_name)
+    metrics = metrics_of(task, workspace.project.root)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
-    rows = _read_rows(workspace, manifest)
+    rows = read_rows(workspace.store, manifest)
     if not rows.sealed:
         raise GateError("JM-631", f"{task_name} has no sealed rows", hint="import more rows, then prepare again")
     run = _find_run(workspace, task_name, student, dataset)
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
-        heaviest = find_heaviest([*rows.train, *rows.dev, *rows.fit])
-        metric = find_metric(task, task.gate.metric, workspace.project.root)
+        metric = metrics[task.gate.metric]
         scores = score_rows(task.gate, metric, rows.sealed, asked.student)
         judged = _Judged(
-            _decide(workspace, task, dataset, student, scores, metric.kind, heaviest),
-            _trust(task, metric, rows, asked, heaviest),
+            _decide(workspace, task, dataset, student, scores, metric.kind, rows.heaviest),
+            _trust(task, metric, rows, asked),
             find_slices(fitting_rows(task.gate, rows.sealed), scores),
         )
-        document = _document(workspace, task, dataset, manifest, student, rows.sealed, asked, judged)
+        document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {
@@ -132,32 +133,6 @@ def _find_run(workspace: Workspace, task_name: str, student: Student, dataset: s
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
-    """All splits; ``fit`` and ``threshold`` are the halves of calibration."""
-
-    sealed: list[Row]
-    dev: list[Row]
-    fit: list[Row]
-    threshold: list[Row]
-    train: list[Row]
-
-
-def _read_rows(workspace: Workspace, manifest: Mapping[str, Json]) -> _Rows:
-    def read(split: Split, purpose: Purpose = "look", half: Half | None = None) -> list[Row]:
-        return [
-            Row.from_example(row) for row in read_split(workspace.store, manifest, split, purpose=purpose, half=half)
-        ]
-
-    return _Rows(
-        read("test", "assess"),
-        read("dev"),
-        read("calibration", half="fit"),
-        read("calibration", half="threshold"),
-        read("train"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class _Asked:
     student: Predictions
     dev: Predictions | None
@@ -180,7 +155,7 @@ async def _ask_all(
     task: Task,
     student: Student,
     run: RunFolder,
-    rows: _Rows,
+    rows: Rows,
     base_rows: int,
     requests_in_flight: int,
 ) -> _Asked:
@@ -193,8 +168,7 @@ async def _ask_all(
         async def ask(model: str, rows: Sequence[Row], name: str, is_base: bool = False) -> Predictions | None:
             if not rows:
                 return None
-            client = served.model(model)
-            try:
+            async with served.asking(model) as client:
                 return await evaluate(
                     client,
                     task,
@@ -206,8 +180,6 @@ async def _ask_all(
                     max_tokens=student.json_tokens if is_base else None,
                     with_confidence=not is_base,
                 )
-            finally:
-                await client.close()
 
         answered = await ask(served.student_name, sealed, "student-test.jsonl")
         assert answered is not None
@@ -218,7 +190,7 @@ async def _ask_all(
     return _Asked(answered, on_dev, to_fit, to_decide, base, chosen, tuple(rows.dev))
 
 
-def _trust(task: Task, metric: Metric, rows: _Rows, asked: _Asked, heaviest: float) -> Trust | None:
+def _trust(task: Task, metric: Metric, rows: Rows, asked: _Asked) -> Trust | None:
     """Confidence and promise; None where there are no calibration rows."""
 
     def known(given: Sequence[Row], said: Predictions | None) -> Outcomes:
@@ -230,7 +202,7 @@ def _trust(task: Task, metric: Metric, rows: _Rows, asked: _Asked, heaviest: flo
         known(rows.sealed, asked.student),
         task.cascade.error,
         task.cascade.delta,
-        heaviest,
+        rows.heaviest,
     )
 
 
@@ -263,6 +235,7 @@ def _decide(
 def _document(
     workspace: Workspace,
     task: Task,
+    metrics: Mapping[str, Metric],
     dataset: str,
     manifest: Mapping[str, Json],
     student: Student,
@@ -270,9 +243,7 @@ def _document(
     asked: _Asked,
     judged: _Judged,
 ) -> Document:
-    confidence, promise = describe_trust(judged.trusted) if judged.trusted else (None, None)
     kind = student.manifest.kind
-    metrics = metrics_of(task, workspace.project.root)
     candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
     if asked.base is not None:
         candidates.append(_candidate(metrics, student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
@@ -294,8 +265,8 @@ def _document(
         ),
         candidates=tuple(candidates),
         gate=judged.gate,
-        confidence=confidence,
-        promise=promise,
+        confidence=ConfidencePart.of(judged.trusted) if judged.trusted else None,
+        promise=PromisePart.of(judged.trusted) if judged.trusted else None,
         slices=tuple(SlicePart.of(item) for item in judged.slices),
         confusions=tuple(
             ConfusionPart(**asdict(item))

@@ -7,33 +7,29 @@ gated, released and served is as for any student.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
-from journeyman.core.canonical import Json, file_hash
+from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example, Target
-from journeyman.core.files import write_atomic
 from journeyman.flows.material import Material, load_material
+from journeyman.flows.once import make_once
 from journeyman.flows.parity import Parity, choose_prompts, refuse_defects
-from journeyman.flows.runs import MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
 from journeyman.flows.serving import open_classifier, open_features
-from journeyman.flows.signals import hold, wanted
-from journeyman.flows.student import Student, load_student
+from journeyman.flows.signals import wanted
+from journeyman.flows.student import Student, write_manifest
 from journeyman.flows.workspace import Workspace
-from journeyman.models.catalog import ResolvedModel
 from journeyman.models.classifier import Classifier
 from journeyman.models.embedder import Embedded, Features, open_embedder
 from journeyman.models.head import DESCRIPTION, WEIGHTS, ClosedField, save_heads
-from journeyman.models.manifest import MANIFEST, BaseRef, Manifest
 from journeyman.models.protocol import Request
 from journeyman.models.words import FILE as WORDS
 from journeyman.models.words import Words, save_words
@@ -116,26 +112,22 @@ def tune_heads(
         workspace, task_name, base, dataset, use="embedding" if features == FEATURES[0] else "none"
     )
     choice = find_choice(material.task)
-    key: dict[str, Json] = {
-        "task": material.task.answering(),
-        "dataset": material.dataset,
-        "base": material.base.sha256,
-        "given": {name: value for name, value in given.items() if (name, value) != ("features", FEATURES[0])},
-    }
-    run = find_run(workspace.project.runs, task_name, "tune", key)
-    with run.lock():
-        run.decide(MATERIAL, material.to_json)
-        reason = "a head learns from answers"
-        holding = hold(material.learnable)
-        run.decide(METHOD, lambda: {"method": "sft", "reason": reason, "holding": holding.to_json()})
-        student = load_student(run.path / STUDENT)
-        if student is None:
-            seed = int(cast(int, given.get("seed", 0)))
-            student = _train(workspace, material, choice, run, features, seed, threads)
-        if run.read(PARITY) is None:
-            parity = asyncio.run(_compare(material, student, open_features(student, threads)))
-            refuse_defects(parity)
-            run.write(PARITY, parity.to_json())
+    seed = int(cast(int, given.get("seed", 0)))
+
+    def check(student: Student) -> Mapping[str, Json]:
+        parity = asyncio.run(_compare(material, student, open_features(student, threads)))
+        refuse_defects(parity)
+        return parity.to_json()
+
+    run, student = make_once(
+        workspace,
+        material,
+        {name: value for name, value in given.items() if (name, value) != ("features", FEATURES[0])},
+        "sft",
+        "a head learns from answers",
+        lambda run: _train(workspace, material, choice, run, features, seed, threads),
+        check,
+    )
     return run, material, student
 
 
@@ -209,7 +201,15 @@ def _train(
         workspace.progress.note(
             f"{report.field or 'answer'}: {report.chosen.kind} head, {report.chosen.accuracy:.3f} right on {report.dev_rows} dev rows"
         )
-    return _describe(run.path / STUDENT, material.task, material.base, choice, features)  # last: a student has a result
+    decoding: dict[str, Json] = {
+        "max_tokens": len(choice.fields),
+        "order": list(choice.order),
+        "fixed": dict(choice.fixed),
+    }
+    files = {"heads": WEIGHTS, "heads_description": DESCRIPTION} | ({"words": WORDS} if features != FEATURES[0] else {})
+    engine = f"onnxruntime {version('onnxruntime')}" if features == FEATURES[0] else f"numpy {version('numpy')}"
+    # Last: a student has a result.
+    return write_manifest(run.path / STUDENT, "head", material.task, material.base, files, decoding, engine)
 
 
 def _find_words(features: str, texts: Sequence[str], columns: Sequence[npt.NDArray[np.int64]]) -> Words:
@@ -229,25 +229,6 @@ def _refuse_long(embedded: Embedded, rows: Sequence[Example]) -> None:
             got=str(int(embedded.tokens[worst])),
             hint="shorten these inputs, or tune a language model: leave out --kind head",
         )
-
-
-def _describe(folder: Path, task: Task, base: ResolvedModel, choice: Choice, features: str) -> Student:
-    """Schema and manifest; the manifest comes last, so a folder with one is whole."""
-    write_atomic(folder / "schema.json", json.dumps(task.schema, indent=2, ensure_ascii=False) + "\n")
-    files = {"heads": WEIGHTS, "heads_description": DESCRIPTION}
-    if features != FEATURES[0]:
-        files["words"] = WORDS
-    manifest = Manifest(
-        kind="head",
-        base=BaseRef(base.name, base.sha256, base.licence),
-        files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
-        template="",
-        task=task.answering(),
-        decoding={"max_tokens": len(choice.fields), "order": list(choice.order), "fixed": dict(choice.fixed)},
-        engine=f"onnxruntime {version('onnxruntime')}" if features == FEATURES[0] else f"numpy {version('numpy')}",
-    )
-    write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
-    return Student(folder, manifest)
 
 
 async def _compare(material: Material, student: Student, embedder: Features) -> Parity:

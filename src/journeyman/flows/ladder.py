@@ -17,12 +17,13 @@ from typing import cast
 from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.core.trace import Trace
-from journeyman.data.dataset import read_manifest, read_split
+from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.document import LadderPart
-from journeyman.evaluation.gate import DRAWN, Verdict, decide, find_heaviest, fitting_rows, score_rows
+from journeyman.evaluation.gate import DRAWN, Verdict, decide, fitting_rows, score_rows
 from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
 from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.flows.classify import find_choice
+from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, RunFolder
 from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
@@ -63,18 +64,12 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
     """
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
-    rows = [Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")]
+    rows = read_rows(workspace.store, manifest)
     metric = find_metric(task, task.gate.metric, workspace.project.root)
-    others = [
-        Row.from_example(row)
-        for split in ("train", "dev", "calibration")
-        for row in read_split(workspace.store, manifest, split)
-    ]
-    sealed = [Row.from_example(row) for row in read_split(workspace.store, manifest, "test", purpose="assess")]
     rule, looks = content_hash(gate_rule(workspace, task)), workspace.store.looks(task_name)
     levels = {look.release: look.level for look in looks if (look.dataset, look.rule) == (dataset, rule)}
     fresh = level_of(len(looks) + 1)
-    judge = _Judge(task, metric, rows, find_heaviest(others), len(fitting_rows(task.gate, sealed)), fresh, levels)
+    judge = _Judge(task, metric, rows.dev, rows.heaviest, len(fitting_rows(task.gate, rows.sealed)), fresh, levels)
     judge.check()
     run = ladder_run(workspace, task, dataset)
     rungs: list[Rung] = []
@@ -200,19 +195,18 @@ def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tun
 
 
 async def _ask(workspace: Workspace, judge: _Judge, run: RunFolder, student: Student) -> Predictions:
-    async with serve_student(workspace, judge.task, student) as served:
-        client = served.model(served.student_name)
-        try:
-            return await evaluate(
-                client,
-                judge.task,
-                judge.rows,
-                requests_in_flight=1,
-                cache_path=run.path / f"dev-{student.hash[:16]}.jsonl",
-                progress=workspace.progress,
-            )
-        finally:
-            await client.close()
+    async with (
+        serve_student(workspace, judge.task, student) as served,
+        served.asking(served.student_name) as client,
+    ):
+        return await evaluate(
+            client,
+            judge.task,
+            judge.rows,
+            requests_in_flight=1,
+            cache_path=run.path / f"dev-{student.hash[:16]}.jsonl",
+            progress=workspace.progress,
+        )
 
 
 def _teacher(workspace: Workspace, judge: _Judge) -> list[Rung]:

@@ -16,10 +16,9 @@ from journeyman.core.example import Example
 from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
 from journeyman.flows.draws import Asker, elect, mine
-from journeyman.flows.making import answer_budget
 from journeyman.flows.material import Material
 from journeyman.flows.signals import Writer, add_rejected, best_answer
-from journeyman.flows.student import Form
+from journeyman.flows.student import Form, answer_budget
 from journeyman.flows.teachers import Teacher, open_teacher
 from journeyman.models.torch_decoder import Decoder
 from journeyman.tuning.batching import TuneRow, share_beginning
@@ -62,7 +61,7 @@ class Work:
 
     def asker(self, start: Trainable) -> Asker:
         """The student at ``start``, ready to draw answers as long as those that it learned."""
-        most = answer_budget(self.writer.answers(self.train))
+        most = answer_budget(row.supervised for row in self.writer.answers(self.train))
         writer = self.writer
         return Asker(
             writer.task,
@@ -125,7 +124,7 @@ def _answer_rest(work: Work, teacher: Teacher) -> list[Example]:
     """Rows without an answer, with the teacher's where it is valid."""
     own = [teacher.row(example, example.answer) for example in work.train if example.answer is not None]
     rest = [example for example in work.material.splits["unlabelled"] if best_answer(example) is None]
-    return teacher.answer(rest, answer_budget(own))
+    return teacher.answer(rest, answer_budget(row.supervised for row in own))
 
 
 def _pairs(work: Work, method: Literal["dpo", "ipo", "orpo"], dev: Sequence[TuneRow]) -> Lesson:

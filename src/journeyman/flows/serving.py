@@ -17,8 +17,8 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
-from journeyman.flows.prompting import open_prompt
 from journeyman.flows.runs import ATTACHMENTS, EVALUATION
+from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
@@ -52,8 +52,14 @@ class Serving:
     student_name: str
     base_name: str
 
-    def model(self, name: str) -> Model:
-        return OpenAIModel(name, f"{self.url}/v1", "")
+    @asynccontextmanager
+    async def asking(self, name: str) -> AsyncIterator[Model]:
+        """A client for one of the names."""
+        client = OpenAIModel(name, f"{self.url}/v1", "")
+        try:
+            yield client
+        finally:
+            await client.close()
 
 
 @asynccontextmanager

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from journeyman.core.canonical import Json, file_hash
+from journeyman.core.files import write_atomic
 from journeyman.core.lines import Lines
+from journeyman.models.catalog import ResolvedModel
 from journeyman.models.codes import Codes, Writing
-from journeyman.models.manifest import MANIFEST, Manifest, load_manifest
+from journeyman.models.manifest import MANIFEST, BaseRef, Manifest, StudentKind, load_manifest
+from journeyman.task.task import Task
 
 Form = Literal["json", "codes", "lines"]
 """How a student writes its answers; a text counts as JSON."""
+SPARE_TOKENS, LEAST_TOKENS = 1.5, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +86,37 @@ def load_student(folder: Path) -> Student | None:
     if not (folder / MANIFEST).is_file():
         return None
     return Student(folder, load_manifest(folder))
+
+
+def write_manifest(
+    folder: Path,
+    kind: StudentKind,
+    task: Task,
+    base: ResolvedModel,
+    files: Mapping[str, str],
+    decoding: Mapping[str, Json],
+    engine: str,
+    template: str = "",
+) -> Student:
+    """Write schema, template and manifest beside ``files`` (role to path in the folder), which are there; the manifest comes last, so a folder with one is
+    whole."""
+    if template:
+        write_atomic(folder / "template.jinja", template)
+    if task.schema is not None:
+        write_atomic(folder / "schema.json", json.dumps(task.schema, indent=2, ensure_ascii=False) + "\n")
+    manifest = Manifest(
+        kind=kind,
+        base=BaseRef(base.name, base.sha256, base.licence),
+        files={role: {"path": path, "sha256": file_hash(folder / path)} for role, path in files.items()},
+        template=template,
+        task=task.answering(),
+        decoding=decoding,
+        engine=engine,
+    )
+    write_atomic(folder / MANIFEST, json.dumps(manifest.to_json(), indent=2, ensure_ascii=False) + "\n")
+    return Student(folder, manifest)
+
+
+def answer_budget(lengths: Iterable[int]) -> int:
+    """Most tokens that a student may write: half as much again as the longest answer it knows, at least 64."""
+    return max(LEAST_TOKENS, int(SPARE_TOKENS * max(lengths, default=0)) + 8)

@@ -17,7 +17,7 @@ from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.flows.classify import tune_heads
 from journeyman.flows.lessons import Lesson, Work, make_lesson
-from journeyman.flows.making import answer_budget, write_student
+from journeyman.flows.making import write_student
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import Trial, ask_engine, ask_in_fp32, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.prompting import make_prompted
@@ -25,7 +25,7 @@ from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESUL
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_writing, signal_key
 from journeyman.flows.starts import base_of, find_start, load_writing, open_start
-from journeyman.flows.student import Form, Student, load_student
+from journeyman.flows.student import Form, Student, answer_budget, load_student
 from journeyman.flows.texts import read_texts
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
@@ -112,10 +112,8 @@ def tune(
         DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
     """
     request, given = request or Request(), dict(given or {})
-    if given.get("kind") == "head":
-        return _tune_heads(workspace, task_name, given, request)
-    if given.get("kind") == "prompt":
-        return _prompt_base(workspace, task_name, given, request)
+    if given.get("kind") in ("head", "prompt"):
+        return _make_plain(workspace, task_name, given, request)
     material = load_material(workspace, task_name, request.base, request.dataset)
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
@@ -140,33 +138,32 @@ def tune(
         return TuneResult(run, material.dataset, student, parity, run.read(RESULT) or {})
 
 
-def _tune_heads(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
-    """Raises: TuneError: JM-567 it was asked to learn from more than answers; what `classify.tune_heads` raises."""
-    if replace(request, method="auto" if request.method == "sft" else request.method) != Request(
-        base=request.base, dataset=request.dataset, threads=request.threads
-    ):
-        raise TuneError(
-            "JM-567",
-            "a head has no setting of a language model's",
-            expected="--kind head with no more than --base, --seed and --threads: it learns from answers",
-            hint="leave out the other options, or tune a language model without --kind head",
-        )
-    run, material, student = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
-    return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
+def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
+    """A head or a prompted base, which are made in one piece.
 
-
-def _prompt_base(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
-    """Raises: TuneError: JM-569 a setting of tuning; what `prompting.make_prompted` raises."""
-    if replace(request, method="auto" if request.method == "sft" else request.method) != Request(
-        base=request.base, dataset=request.dataset
-    ):
-        raise TuneError(
-            "JM-569",
-            "a prompted base is not tuned",
-            expected="--kind prompt with no more than --shots and --base",
-            hint="leave out the other options, or tune without --kind prompt",
+    Raises:
+        TuneError: JM-567, JM-569 it was asked for what only tuned language models have; what `tune_heads` or `make_prompted` raises.
+    """
+    is_head = given["kind"] == "head"
+    has_threads = {"threads": request.threads} if is_head else {}
+    plain = Request(base=request.base, dataset=request.dataset, **has_threads)  # type: ignore[arg-type]
+    if replace(request, method="auto" if request.method == "sft" else request.method) != plain:
+        code, what, expected = (
+            ("JM-567", "a head has no setting of a language model's", "--base, --seed, --features and --threads")
+            if is_head
+            else ("JM-569", "a prompted base is not tuned", "--shots and --base")
         )
-    run, material, student = make_prompted(workspace, task_name, given, request.base, request.dataset)
+        raise TuneError(
+            code,
+            what,
+            expected=f"--kind {given['kind']} with no more than {expected}",
+            hint=f"leave out the other options, or tune a language model without --kind {given['kind']}",
+        )
+    if is_head:
+        made = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
+    else:
+        made = make_prompted(workspace, task_name, given, request.base, request.dataset)
+    run, material, student = made
     return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
 
 
@@ -344,9 +341,11 @@ def _make_student(
     weights = _begin(way, begun, decoder, plan)
     tuned = tune_weights(decoder, weights, lesson.make(plan, weights, lesson.dev), plan, run.path, workspace.progress)
     _record(workspace, run, tuned, _utilization(config, plan, machine, tuned, lesson.rows), lesson)
-    budget = answer_budget([*writer.answers(material.splits["train"]), *lesson.dev])
+    budget = answer_budget(row.supervised for row in [*writer.answers(material.splits["train"]), *lesson.dev])
     plain = replace(writer, writing=None)
-    in_json = answer_budget([plain.row(row, row.answer) for row in material.learnable if row.answer is not None])
+    in_json = answer_budget(
+        plain.row(row, row.answer).supervised for row in material.learnable if row.answer is not None
+    )
     return write_student(
         run.path / STUDENT,
         material.task,

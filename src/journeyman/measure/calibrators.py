@@ -13,8 +13,6 @@ from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import isotonic_regression, minimize
-from scipy.special import expit, logit
 
 from journeyman.core.canonical import Json
 
@@ -39,10 +37,10 @@ class Calibrator:
         if self.kind == "identity":
             return said
         if self.kind == "temperature":
-            return np.asarray(expit(self.points[0] * logit(said)))
+            return _expit(self.points[0] * (np.log(said) - np.log1p(-said)))
         if self.kind == "beta":
             a, b, c = self.points
-            return np.asarray(expit(a * np.log(said) - b * np.log1p(-said) + c))
+            return _expit(a * np.log(said) - b * np.log1p(-said) + c)
         half = len(self.points) // 2
         return np.interp(said, self.points[:half], self.points[half:])
 
@@ -62,6 +60,8 @@ def fit(
     Raises:
         ValueError: no rows, other lengths, a confidence outside [0, 1].
     """
+    from scipy.optimize import minimize  # only where something is fitted: a server applies maps alone
+
     said, came, weight = _read(confidence, right, weights)
     if kind == "identity":
         return Calibrator(kind, ())
@@ -75,7 +75,7 @@ def fit(
 
     def loss(coefficients: Floats) -> tuple[float, Floats]:
         scores = features @ coefficients
-        gradient = weight * (expit(scores) - targets)
+        gradient = weight * (_expit(scores) - targets)
         value = (weight * (np.logaddexp(0, scores) - targets * scores)).sum()
         return float(value / weight.sum()), features.T @ gradient / weight.sum()
 
@@ -127,6 +127,8 @@ def _is_within(excess: Floats, weight: Floats, group: npt.NDArray[np.int64]) -> 
 
 
 def _fit_isotonic(said: Floats, came: Floats, weight: Floats) -> Calibrator:
+    from scipy.optimize import isotonic_regression
+
     order = np.argsort(said, kind="stable")
     distinct, starts = np.unique(said[order], return_index=True)
     total = np.add.reduceat(weight[order], starts)
@@ -136,6 +138,11 @@ def _fit_isotonic(said: Floats, came: Floats, weight: Floats) -> Calibrator:
     keep = np.ones(len(level), dtype=bool)
     keep[1:-1] = (np.diff(level)[:-1] != 0) | (np.diff(level)[1:] != 0)
     return Calibrator("isotonic", (*map(float, distinct[keep]), *map(float, level[keep])))
+
+
+def _expit(scores: Floats) -> Floats:
+    """The logistic function, without overflow on either side."""
+    return np.asarray(np.exp(-np.logaddexp(0, -scores)))
 
 
 def _shrink(came: Floats, weight: Floats) -> Floats:

@@ -59,7 +59,8 @@ def make_metric(name: str, spec: MetricSpec, folder: Path | None = None) -> Metr
     if spec.kind == "function":
         file, _, function = spec.function.rpartition(":")
         path = (folder or Path()) / file
-        return Metric(name, "graded", lambda pairs: score_with_function(path, function, name, pairs))
+        known: dict[str, float] = {}  # a report looks at the same rows several times
+        return Metric(name, "graded", lambda pairs: score_with_function(path, function, name, pairs, known))
     if spec.kind == "quoted":
         return Metric(name, "graded", lambda pairs: [(_quoted(spec, pair), 1.0) for pair in pairs])
     compare = _numbers(spec.tolerance) if spec.kind == "numeric" else COMPARED[spec.kind]

@@ -27,9 +27,14 @@ MOST_BYTES = 65_536
 
 
 def score_with_function(
-    path: Path, function: str, name: str, pairs: Sequence[Pair], limit_s: float = LIMIT_S
+    path: Path,
+    function: str,
+    name: str,
+    pairs: Sequence[Pair],
+    known: dict[str, float] | None = None,
+    limit_s: float = LIMIT_S,
 ) -> list[Part]:
-    """The function's score of each pair, over 1.
+    """The function's score of each pair, over 1. ``known`` keeps scores from call to call: the same question is not asked twice.
 
     Raises:
         GateError: JM-611 no such file or function, JM-612 it raised, JM-613 no number from 0 to 1, JM-614 it took too long or ended.
@@ -38,6 +43,19 @@ def score_with_function(
         raise GateError(
             "JM-611", f"the metric {name} has no file", where=str(path), hint="write it, or mend `metrics:`"
         )
+    known = {} if known is None else known
+    lines = [
+        json.dumps({"input": dict(pair.input), "expected": _plain(pair.expected), "got": _plain(pair.got)})
+        for pair in pairs
+    ]
+    if not all(line in known for line in lines):
+        _score_new(path, function, name, lines, known, limit_s)
+    return [(known[line], 1.0) for line in lines]
+
+
+def _score_new(
+    path: Path, function: str, name: str, lines: Sequence[str], known: dict[str, float], limit_s: float
+) -> None:
     command = [sys.executable, "-m", "journeyman.measure.worker", str(path), function]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
@@ -52,7 +70,9 @@ def score_with_function(
                     expected=f"a function {function}(input, expected, got)",
                     got=str(started["error"]),
                 )
-            return [(worker.score(row, pair, limit_s), 1.0) for row, pair in enumerate(pairs)]
+            for row, line in enumerate(lines):
+                if line not in known:
+                    known[line] = worker.score(row, line, limit_s)
         finally:
             process.kill()
             with suppress(BrokenPipeError):  # what was not written any more
@@ -71,11 +91,10 @@ class _Worker:
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.answers, selectors.EVENT_READ)
 
-    def score(self, row: int, pair: Pair, limit_s: float) -> float:
-        asked = {"input": dict(pair.input), "expected": _plain(pair.expected), "got": _plain(pair.got)}
+    def score(self, row: int, line: str, limit_s: float) -> float:
         where = f"row {row}"
         try:
-            self.asking.write(json.dumps(asked).encode() + b"\n")
+            self.asking.write(line.encode() + b"\n")
             self.asking.flush()
         except BrokenPipeError:
             raise self._ended(where) from None

@@ -14,13 +14,14 @@ from typing import Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from journeyman.core.canonical import Json, bytes_hash
 from journeyman.core.errors import ModelError
 from journeyman.core.files import write_atomic
+from journeyman.models.damaged import refuse_damaged
 from journeyman.models.embedder import Vectors
 
 WEIGHTS, DESCRIPTION = "heads.safetensors", "heads.json"
@@ -170,22 +171,14 @@ def load_heads(folder: Path, embedder: str = "") -> Heads:
         ModelError: JM-436 missing, damaged or of another edition, JM-437 trained on another embedder's vectors.
     """
     path = folder / DESCRIPTION
-    try:
+    expected = f"{DESCRIPTION} of edition {EDITION} and {WEIGHTS}, as they were written"
+    with refuse_damaged("heads", path, expected, (SafetensorError,)):
         text = _Text.model_validate_json(path.read_bytes())
         data = (folder / WEIGHTS).read_bytes()
         if bytes_hash(data) != text.weights_sha256:
             raise ValueError(f"{WEIGHTS} is not the file that {DESCRIPTION} names")
         tensors = load(data)
         heads = tuple(_read(number, item, tensors) for number, item in enumerate(text.heads))
-    except (OSError, ValueError, KeyError, ValidationError, SafetensorError) as error:
-        raise ModelError(
-            "JM-436",
-            "these heads cannot be read",
-            where=str(path),
-            expected=f"{DESCRIPTION} of edition {EDITION} and {WEIGHTS}, as they were written",
-            got=str(error)[:300],
-            hint="restore the folder from a copy, or tune again",
-        ) from error
     if embedder and text.embedder != embedder:
         raise ModelError(
             "JM-437",

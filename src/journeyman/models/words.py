@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from journeyman.core.canonical import content_hash
-from journeyman.core.errors import ModelError
 from journeyman.core.files import write_atomic
 from journeyman.core.progress import Progress
+from journeyman.models.damaged import refuse_damaged
 from journeyman.models.embedder import Embedded
 
 FILE = "words.json"
@@ -102,18 +102,9 @@ def save_words(folder: Path, words: Words) -> None:
 def load_words(folder: Path) -> Words:
     """Raises: ModelError: JM-436 missing or damaged."""
     path = folder / FILE
-    try:
+    with refuse_damaged("words", path, f"{FILE} of edition {EDITION}, as it was written"):
         raw = json.loads(path.read_text(encoding="utf-8"))
         words = Words(tuple(map(str, raw["terms"])), tuple(map(float, raw["weights"])), bool(raw["is_pattern"]))
         if raw["edition"] != EDITION or len(words.terms) != len(words.weights):
             raise ValueError("terms and weights of edition 1")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            "JM-436",
-            "these words cannot be read",
-            where=str(path),
-            expected=f"{FILE} of edition {EDITION}, as it was written",
-            got=str(error)[:300],
-            hint="restore the folder from a copy, or tune again",
-        ) from error
     return words

@@ -1,0 +1,42 @@
+"""Students that are made in one piece, without steps to continue at: the run they are found by, and the check of what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from journeyman.core.canonical import Json
+from journeyman.flows.material import Material
+from journeyman.flows.runs import MATERIAL, METHOD, PARITY, STUDENT, RunFolder, find_run
+from journeyman.flows.signals import hold
+from journeyman.flows.student import Student, load_student
+from journeyman.flows.workspace import Workspace
+
+
+def make_once(
+    workspace: Workspace,
+    material: Material,
+    given: Mapping[str, Json],
+    method: Literal["sft", "prompt"],
+    reason: str,
+    make: Callable[[RunFolder], Student],
+    check: Callable[[Student], Mapping[str, Json]],
+) -> tuple[RunFolder, Student]:
+    """The finished run of these settings; ``make`` writes its student, ``check`` says how what was written answers (parity)."""
+    key: dict[str, Json] = {
+        "task": material.task.answering(),
+        "dataset": material.dataset,
+        "base": material.base.sha256,
+        "given": dict(given),
+    }
+    run = find_run(workspace.project.runs, material.task.name, "tune", key)
+    with run.lock():
+        run.decide(MATERIAL, material.to_json)
+        holding = hold(material.learnable)
+        run.decide(METHOD, lambda: {"method": method, "reason": reason, "holding": holding.to_json()})
+        student = load_student(run.path / STUDENT)
+        if student is None:
+            student = make(run)
+        if run.read(PARITY) is None:
+            run.write(PARITY, check(student))
+    return run, student
