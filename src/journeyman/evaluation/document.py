@@ -249,7 +249,7 @@ class BinPart(Part):
 
 class ConfidencePart(Part):
     """Calibrated confidence: the map from a model's own (``kind``, ``points``: see ``measure.calibrators``), chosen and fitted on ``fitted`` rows by
-    ``losses`` (cross-validated Brier scores). ``brier``, ``error`` (debiased expected calibration error, 95 % interval ``low`` to ``high``) and
+    ``losses`` (cross-validated log losses). ``brier``, ``error`` (debiased expected calibration error, 95 % interval ``low`` to ``high``) and
     ``bins`` are of ``n`` sealed rows; ``raw_error`` is the error without the map."""
 
     kind: Literal["identity", "temperature", "beta", "isotonic"]

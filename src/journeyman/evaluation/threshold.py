@@ -46,7 +46,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """``losses``: each kind's cross-validated Brier score on the rows that the calibrator was chosen and fitted on, ``fitted`` of them. ``brier``,
+    """``losses``: each kind's cross-validated log loss on the rows that the calibrator was chosen and fitted on, ``fitted`` of them. ``brier``,
     ``error`` and ``bins`` are those of calibrated confidence on ``shown`` other rows; ``raw_error`` that of confidence as it came."""
 
     calibrator: Calibrator
