@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,16 @@ import pytest
 
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Score, Verdict
-from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
+from journeyman.evaluation.ladder import (
+    Rung,
+    advise,
+    break_even_days,
+    choose_rung,
+    conclude,
+    describe_figure,
+    foresee,
+    usd_per_1000,
+)
 from journeyman.flows.assess import assess
 from journeyman.flows.ladder import climb
 from journeyman.flows.prepare import import_sources, prepare_task
@@ -60,9 +70,53 @@ def test_the_cheapest_rung_that_is_enough_goes_to_the_sealed_split(workspace: Wo
     document = assessed.document.ladder
     assert document is not None
     assert document.chosen == ladder.chosen.run
+    assert document.advice.startswith(f"Do not tune a language model: {ladder.chosen.name} passes (n = 120, ")
+    assert ladder.chosen.days is None, "nobody said what the teacher costs"
     assert len(workspace.store.looks("paint")) == 1, "rungs are measured on dev"
     again = climb(workspace, "paint")
     assert again == ladder, "nothing is asked twice"
+
+
+def test_days_until_it_has_earned_what_it_cost(workspace: Workspace) -> None:
+    settings = workspace.project.root / "journeyman.toml"
+    settings.write_text(
+        settings.read_text().replace("[serve]\n", "[serve]\ncalls_per_day = 5000\nsetup_usd = 100\n")
+        + "[teacher]\ninput_usd_per_million = 1.0\noutput_usd_per_million = 4.0\n"
+    )
+    with open_workspace(workspace.project.root) as opened:
+        counted = [
+            dataclasses.replace(
+                trace, id=f"priced-{place}", row_key=f"priced-{place}", input_tokens=1000, output_tokens=250
+            )
+            for place, trace in enumerate(opened.store.traces("paint"))
+        ]
+        opened.store.add_traces(counted[:3])
+        ladder = climb(opened, "paint")
+        chosen = ladder.chosen
+        assert chosen is not None
+        assert ladder.rungs[-1].usd == pytest.approx(2.0), "1,000 calls of 1,000 tokens in and 250 out"
+        assert chosen.days == pytest.approx(100 / (5 * (2.0 - (chosen.usd or 0))), rel=0.01)
+        part = assess(opened, "paint").document.ladder
+        assert part is not None
+        assert [rung.break_even_days for rung in part.rungs if rung.run == part.chosen] == [chosen.days]
+
+
+def test_what_saves_nothing_never_pays() -> None:
+    assert break_even_days(100, 1000, 2.0, 1.0) == pytest.approx(100)
+    assert break_even_days(100, 1000, 1.0, 1.0) is None
+    assert break_even_days(100, 0, 2.0, 1.0) is None
+
+
+def test_what_the_sealed_rows_decide_is_said_in_one_sentence() -> None:
+    figure = describe_figure("teacher", "exact_match", 3080, 0.004, -0.011, 0.019)
+    assert conclude("a linear head", "head", "pass", figure) == (
+        "Do not tune a language model: a linear head passes (n = 3,080, +0.4 points against the teacher, -1.1 to +1.9)."
+    )
+    assert conclude("a linear head", "head", "fail", figure).startswith(
+        "A linear head, the best that was tried, does not"
+    )
+    assert "label more rows" in conclude("base", "prompt", "inconclusive", figure)
+    assert conclude("base", "lora", "pass", figure).startswith("Use base: it passes")
 
 
 def test_a_student_that_was_tuned_since_ends_the_ladders_choice(workspace: Workspace) -> None:

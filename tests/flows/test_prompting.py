@@ -40,13 +40,14 @@ def test_the_nearest_examples_stand_before_the_input(workspace: Workspace) -> No
     result = tune(workspace, "paint", KIND | {"shots": 3})
     assert tune(workspace, "paint", KIND | {"shots": 3}).student.hash == result.student.hash
     prompt, task = open_prompt(result.student), workspace.task("paint")
-    line = prompt.texts[7]
+    assert prompt.examples is not None
+    line = prompt.examples.texts[7]
     system, *turns, user = prompt(task, {"line": line})
     assert (system.role, system.text) == ("system", task.instruction)
     assert (user.role, user.text) == ("user", line)
     assert [message.role for message in turns] == ["user", "assistant"] * 3
     assert turns[-2].text == line, "the nearest is last"
-    assert turns[-1].text == prompt.answers[7]
+    assert turns[-1].text == prompt.examples.answers[7]
     assert set(json.loads(turns[-1].text)) == {"colour", "many"}
     alone = open_prompt(tune(workspace, "paint", KIND).student)(task, {"line": line})
     assert [message.role for message in alone] == ["system", "user"]
@@ -54,7 +55,9 @@ def test_the_nearest_examples_stand_before_the_input(workspace: Workspace) -> No
 
 
 def test_no_example_is_a_sealed_or_a_dev_row(workspace: Workspace) -> None:
-    texts = set(open_prompt(tune(workspace, "paint", KIND | {"shots": 3}).student).texts)
+    examples = open_prompt(tune(workspace, "paint", KIND | {"shots": 3}).student).examples
+    assert examples is not None
+    texts = set(examples.texts)
     folder = workspace.project.root
     sealed = {json.loads(text)["input"]["line"] for text in (folder / "sealed.jsonl").read_text().splitlines()}
     train = {json.loads(text)["input"]["line"] for text in (folder / "train.jsonl").read_text().splitlines()}

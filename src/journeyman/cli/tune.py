@@ -28,10 +28,10 @@ def tune(
         ),
     ] = "json",
     kind: Annotated[
-        Literal["lora", "qlora", "rslora", "dora", "full", "head", "prompt"] | None,
+        Literal["lora", "qlora", "rslora", "dora", "full", "head", "nearest", "prompt"] | None,
         typer.Option(
             help="What is changed; qlora: the base in 4 bits beside it; head: no language model but classifiers on an embedding model, "
-            "for outputs that are a choice; prompt: nothing, the base answers with the instruction and --shots examples; default: lora."
+            "for outputs that are a choice; nearest: the answer of the most similar train row; prompt: nothing, the base answers with the instruction and --shots examples; default: lora."
         ),
     ] = None,
     features: Annotated[

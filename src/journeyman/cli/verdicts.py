@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from journeyman.evaluation.document import Document, LadderPart
+    from journeyman.evaluation.document import Document, LadderPart, RungPart
 
 
 def describe_assessed(document: Document) -> list[str]:
@@ -38,7 +39,12 @@ def print_ladder(ladder: LadderPart) -> None:
 
     from journeyman.cli.terminal import print_lines
 
-    table = Table("", "rung", "dev", "95 %", "p50 ms", "$ per 1,000")
+    priced: list[tuple[str, Callable[[RungPart], float | None], str]] = [
+        ("$ per 1,000", lambda rung: rung.usd_per_1000, ".4f"),
+        ("break-even, days", lambda rung: rung.break_even_days, ".3g"),
+    ]
+    shown = [item for item in priced if any(item[1](rung) is not None for rung in ladder.rungs)]
+    table = Table("", "rung", "dev", "95 %", "p50 ms", *(name for name, _read, _form in shown))
     for rung in ladder.rungs:
         verdict = rung.verdict
         table.add_row(
@@ -47,7 +53,7 @@ def print_ladder(ladder: LadderPart) -> None:
             f"{100 * verdict.difference:.1f}" if verdict else "",
             f"{100 * (verdict.low_95 or 0):.1f} to {100 * (verdict.high_95 or 0):.1f}" if verdict else rung.note,
             f"{rung.p50_ms:.1f}" if rung.p50_ms is not None else "",
-            f"{rung.usd_per_1000:.4f}" if rung.usd_per_1000 is not None else "",
+            *("" if (value := read(rung)) is None else f"{value:{form}}" for _name, read, form in shown),
         )
     Console().print(table)
     print_lines(ladder.advice)

@@ -35,8 +35,10 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("prepare", "calibration_share"): (0.02, "share of groups kept for thresholds"),
     ("prepare", "test_share"): (0.2, "share of groups that is sealed, when no file was imported with --split test"),
     ("prepare", "near_copy_jaccard"): (0.8, "Jaccard similarity of word shingles above which rows form one group"),
+    ("serve", "calls_per_day"): (None, "calls a day, for the break-even; default: from the recorded calls' times"),
     ("serve", "host"): ("127.0.0.1", "address that the server listens on"),
     ("serve", "machine_usd_per_hour"): (None, "price of an hour of this machine, for the cost figures"),
+    ("serve", "setup_usd"): (None, "what making a student cost besides the machine's time, for the break-even"),
     ("serve", "port"): (8765, "port that the server listens on"),
 }
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {("store", "durability"): ("wal", "full")}

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
-from journeyman.evaluation.ladder import Rung
+from journeyman.evaluation.ladder import Rung, conclude, describe_figure
 from journeyman.evaluation.slices import Slice, SliceInterval
 from journeyman.evaluation.threshold import Trust
 from journeyman.measure.calibration import Bin
@@ -196,6 +196,22 @@ class RungPart(Part):
     usd_per_1000: float | None
     is_promising: bool
     note: str
+    break_even_days: float | None = None
+
+    @staticmethod
+    def of(rung: Rung) -> RungPart:
+        return RungPart(
+            name=rung.name,
+            kind=rung.kind,
+            run=rung.run,
+            student=rung.student,
+            verdict=GatePart.of(rung.verdict) if rung.verdict else None,
+            p50_ms=rung.p50_ms,
+            usd_per_1000=rung.usd,
+            is_promising=rung.is_promising,
+            note=rung.note,
+            break_even_days=rung.days,
+        )
 
 
 class LadderPart(Part):
@@ -211,25 +227,20 @@ class LadderPart(Part):
     @staticmethod
     def of(rungs: Sequence[Rung], chosen: Rung | None, advice: str, seen: Sequence[str], rule: str) -> LadderPart:
         return LadderPart(
-            rungs=tuple(
-                RungPart(
-                    name=rung.name,
-                    kind=rung.kind,
-                    run=rung.run,
-                    student=rung.student,
-                    verdict=GatePart.of(rung.verdict) if rung.verdict else None,
-                    p50_ms=rung.p50_ms,
-                    usd_per_1000=rung.usd,
-                    is_promising=rung.is_promising,
-                    note=rung.note,
-                )
-                for rung in rungs
-            ),
+            rungs=tuple(RungPart.of(rung) for rung in rungs),
             chosen=chosen.run if chosen else "",
             advice=advice,
             seen=tuple(seen),
             rule=rule,
         )
+
+    def concluded(self, gate: GatePart) -> LadderPart:
+        """With what to do now that the sealed rows have decided about the chosen rung."""
+        chosen = next((rung for rung in self.rungs if rung.run and rung.run == self.chosen), None)
+        if chosen is None or gate.low_95 is None or gate.high_95 is None:
+            return self
+        figure = describe_figure(gate.against, gate.metric, gate.n, gate.difference, gate.low_95, gate.high_95)
+        return self.model_copy(update={"advice": conclude(chosen.name, chosen.kind, gate.verdict, figure)})
 
 
 class BinPart(Part):

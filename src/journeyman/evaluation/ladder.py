@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from journeyman.evaluation.gate import Score, Verdict, decide
+from journeyman.evaluation.gate import Score, Verdict, VerdictName, decide
 from journeyman.measure.metrics import MetricKind
-from journeyman.task.task import Gate
+from journeyman.task.task import Against, Gate
+
+LIGHT = ("head", "nearest")
+"""Kinds that are no language model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
     """``kind`` is a student's, ``base`` or ``teacher``; ``run`` the tuning run that can be released, empty for what is shown for comparison.
     ``verdict`` is by the gate's rule on dev; ``p50_ms`` of a call at a time on this machine; ``usd`` per 1,000 calls, where prices are known;
-    ``is_promising`` as `foresee` says."""
+    ``is_promising`` as `foresee` says; ``days`` until it has earned what it cost (`break_even_days`)."""
 
     name: str
     kind: str
@@ -29,6 +32,7 @@ class Rung:
     usd: float | None
     is_promising: bool = False
     note: str = ""
+    days: float | None = None
 
 
 def foresee(gate: Gate, scores: Sequence[Score], rows: int, level: float, kind: MetricKind, heaviest: float) -> bool:
@@ -50,6 +54,12 @@ def choose_rung(rungs: Sequence[Rung]) -> Rung | None:
     return promising[0] if promising else max(known, key=_figure, default=None)
 
 
+def break_even_days(setup_usd: float, calls_per_day: float, teacher_usd: float, student_usd: float) -> float | None:
+    """Days of traffic after which what is saved pays for ``setup_usd``; prices per 1,000 calls. None: nothing is saved."""
+    saved = calls_per_day * (teacher_usd - student_usd) / 1000
+    return setup_usd / saved if saved > 0 else None
+
+
 def advise(chosen: Rung | None) -> str:
     """What to do, in one sentence."""
     if chosen is None or chosen.verdict is None:
@@ -57,9 +67,21 @@ def advise(chosen: Rung | None) -> str:
     figure = _describe(chosen.verdict)
     if not chosen.is_promising:
         return f"No rung looks good enough on dev; the best is {chosen.name} ({figure}). Tune a larger student, or import more rows."
-    if chosen.kind == "head":
+    if chosen.kind in LIGHT:
         return f"Do not tune a language model: {chosen.name} is enough on dev ({figure})."
     return f"{chosen.name} is the cheapest that is enough on dev ({figure})."
+
+
+def conclude(name: str, kind: str, verdict: VerdictName, figure: str) -> str:
+    """What to do once the sealed rows have decided about the rung that was chosen on dev; ``figure`` as `describe_figure` says it."""
+    if verdict == "pass":
+        if kind in LIGHT:
+            return f"Do not tune a language model: {name} passes ({figure})."
+        return f"Use {name}: it passes ({figure})."
+    rung = f"{name[0].upper()}{name[1:]}"
+    if verdict == "fail":
+        return f"{rung}, the best that was tried, does not pass ({figure}): tune a larger student, or import more rows."
+    return f"{rung} is not shown to be good enough ({figure}): label more rows, or tune a larger student."
 
 
 def usd_per_1000(p50_ms: float, usd_per_hour: float) -> float:
@@ -71,10 +93,14 @@ def _figure(rung: Rung) -> float:
     return rung.verdict.difference if rung.verdict is not None else float("-inf")
 
 
+def describe_figure(against: Against, metric: str, n: int, value: float, low: float, high: float) -> str:
+    """n, the figure that the gate looks at, and its 95 % interval; shares in, points or percent out."""
+    value, low, high = 100 * value, 100 * low, 100 * high
+    if against == "teacher":
+        return f"n = {n:,}, {value:+.1f} points against the teacher, {low:+.1f} to {high:+.1f}"
+    return f"n = {n:,}, {'agreement' if against == 'agreement' else metric} {value:.1f} %, {low:.1f} to {high:.1f}"
+
+
 def _describe(verdict: Verdict) -> str:
-    if verdict.against == "teacher":
-        points = [100 * value for value in (verdict.difference, verdict.low_95, verdict.high_95)]
-        return f"n = {verdict.n:,}, {points[0]:+.1f} points against the teacher, {points[1]:+.1f} to {points[2]:+.1f}"
-    share = [100 * value for value in (verdict.difference, verdict.low_95, verdict.high_95)]
-    name = "agreement" if verdict.against == "agreement" else verdict.metric
-    return f"n = {verdict.n:,}, {name} {share[0]:.1f} %, {share[1]:.1f} to {share[2]:.1f}"
+    ends = verdict.low_95, verdict.high_95
+    return describe_figure(verdict.against, verdict.metric, verdict.n, verdict.difference, *ends)

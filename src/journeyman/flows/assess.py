@@ -243,7 +243,7 @@ def _document(
     asked: _Asked,
     judged: _Judged,
 ) -> Document:
-    kind = student.manifest.kind
+    kind, ladder = student.manifest.kind, read_ladder(workspace, task, dataset)
     candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
     if asked.base is not None:
         candidates.append(_candidate(metrics, student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
@@ -272,7 +272,7 @@ def _document(
             ConfusionPart(**asdict(item))
             for item in find_confusions(task, list(zip(sealed, asked.student.items, strict=True)))
         ),
-        ladder=LadderPart.model_validate(ladder) if (ladder := read_ladder(workspace, task, dataset)) else None,
+        ladder=LadderPart.model_validate(ladder).concluded(judged.gate) if ladder else None,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 

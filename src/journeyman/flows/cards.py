@@ -69,6 +69,26 @@ Task: {instruction}
 `heads.json` names the fields and their values, `heads.safetensors` holds the classifiers (float32): {heads}.
 `journeyman serve` answers with it; `journeyman.models.head.load_heads` reads it with numpy alone, given the text's vector{words}.
 """
+NEAREST_CARD = """\
+# {task}
+
+The answer of the most similar example. `examples.json` holds the examples (the train rows and their answers, as they are), `words.json` what tells which is near.
+Nothing was tuned. Release `{hash}`.
+
+Task: {instruction}
+
+## Is it as good?
+
+{verdict}
+
+{table}
+
+{forced}
+Use it:
+
+    journeyman serve
+
+"""
 PROMPT_CARD = """\
 # {task}
 
@@ -146,6 +166,9 @@ def write_card(
         words = ", which `journeyman.models.words` makes from `words.json`" if has_words else ""
         card = HEAD_CARD.format(**common, heads=", ".join(names), features=features, words=words)
         write_atomic(folder / "README.md", card)
+        return
+    if manifest.kind == "nearest":
+        write_atomic(folder / "README.md", NEAREST_CARD.format(**common))
         return
     if manifest.kind == "prompt":
         count = cast(int, manifest.decoding["shots"])

@@ -52,6 +52,12 @@ COPIED: dict[str, tuple[str, ...]] = {
 # How a merged model is written when nobody says it: half the size of 16 bits, and what most tools load.
 MERGED_TYPE: Preset = "Q8_0"
 FOLDER_TYPE: FolderType = "BF16"
+# Kinds of students that other tools have no form for, in words.
+FORMLESS = {
+    "head": "a head, which has no form for other tools",
+    "nearest": "a memory of examples, which has no form for other tools",
+    "prompt": "its base as it is, with a prompt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,10 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
         JM-507 a type that this form cannot have.
     """
     folder = find_release(workspace, task_name)
-    if (kind := load_manifest(folder, verify=False).kind) in ("head", "prompt"):
-        what = "a head, which has no form for other tools" if kind == "head" else "its base as it is, with a prompt"
+    if (kind := load_manifest(folder, verify=False).kind) in FORMLESS:
         raise GateError(
             "JM-628",
-            f"this release is {what}",
+            f"this release is {FORMLESS[kind]}",
             where=str(folder),
             expected="a release that was tuned from a language model",
             hint="journeyman serve answers with it",

@@ -1,7 +1,7 @@
 """`assess T --ladder`: the cheapest candidate that looks good enough on dev goes to the sealed split.
 
-Rungs are tried in the order of what a call costs: the majority answer, patterns mined from the data, words with a linear head, an embedding head (these where the
-output is a choice), the students that were tuned, the untuned base without and with examples. The climb ends at the first promising one, unless every rung is asked for. The teacher's
+Rungs are tried in the order of what a call costs: the majority answer, patterns mined from the data, words with a linear head (these and the embedding head where
+the output is a choice), the answer of the nearest example, an embedding head, the students that were tuned, the untuned base without and with examples. The climb ends at the first promising one, unless every rung is asked for. The teacher's
 recorded answers stand beside them.
 """
 
@@ -11,18 +11,16 @@ import asyncio
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
-from typing import cast
 
-from journeyman.core.canonical import content_hash
+from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError, ModelError, TuneError
-from journeyman.core.trace import Trace
 from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.document import LadderPart
 from journeyman.evaluation.gate import DRAWN, Verdict, decide, fitting_rows, score_rows
 from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
 from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.flows.classify import find_choice
+from journeyman.flows.costs import Traffic, find_break_even, read_traffic
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, RunFolder
 from journeyman.flows.serving import serve_student
@@ -35,16 +33,15 @@ from journeyman.measure.metrics import Metric
 from journeyman.store.ledger import level as level_of
 from journeyman.task.task import Task
 
-HEADS = {
-    "none": "the majority answer",
-    "patterns": "patterns mined from the data",
-    "words": "a linear head on words",
-    "embedding": "a head on an embedding model",
-}
+CHEAP: tuple[tuple[str, Mapping[str, Json]], ...] = (
+    ("the majority answer", {"kind": "head", "features": "none"}),
+    ("patterns mined from the data", {"kind": "head", "features": "patterns"}),
+    ("a linear head on words", {"kind": "head", "features": "words"}),
+    ("the nearest example", {"kind": "nearest"}),
+    ("a head on an embedding model", {"kind": "head"}),
+)
 SHOTS = (0, 4)
 SLOW_ROWS = 150  # of dev, that a prompted base is asked: a call reads the instruction and the examples
-PRICED = 1000  # recorded calls that the teacher's price is taken from
-OF_TEACHER = ("import", "task")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,10 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
             if rungs[-1].is_promising and not is_whole:
                 break
         rungs.sort(key=lambda rung: rung.p50_ms or 0.0)
+        traffic = read_traffic(workspace, task_name)
+        rungs = [replace(rung, days=find_break_even(workspace, traffic, rung.run, rung.usd)) for rung in rungs]
         chosen = choose_rung(rungs)
-        rungs += _teacher(workspace, judge)
+        rungs += _teacher(workspace, task, traffic)
         ladder = Ladder(tuple(rungs), chosen, advise(chosen))
         seen = [tuned_run for tuned_run, _student in finished_students(workspace, task, dataset)]
         part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, rule)
@@ -134,17 +133,20 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
     tried: set[str] = set()
     try:
         find_choice(task)
+        is_choice = True
     except TuneError:
-        workspace.progress.note("the output is no choice, so the ladder begins at tuned students")
-    else:
-        for features, name in HEADS.items():
-            try:
-                result = tune(workspace, task.name, {"kind": "head", "features": features})
-            except (ModelError, TuneError) as error:
-                workspace.progress.note(f"left out: {name}: {error.what}")
-                continue
-            tried.add(result.run.id)
-            yield name, result.run.id, result.student
+        workspace.progress.note("the output is no choice, so there are no heads on the ladder")
+        is_choice = False
+    for name, given in CHEAP:
+        if given["kind"] == "head" and not is_choice:
+            continue
+        try:
+            result = tune(workspace, task.name, given)
+        except (ModelError, TuneError) as error:
+            workspace.progress.note(f"left out: {name}: {error.what}")
+            continue
+        tried.add(result.run.id)
+        yield name, result.run.id, result.student
     tuned = [
         (run, student)
         for run, student in finished_students(workspace, task, dataset)
@@ -166,7 +168,7 @@ def _bytes(student: Student) -> int:
     """Of the weights that answer, as a first guess of what a call costs."""
     from journeyman.models.catalog import resolve_exactly
 
-    if student.is_head:
+    if student.is_light:
         return 0
     if student.own_weights is not None:
         return student.own_weights.stat().st_size
@@ -209,26 +211,9 @@ async def _ask(workspace: Workspace, judge: _Judge, run: RunFolder, student: Stu
         )
 
 
-def _teacher(workspace: Workspace, judge: _Judge) -> list[Rung]:
+def _teacher(workspace: Workspace, task: Task, traffic: Traffic) -> list[Rung]:
     """The recorded teacher, for its price: its answers are what others are compared with."""
-    name = workspace.project.text("teacher", "model") or judge.task.teacher or "the recorded teacher"
-    calls = list(islice(workspace.store.traces(judge.task.name, origins=OF_TEACHER), PRICED))
-    latencies = [call.latency_ms for call in calls if call.latency_ms]
-    usd = _price(workspace, calls)
-    if usd is None and not latencies:
+    name = workspace.project.text("teacher", "model") or task.teacher or "the recorded teacher"
+    if traffic.usd is None and traffic.p50_ms is None:
         return []
-    p50 = statistics.median(latencies) if latencies else None
-    return [Rung(name, "teacher", "", "", None, p50, usd, note="as recorded")]
-
-
-def _price(workspace: Workspace, calls: Sequence[Trace]) -> float | None:
-    """US dollars per 1,000 calls: as recorded, else by the prices in the settings."""
-    recorded = [call.cost_usd for call in calls if call.cost_usd is not None]
-    if recorded:
-        return 1000 * statistics.fmean(recorded)
-    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
-    counted = [(call.input_tokens, call.output_tokens) for call in calls if call.input_tokens and call.output_tokens]
-    if None in prices or not counted:
-        return None
-    sides = [statistics.fmean(call[side] for call in counted) for side in (0, 1)]
-    return sum(tokens * cast(float, price) / 1000 for tokens, price in zip(sides, prices, strict=True))
+    return [Rung(name, "teacher", "", "", None, traffic.p50_ms, traffic.usd, note="as recorded")]

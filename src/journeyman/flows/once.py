@@ -12,12 +12,15 @@ from journeyman.flows.signals import hold
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 
+UNCOMPARED: Mapping[str, Json] = {"n": 0, "equal": 0, "is_passed": True, "problems": [], "defects": []}
+"""The parity of a student that was not made from weights."""
+
 
 def make_once(
     workspace: Workspace,
     material: Material,
     given: Mapping[str, Json],
-    method: Literal["sft", "prompt"],
+    method: Literal["sft", "prompt", "nearest"],
     reason: str,
     make: Callable[[RunFolder], Student],
     check: Callable[[Student], Mapping[str, Json]],

@@ -5,29 +5,24 @@ Nothing is tuned, so it is there in seconds; each call pays for the instruction 
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.core.example import Example, Target
-from journeyman.core.files import write_atomic
+from journeyman.core.example import Target
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.once import make_once
+from journeyman.flows.once import UNCOMPARED, make_once
 from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
-from journeyman.flows.shots import EXAMPLES
 from journeyman.flows.student import Student, answer_budget, write_manifest
 from journeyman.flows.workspace import Workspace
+from journeyman.models.nearest import EXAMPLES, save_examples
 from journeyman.models.template import load_base_template
 from journeyman.models.words import FILE as WORDS
-from journeyman.models.words import save_words
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import user_text
-from journeyman.task.task import Task
 from journeyman.tuning.words import weigh_words
 
 MOST_EXAMPLES = 2000  # to look among, at each call
@@ -63,7 +58,7 @@ def make_prompted(
         "prompt",
         "nothing is tuned",
         lambda run: _write(material, run, shots),
-        lambda _student: {"n": 0, "equal": 0, "is_passed": True, "problems": [], "defects": []},
+        lambda _student: UNCOMPARED,
     )
     return run, material, student
 
@@ -76,7 +71,9 @@ def _write(material: Material, run: RunFolder, shots: int) -> Student:
     answers = [answer_text(task, cast(Target, row.answer)) for row in known]
     files = {}
     if shots:
-        _write_examples(folder, task, known, answers)
+        shown = sorted(range(len(known)), key=lambda place: known[place].hash)[:MOST_EXAMPLES]
+        texts = [user_text(task, known[place].input) for place in shown]
+        save_examples(folder, weigh_words(texts), texts, [answers[place] for place in shown])
         files = {"examples": EXAMPLES, "words": WORDS}
     run.write(
         PLAN,
@@ -91,12 +88,3 @@ def _write(material: Material, run: RunFolder, shots: int) -> Student:
     decoding: dict[str, Json] = {"max_tokens": budget, "temperature": 0, "whitespace": "compact", "shots": shots}
     engine = f"xllamacpp {version('xllamacpp')}"
     return write_manifest(folder, "prompt", task, material.base, files, decoding, engine, template.source)
-
-
-def _write_examples(folder: Path, task: Task, rows: Sequence[Example], answers: Sequence[str]) -> None:
-    """The first rows by hash, so that equal datasets have equal examples."""
-    order = sorted(range(len(rows)), key=lambda place: rows[place].hash)[:MOST_EXAMPLES]
-    texts = [user_text(task, rows[place].input) for place in order]
-    listed = [{"text": text, "answer": answers[place]} for text, place in zip(texts, order, strict=True)]
-    write_atomic(folder / EXAMPLES, json.dumps(listed, ensure_ascii=False) + "\n")
-    save_words(folder, weigh_words(texts))

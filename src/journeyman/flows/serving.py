@@ -33,6 +33,7 @@ from journeyman.models.head import load_heads
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.manifest import MANIFEST, load_manifest
+from journeyman.models.nearest import Nearest, load_examples
 from journeyman.models.protocol import Decoding, Model
 from journeyman.models.remote import OpenAIModel
 from journeyman.models.template import Template, load_base_template
@@ -66,12 +67,12 @@ class Serving:
 async def serve_student(workspace: Workspace, task: Task, student: Student) -> AsyncIterator[Serving]:
     """The student and its base behind a real server on a free loopback port."""
     async with AsyncExitStack() as stack:
-        served = await load_students(stack, [student], with_base=not student.is_head)
+        served = await load_students(stack, [student], with_base=not student.is_light)
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
         app = make_app(Registry(served, lambda _task: None), recorder)
         url = await stack.enter_async_context(serve_in_background(app))
-        yield Serving(url, student_name(task, student), "" if student.is_head else served[-1].name)
+        yield Serving(url, student_name(task, student), "" if student.is_light else served[-1].name)
 
 
 def student_name(task: Task, student: Student) -> str:
@@ -94,11 +95,8 @@ async def load_students(
     groups: dict[Path, list[Student]] = {}
     embedders: dict[str, Features] = {}
     for student in students:
-        if student.is_head:
-            base_name = student.manifest.base.name or student.hash
-            if base_name not in embedders:
-                embedders[base_name] = open_features(student, threads)
-            served.append(_serve_head(student, embedders[base_name]))
+        if student.is_light:
+            served.append(_serve_light(student, embedders, threads))
             continue
         if student.own_weights is None or with_base:
             base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
@@ -197,16 +195,18 @@ def open_classifier(student: Student, name: str, embedder: Features | None = Non
     )
 
 
-def _serve_head(student: Student, embedder: Features) -> Served:
+def _serve_light(student: Student, embedders: dict[str, Features], threads: int | None) -> Served:
+    """``embedders`` are those that are open, by the model's name; heads of one model share it."""
     manifest = student.manifest
     name = f"{manifest.task_name}@{student.hash}"
-    return Served(
-        name,
-        open_classifier(student, name, embedder),
-        Task.from_json(manifest.task),
-        student.hash,
-        calibrate=_find_calibrator(student),
-    )
+    if manifest.kind == "nearest":
+        model: Model = Nearest(load_examples(student.folder), name)
+    else:
+        base_name = manifest.base.name or student.hash
+        if base_name not in embedders:
+            embedders[base_name] = open_features(student, threads)
+        model = open_classifier(student, name, embedders[base_name])
+    return Served(name, model, Task.from_json(manifest.task), student.hash, calibrate=_find_calibrator(student))
 
 
 def _find_calibrator(student: Student) -> Callable[[float], float] | None:

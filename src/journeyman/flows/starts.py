@@ -42,7 +42,7 @@ def find_start(path: Path, task: Task, form: Form = "json") -> RunFolder:
     """
     run = RunFolder(path)
     student = load_student(run.path / STUDENT) if run.read(MATERIAL) is not None else None
-    if student is None or student.manifest.kind in ("head", "prompt"):
+    if student is None or student.manifest.kind in ("head", "nearest", "prompt"):
         raise _unfinished(run)
     if not run.id.startswith(f"{task.name}-tune-"):
         raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task.name)

@@ -51,9 +51,9 @@ class Student:
         return self.folder / entry["path"] if entry else None
 
     @property
-    def is_head(self) -> bool:
-        """Whether it is an embedding model and classifiers, not a language model."""
-        return self.manifest.kind == "head"
+    def is_light(self) -> bool:
+        """Whether it answers without a language model: classifiers, or the nearest example."""
+        return self.manifest.kind in ("head", "nearest")
 
     @property
     def max_tokens(self) -> int:

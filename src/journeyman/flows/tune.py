@@ -21,6 +21,7 @@ from journeyman.flows.making import write_student
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.parity import Trial, ask_engine, ask_in_fp32, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.prompting import make_prompted
+from journeyman.flows.recalling import make_nearest
 from journeyman.flows.runs import MACHINE, MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.search import search
 from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_writing, signal_key
@@ -54,6 +55,7 @@ from journeyman.tuning.vocabulary import held_tokens
 CONTINUING = ("dpo", "ipo", "kto")
 SHAPE = ("kind", "layers", "rank", "alpha")
 # What a form of answers cannot be learned by: codes have no worse answer beside them, and a teacher's tokens are those of JSON.
+PLAIN = ("head", "nearest", "prompt")  # kinds that are made in one piece
 CANNOT: dict[Form, tuple[str, ...]] = {"codes": (*CONTINUING, "orpo", "reject")}
 
 
@@ -112,7 +114,7 @@ def tune(
         DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
     """
     request, given = request or Request(), dict(given or {})
-    if given.get("kind") in ("head", "prompt"):
+    if given.get("kind") in PLAIN:
         return _make_plain(workspace, task_name, given, request)
     material = load_material(workspace, task_name, request.base, request.dataset)
     holding = hold(material.learnable)
@@ -139,30 +141,35 @@ def tune(
 
 
 def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
-    """A head or a prompted base, which are made in one piece.
+    """A head, the nearest example or a prompted base, which are made in one piece.
 
     Raises:
-        TuneError: JM-567, JM-569 it was asked for what only tuned language models have; what `tune_heads` or `make_prompted` raises.
+        TuneError: JM-567, JM-569 it was asked for what only tuned language models have; what making it raises.
     """
-    is_head = given["kind"] == "head"
-    has_threads = {"threads": request.threads} if is_head else {}
+    kind = str(given["kind"])
+    has_threads = {"threads": request.threads} if kind == "head" else {}
     plain = Request(base=request.base, dataset=request.dataset, **has_threads)  # type: ignore[arg-type]
     if replace(request, method="auto" if request.method == "sft" else request.method) != plain:
-        code, what, expected = (
-            ("JM-567", "a head has no setting of a language model's", "--base, --seed, --features and --threads")
-            if is_head
-            else ("JM-569", "a prompted base is not tuned", "--shots and --base")
-        )
+        code, what, expected = {
+            "head": (
+                "JM-567",
+                "a head has no setting of a language model's",
+                " --base, --seed, --features and --threads",
+            ),
+            "nearest": ("JM-569", "the nearest example is not tuned", "out another option"),
+            "prompt": ("JM-569", "a prompted base is not tuned", " --shots and --base"),
+        }[kind]
         raise TuneError(
             code,
             what,
-            expected=f"--kind {given['kind']} with no more than {expected}",
-            hint=f"leave out the other options, or tune a language model without --kind {given['kind']}",
+            expected=f"--kind {kind} with{' no more than' if kind != 'nearest' else ''}{expected}",
+            hint=f"leave out the other options, or tune a language model without --kind {kind}",
         )
-    if is_head:
+    if kind == "head":
         made = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
     else:
-        made = make_prompted(workspace, task_name, given, request.base, request.dataset)
+        make = make_nearest if kind == "nearest" else make_prompted
+        made = make(workspace, task_name, given, request.base, request.dataset)
     run, material, student = made
     return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})
 

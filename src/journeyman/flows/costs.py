@@ -1,0 +1,80 @@
+"""What calls cost, how many there are, and in how many days a student has earned what making it cost: from recorded calls, and from what the user states."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import cast
+
+from journeyman.core.trace import Trace
+from journeyman.evaluation.ladder import break_even_days
+from journeyman.flows.runs import RESULT, RunFolder
+from journeyman.flows.workspace import Workspace
+
+PRICED = 1000  # recorded calls that the teacher's price is taken from
+OF_TEACHER = ("import", "task")
+OF_USERS = (*OF_TEACHER, "serve", "ask")
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """The teacher's recorded calls: ``usd`` per 1,000, median latency, and how many calls a day people make. None: not known."""
+
+    usd: float | None
+    p50_ms: float | None
+    per_day: float | None
+
+
+def read_traffic(workspace: Workspace, task_name: str) -> Traffic:
+    calls = list(islice(workspace.store.traces(task_name, origins=OF_TEACHER), PRICED))
+    latencies = [call.latency_ms for call in calls if call.latency_ms]
+    return Traffic(
+        _price(workspace, calls),
+        statistics.median(latencies) if latencies else None,
+        _calls_per_day(workspace, task_name),
+    )
+
+
+def find_break_even(workspace: Workspace, traffic: Traffic, run_id: str, usd: float | None) -> float | None:
+    """Days until a student at ``usd`` per 1,000 calls has earned its tuning and ``serve.setup_usd``, if it answers every call; None where a figure is not
+    known, or it saves nothing."""
+    hourly = workspace.project.number("serve", "machine_usd_per_hour")
+    result = RunFolder(workspace.project.runs / run_id).read(RESULT) or {}
+    if None in (hourly, usd, traffic.usd, traffic.per_day):
+        return None
+    made = cast(float, result.get("seconds") or 0.0) / 3600 * cast(float, hourly)
+    setup = made + (workspace.project.number("serve", "setup_usd") or 0.0)
+    return break_even_days(setup, cast(float, traffic.per_day), cast(float, traffic.usd), cast(float, usd))
+
+
+def _calls_per_day(workspace: Workspace, task_name: str) -> float | None:
+    """As stated, else of all recorded calls where they span a day or more: rows without times carry that of their import."""
+    stated = workspace.project.number("serve", "calls_per_day")
+    if stated is not None:
+        return stated
+    count, first, last = workspace.store.span(task_name, OF_USERS)
+    if count < 2:
+        return None
+    days = (_seconds(last) - _seconds(first)) / DAY_S
+    return count / days if days >= 1 else None
+
+
+def _seconds(time: str) -> float:
+    return datetime.fromisoformat(time).timestamp()
+
+
+def _price(workspace: Workspace, calls: Sequence[Trace]) -> float | None:
+    """US dollars per 1,000 calls: as recorded, else by the prices in the settings."""
+    recorded = [call.cost_usd for call in calls if call.cost_usd is not None]
+    if recorded:
+        return 1000 * statistics.fmean(recorded)
+    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
+    counted = [(call.input_tokens, call.output_tokens) for call in calls if call.input_tokens and call.output_tokens]
+    if None in prices or not counted:
+        return None
+    sides = [statistics.fmean(call[side] for call in counted) for side in (0, 1)]
+    return sum(tokens * cast(float, price) / 1000 for tokens, price in zip(sides, prices, strict=True))
