@@ -275,3 +275,55 @@ def test_a_missing_row_and_a_missing_dataset(task: Task, take: Take, write: Writ
     with pytest.raises(DataError, match="JM-353 task tickets: 1 rows of this dataset are no longer in the store"):
         read_split(store, broken, "dev")
     assert len(entries(made.manifest, "dev")) == made.count("dev")
+
+
+@pytest.mark.parametrize("kind", ["pairs", "calls", "table", "preferences"])
+def test_rows_of_a_conversation_are_one_group(task: Task, write: Write, take: Take, store: Store, kind: str) -> None:
+    """Whatever the file's form, ``group`` says what belongs together."""
+    texts = [str(row["input"]) for row in rows(120)]
+    groups = [f"talk {place // 4}" for place in range(120)]
+    answer = json.dumps(CARD)
+    if kind == "table":
+        path = write("rows.csv", [])
+        lines = [
+            "input,output.intent,output.urgent,group",
+            *(f"{a},card,false,{b}" for a, b in zip(texts, groups, strict=True)),
+        ]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    elif kind == "calls":
+        said = [{"role": "system", "content": task.instruction}]
+        path = write(
+            "rows.jsonl",
+            [
+                {
+                    "request": {"messages": [*said, {"role": "user", "content": text}]},
+                    "response": answer,
+                    "group": group,
+                }
+                for text, group in zip(texts, groups, strict=True)
+            ],
+        )
+    elif kind == "preferences":
+        wrong = json.dumps(OTHER)
+        path = write(
+            "rows.jsonl",
+            [
+                {"prompt": text, "chosen": answer, "rejected": wrong, "group": group}
+                for text, group in zip(texts, groups, strict=True)
+            ],
+        )
+    else:
+        path = write(
+            "rows.jsonl", [{"input": a, "output": CARD, "group": b} for a, b in zip(texts, groups, strict=True)]
+        )
+    assert not [file.unused for file in take(path).files if file.unused]
+    made = prepare(task, store, make_shares(test=0.3), now=NOW)
+    found = {split: read_split(store, made.manifest, split, purpose="assess") for split in SPLITS}
+    assert sum(len(part) for part in found.values()) == 120
+    assert len({row.group for part in found.values() for row in part}) == 30
+    sides: dict[str, set[str]] = {}
+    for split, part in found.items():
+        for row in part:
+            sides.setdefault(row.group, set()).add(split)
+    assert all(len(side) == 1 for side in sides.values())
+    assert found["test"]

@@ -241,3 +241,30 @@ def test_shares_that_cannot_be_used(values: dict[str, float], expected: str) -> 
     with pytest.raises(DataError, match=expected) as caught:
         make_shares(**values)
     assert caught.value.code == "JM-307"
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_rows_of_one_source_are_never_on_two_sides(seed: int) -> None:
+    draw = random.Random(seed)
+    items = [
+        Item(
+            content_hash(f"{seed} {row}"),
+            sentence(draw),
+            given="test" if draw.random() < 0.2 else "",
+            sources=tuple(sorted({f"talk {draw.randrange(25)}" for _ in range(draw.randrange(3))})),
+        )
+        for row in range(60)
+    ]
+    placed = place(items, SHARES)
+    by_source: dict[str, list[Item]] = {}
+    for item in items:
+        for source in item.sources:
+            by_source.setdefault(source, []).append(item)
+    for members in by_source.values():
+        sides = {placed.splits[item.input_hash] for item in members if item.input_hash in placed.splits}
+        assert len(sides) <= 1, "a source is learned from or measured on, never both"
+        if any(item.given for item in members):
+            assert all(item.given or placed.aside[item.input_hash] == NEAR_SEALED for item in members)
+        groups = {placed.groups[item.input_hash] for item in members if item.input_hash in placed.splits}
+        assert len(groups) <= 1, "they stand or fall together"

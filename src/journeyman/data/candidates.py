@@ -30,12 +30,14 @@ PRECEDENCE = ("test", "dev", "calibration", "train", "")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One trace as an example. ``split`` was given at import; ``recorded`` is the provider's time, or empty."""
+    """One trace as an example. ``split`` was given at import; ``recorded`` is the provider's time, or empty; ``sources`` are the
+    conversations, documents or people that it comes from."""
 
     example: Example
     input_hash: str
     split: str
     recorded: str
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,10 @@ def collect(
             aside.add(reason)
             continue
         recorded = "" if trace.meta.get("undated") else trace.time
-        _keep_one(found, _call_key(trace), Candidate(example, hash_input(example), trace.split, recorded), aside)
+        source = str(trace.meta.get("group") or "")
+        sources = (source,) if source else ()
+        candidate = Candidate(example, hash_input(example), trace.split, recorded, sources)
+        _keep_one(found, _call_key(trace), candidate, aside)
     return list(found.values())
 
 
@@ -180,7 +185,11 @@ def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | N
         if len(answers) > 1
         else None
     )
-    return replace(chosen, example=example, split=split), contradiction
+    return replace(chosen, example=example, split=split, sources=join_sources(candidates)), contradiction
+
+
+def join_sources(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    return tuple(sorted({source for item in candidates for source in item.sources}))
 
 
 def _disliked(candidates: Sequence[Candidate]) -> list[Target]:

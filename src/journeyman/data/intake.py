@@ -77,7 +77,9 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         terms=intake.terms,
         verdicts=verdicts,
         feedback={"verdict": record.feedback} if record.feedback else {},
-        meta=({} if record.time else {"undated": True}) | _logprobs(record, output),
+        meta=({} if record.time else {"undated": True})
+        | ({"group": record.group} if record.group else {})
+        | _logprobs(record, output),
     )
 
 

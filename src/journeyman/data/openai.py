@@ -18,13 +18,14 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import Message, message_from_openai, messages_from_openai
 from journeyman.data.logprobs import read_logprobs
-from journeyman.data.record import Record, hash_row, read_feedback, read_target, read_time, row_error
+from journeyman.data.record import Record, hash_row, read_feedback, read_group, read_target, read_time, row_error
 
 KNOWN = {
     "request",
     "response",
     "gold",
     "feedback",
+    "group",
     "id",
     "custom_id",
     "time",
@@ -68,6 +69,7 @@ def read(row: dict[str, Json]) -> Record:
         feedback=read_feedback(row.get("feedback")),
         logprobs=tuple(read_logprobs(response, answer.text)) if response is not None and answer is not None else (),
         flaw=FLAWS.get(finish, ""),
+        group=read_group(row.get("group")),
         model=str((response or {}).get("model") or request.get("model") or row.get("model") or ""),
         time=read_time((response or {}).get("created") or row.get("created") or row.get("time")),
         input_tokens=_count(counts.get("prompt_tokens")),

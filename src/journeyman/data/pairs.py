@@ -2,7 +2,8 @@
 
 ``input`` is an object of the task's fields, or plain text for a task with one. ``output`` (the teacher's answer) and
 ``gold`` (the reviewed one) are JSON values or text; either may be missing. ``id``, ``time`` and ``model`` are optional, and so are
-``alternatives`` (other answers, with a weight and the verdict ``chosen`` or ``rejected``) and ``feedback`` on the output (``up``, ``down``).
+``alternatives`` (other answers, with a weight and the verdict ``chosen`` or ``rejected``) ``feedback`` on the output (``up``, ``down``) and
+``group`` (the conversation, document or person that the row comes from).
 An ``id`` is the file's own, no provider's: two files may count from 1, so it tells rows apart only as part of their content.
 """
 
@@ -16,12 +17,13 @@ from journeyman.data.record import (
     hash_row,
     read_alternatives,
     read_feedback,
+    read_group,
     read_target,
     read_time,
     row_error,
 )
 
-KNOWN = frozenset({"input", "output", "gold", "alternatives", "feedback", "id", "time", "model"})
+KNOWN = frozenset({"input", "output", "gold", "alternatives", "feedback", "group", "id", "time", "model"})
 
 
 def matches(row: Mapping[str, Json]) -> bool:
@@ -41,6 +43,7 @@ def read(row: dict[str, Json]) -> Record:
         gold=read_target(row.get("gold")),
         alternatives=read_alternatives(row.get("alternatives")),
         feedback=read_feedback(row.get("feedback")),
+        group=read_group(row.get("group")),
         model=str(row.get("model") or ""),
         time=read_time(row.get("time")),
         unused=frozenset(row) - KNOWN,

@@ -18,10 +18,10 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import messages_from_openai
-from journeyman.data.record import Record, hash_row, read_target, read_time, row_error
+from journeyman.data.record import Record, hash_row, read_group, read_target, read_time, row_error
 
 PAIRED, SINGLE, OPENAI = {"chosen", "rejected"}, {"completion", "label"}, {"preferred_output", "non_preferred_output"}
-KNOWN = frozenset({"prompt", "input", "gold", "id", "time", "model"} | PAIRED | SINGLE | OPENAI)
+KNOWN = frozenset({"prompt", "input", "gold", "group", "id", "time", "model"} | PAIRED | SINGLE | OPENAI)
 
 
 def matches(row: Mapping[str, Json]) -> bool:
@@ -47,6 +47,7 @@ def read(row: dict[str, Json]) -> Record:
         gold=read_target(row.get("gold")),
         alternatives=(Alternative(unwanted, verdict="rejected"),) if unwanted else (),
         feedback="up" if wanted and not unwanted else "",
+        group=read_group(row.get("group")),
         model=str(row.get("model") or ""),
         time=read_time(row.get("time")),
         unused=frozenset(row) - KNOWN,

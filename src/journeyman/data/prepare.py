@@ -170,11 +170,18 @@ def _sort_out(candidates: Sequence[Candidate], assigned: Mapping[str, Assignment
 
 def _make_items(work: _Work, assigned: Mapping[str, Assignment]) -> list[Item]:
     sealed = {item.input_hash: item for item in work.sealed}
-    items = [Item(name, near_text(item.example), given="test") for name, item in sealed.items()]
+    sources: dict[str, set[str]] = {}
+    for item in work.sealed:
+        sources.setdefault(item.input_hash, set()).update(item.sources)
+    items = [
+        Item(name, near_text(item.example), given="test", sources=tuple(sorted(sources[name])))
+        for name, item in sealed.items()
+    ]
     for name, row in work.rows.items():
         stored = assigned[name].split if name in assigned else ""
         labelled = row.example.answer is not None
-        items.append(Item(name, near_text(row.example), row.split if labelled else "", stored, labelled))
+        given = row.split if labelled else ""
+        items.append(Item(name, near_text(row.example), given, stored, labelled, row.sources))
     return items
 
 

@@ -23,7 +23,7 @@ class Record:
 
     Either ``messages`` (what was said to the model) or ``input`` (fields, or plain text for a task with one) is given.
     ``output`` and ``gold`` are unread: text targets may hold JSON. ``flaw`` says why the output is no full answer
-    (cut off, filtered). ``key`` is the provider's id, ``time`` what the provider recorded; either may be empty.
+    (cut off, filtered). ``group`` names a conversation, document or person that several rows come from. ``key`` is the provider's id, ``time`` what the provider recorded; either may be empty.
     ``alternatives`` are other answers to the same input, unread; ``feedback`` is what people said of the output: ``up``, ``down``
     or nothing; ``logprobs`` are its tokens as ``logprobs.read_logprobs`` gives them. ``unused`` are keys that no format gives a
     meaning to.
@@ -41,11 +41,21 @@ class Record:
     feedback: str = ""
     logprobs: tuple[Json, ...] = ()
     flaw: str = ""
+    group: str = ""
     model: str = ""
     time: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
     unused: frozenset[str] = frozenset()
+
+
+def read_group(value: Json) -> str:
+    """Raises: DataError: JM-311, neither a text nor a number."""
+    if value is None or isinstance(value, bool) or not isinstance(value, str | int):
+        if value is None:
+            return ""
+        raise row_error("group is neither a text nor a number", where="group", got=value)
+    return str(value).strip()
 
 
 def row_error(what: str, *, where: str = "", expected: str = "", got: object = None) -> DataError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,13 +27,15 @@ LINKS_SPLITS = "links two splits"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One distinct input. ``given``: its split from the import; ``stored``: from an earlier dataset; either may be empty."""
+    """One distinct input. ``given``: its split from the import; ``stored``: from an earlier dataset; either may be empty.
+    ``sources`` are the conversations, documents or people that it comes from: inputs with one in common stand or fall together, as near copies do."""
 
     input_hash: str
     text: str
     given: str = ""
     stored: str = ""
     is_labelled: bool = True
+    sources: tuple[str, ...] = ()
 
     @property
     def side(self) -> str:
@@ -60,6 +62,7 @@ def place(items: Iterable[Item], shares: Shares) -> Placement:
     sealed = sum(item.given == "test" for item in ordered)
     work = _Work(ordered, sealed)
     work.link(find_pairs([item.text for item in ordered], shares.jaccard, kept=sealed))
+    work.link(work.pair_sources())
     work.join_sided()
     work.join_new()
     work.assign(shares)
@@ -91,6 +94,17 @@ class _Work:
             for row, item in enumerate(self.items):
                 if not item.given and item.stored == "test":
                     self._set_aside(row, FORMERLY_SEALED)
+
+    def pair_sources(self) -> Iterator[tuple[int, int]]:
+        """Pairs ``(earlier, later)`` of rows with a source in common: each with the first that has it, which is a sealed one where there is one."""
+        first: dict[str, int] = {}
+        for later, item in enumerate(self.items):
+            for source in sorted(item.sources, key=lambda source: source not in first):
+                if self._is_aside(later):  # it may have become so by the pair before
+                    break
+                earlier = first.setdefault(source, later)
+                if earlier != later:
+                    yield earlier, later
 
     def join_sided(self) -> None:
         """Near copies of one side are one group; those of two sides stay as they were assigned, and are counted."""

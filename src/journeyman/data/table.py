@@ -22,7 +22,7 @@ from journeyman.data.record import Record, hash_row, parse_json, read_time, row_
 from journeyman.task.task import Task
 
 DELIMITERS = (",", ";", "\t")
-EXTRA = ("output", "gold", "id", "time", "model")
+EXTRA = ("output", "gold", "group", "id", "time", "model")
 ROW_LINES = 200
 
 
@@ -129,6 +129,7 @@ def read(cells: Sequence[str], header: Header, task: Task) -> Record:
         input=fields,
         output=_read_answer(row, "output", task),
         gold=_read_answer(row, "gold", task),
+        group="" if "group" in task.input else row.get("group", "").strip(),
         model=row.get("model", ""),
         time=read_time(row.get("time", "")),
     )

@@ -52,15 +52,17 @@ def find_break_even(workspace: Workspace, traffic: Traffic, run_id: str, usd: fl
 
 
 def _calls_per_day(workspace: Workspace, task_name: str) -> float | None:
-    """As stated, else of all recorded calls where they span a day or more: rows without times carry that of their import."""
+    """As stated, else of the recorded calls that have a time, where they span a day or more."""
     stated = workspace.project.number("serve", "calls_per_day")
     if stated is not None:
         return stated
-    count, first, last = workspace.store.span(task_name, OF_USERS)
-    if count < 2:
-        return None
-    days = (_seconds(last) - _seconds(first)) / DAY_S
-    return count / days if days >= 1 else None
+    times = [
+        _seconds(call.time)
+        for call in workspace.store.traces(task_name, origins=OF_USERS)
+        if not call.meta.get("undated")
+    ]
+    days = (max(times) - min(times)) / DAY_S if times else 0.0
+    return len(times) / days if days >= 1 else None
 
 
 def _seconds(time: str) -> float:

@@ -82,11 +82,6 @@ class Store:
         with self._database.reading() as connection:
             return traces.count_traces(connection, task)
 
-    def span(self, task: str, origins: Collection[str]) -> tuple[int, str, str]:
-        """How many calls of these origins there are, and the times of the first and the last."""
-        with self._database.reading() as connection:
-            return traces.read_span(connection, task, origins)
-
     def has_row_keys(self, task: str, keys: Iterable[str]) -> set[str]:
         """Those of ``keys`` that traces of the task have."""
         with self._database.reading() as connection:

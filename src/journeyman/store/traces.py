@@ -53,13 +53,6 @@ def count_traces(connection: Connection, task: str) -> int:
     return connection.scalar(select(func.count()).where(TRACES.c.task == task)) or 0
 
 
-def read_span(connection: Connection, task: str, origins: Collection[str]) -> tuple[int, str, str]:
-    """How many calls of these origins there are, and the times of the first and the last; empty where there is none."""
-    columns = select(func.count(), func.min(TRACES.c.time), func.max(TRACES.c.time))
-    count, first, last = connection.execute(columns.where(TRACES.c.task == task, TRACES.c.origin.in_(origins))).one()
-    return int(count), str(first or ""), str(last or "")
-
-
 def find_row_keys(connection: Connection, task: str, keys: Iterable[str]) -> set[str]:
     """Those of ``keys`` that a trace of the task has."""
     wanted = {_index_key(key): key for key in keys if key}
