@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -251,23 +252,29 @@ def test_a_bare_document_makes_a_page() -> None:
     assert page.figures == {}
 
 
-def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Path) -> None:
-    browser = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if browser is None:
-        pytest.skip("no chromium on PATH")
-    report = tmp_path / "report.html"
-    write_report(report, make_data(HOSTILE))
+BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), "")
+needs_browser = pytest.mark.skipif(not BROWSER, reason="no chromium on PATH")
+
+
+def open_in_browser(address: str, folder: Path) -> str:
+    """The page as it stands once its scripts have run; they may write nothing to the console."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=8000"]
     got = subprocess.run(
-        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", report.as_uri()],
+        [BROWSER, *flags, f"--user-data-dir={folder / 'profile'}", "--dump-dom", address],
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
     assert "CONSOLE" not in got.stderr, got.stderr
+    return got.stdout
+
+
+@needs_browser
+def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    write_report(report, make_data(HOSTILE))
+    page = open_in_browser(report.as_uri(), tmp_path)
     for figure in (
         "gate",
         "loss",
@@ -279,6 +286,25 @@ def test_it_opens_in_a_browser_without_an_error_and_draws_its_plots(tmp_path: Pa
         "metric-2",
         "metric-3",
     ):
-        assert re.search(rf'id="{figure}" class="plot js-plotly-plot"', got.stdout), figure
-    assert got.stdout.count('class="main-svg"') >= 8
-    assert "<title>owned</title>" not in got.stdout
+        assert re.search(rf'id="{figure}" class="plot js-plotly-plot"', page), figure
+    assert page.count('class="main-svg"') >= 8
+    assert "<title>owned</title>" not in page
+
+
+@needs_browser
+def test_failures_are_filtered_by_field_and_text_and_the_address_keeps_the_choice(tmp_path: Path) -> None:
+    wanted = object_target({"intent": "card", "city": "Paris"})
+    failures = tuple(
+        Failure({"text": text}, wanted, object_target(got), "", "")
+        for text, got in (
+            ("lost it", {"intent": "card", "city": "Rome"}),
+            ("stolen", {"intent": "other", "city": "Paris"}),
+            ("lost too", {"intent": "other", "city": "Rome"}),
+        )
+    )
+    report = tmp_path / "report.html"
+    write_report(report, dataclasses.replace(make_data("plain"), failures=failures))
+    for address, shown in (("", 3), ("#field=city", 2), ("#field=intent&text=LOST", 1), ("#text=nothing", 0)):
+        page = open_in_browser(report.as_uri() + address, tmp_path)
+        assert f">{shown} of 3<" in page, address
+        assert len(re.findall(r'<div class="failure" data-fields=[^>]* hidden', page)) == 3 - shown

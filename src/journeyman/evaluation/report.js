@@ -26,7 +26,41 @@
     });
   }
 
+  // Failures by the field that differs and by text; the choice stands in the address, so that a view can be sent to somebody.
+  function filter() {
+    var box = document.getElementById("filters");
+    if (!box) { return; }
+    var field = document.getElementById("by-field"), text = document.getElementById("by-text");
+    var items = Array.prototype.slice.call(document.querySelectorAll(".failure"));
+    function show() {
+      var wanted = text.value.toLowerCase();
+      var kept = items.filter(function (item) {
+        var fits = !field.selectedIndex || JSON.parse(item.dataset.fields).indexOf(field.value) >= 0;
+        item.hidden = !(fits && item.textContent.toLowerCase().indexOf(wanted) >= 0);
+        return !item.hidden;
+      });
+      document.getElementById("shown").textContent = kept.length + " of " + items.length;
+    }
+    function keep() {
+      var said = new URLSearchParams();
+      if (field.selectedIndex) { said.set("field", field.value); }
+      if (text.value) { said.set("text", text.value); }
+      history.replaceState(null, "", "#" + said.toString());
+      show();
+    }
+    var given = new URLSearchParams(location.hash.slice(1));
+    Array.prototype.forEach.call(field.options, function (option, place) {
+      if (place && given.has("field") && option.value === given.get("field")) { field.selectedIndex = place; }
+    });
+    text.value = given.get("text") || "";
+    box.hidden = false;
+    field.addEventListener("change", keep);
+    text.addEventListener("input", keep);
+    show();
+  }
+
   draw();
+  filter();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   window.matchMedia("print").addEventListener("change", draw);
 })();

@@ -118,6 +118,10 @@ class _FailureView:
     raw: str
     fields: list[_FieldLine]
 
+    @property
+    def differing(self) -> list[str]:
+        return [line.path for line in self.fields if line.differs]
+
 
 def write_report(path: Path, data: ReportData) -> None:
     """Raises: StoreError JM-801, JM-802."""
@@ -139,6 +143,7 @@ def render_report(data: ReportData) -> str:
     plots |= {name: plot_confusion(item) for name, item in confusion_plots}
     if data.curve:
         plots["loss"] = plot_loss(data.curve)
+    failures = [_view(failure) for failure in data.failures]
     plotly_js, report_js = _plotly_script(), _part("report.js")
     return (
         _environment()
@@ -154,7 +159,8 @@ def render_report(data: ReportData) -> str:
             metric_plots=metric_plots,
             confusion_plots=confusion_plots,
             widest=max((stage.rows for stage in data.funnel), default=0),
-            failures=[_view(failure) for failure in data.failures],
+            failures=failures,
+            failure_fields=sorted({path for item in failures for path in item.differing}),
             css=Markup(_part("report.css")),
             figures=_json_block(plots),
             plotly_js=Markup(plotly_js),
