@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from journeyman.measure.drift import AgreementWatch, ExchangeWatch
+from journeyman.measure.novelty import Vocabulary, thin
 
 
 def test_a_kept_promise_raises_no_alarm_over_all_looks() -> None:
@@ -53,3 +54,24 @@ def test_rows_that_move_are_found() -> None:
 def test_bad_numbers(error: float, weight: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         AgreementWatch(error).add(True, weight)
+
+
+def test_no_alarm_comes_from_few_known_rows_however_long_it_runs() -> None:
+    """Given a sample of 200, p-values of rows like it are not uniform, and a watch that took them for uniform would end in an alarm."""
+    rng, runs, alarms = np.random.default_rng(11), 25, 0
+    for run in range(runs):
+        watch = ExchangeWatch.of(rng.normal(size=200).tolist(), alpha=0.05, seed=run)
+        alarms += any(watch.add(value) for value in rng.normal(size=8000).tolist())
+    assert alarms <= 2
+
+
+def test_words_that_train_rows_did_not_have() -> None:
+    known = Vocabulary.of(["two red cars", "One blue boat", "ünïcode"])
+    assert known.novelty("RED boat") == 0
+    assert known.novelty("red lorry lorry") == 0.5
+    assert known.novelty("") == known.novelty("?!") == 0
+    assert Vocabulary.read(known.write()) == known
+    assert len(Vocabulary.of(["a b c", "a b", "a"], most=2).marks) == 2
+    assert Vocabulary.of(["a b c", "a b", "a"], most=2).novelty("a c") == 0.5, "the frequent ones are kept"
+    assert thin([3.0, 1.0, 2.0]) == (1.0, 2.0, 3.0)
+    assert thin(range(1000), 10) == tuple(range(50, 1000, 100))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from journeyman.cli.ask import ask
 from journeyman.cli.assess import assess
 from journeyman.cli.doctor import doctor
+from journeyman.cli.drift import drift
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
 from journeyman.cli.init import init
@@ -41,5 +42,6 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "quantize": quantize,
     "report": report,
     "status": status,
+    "drift": drift,
     "doctor": doctor,
 }

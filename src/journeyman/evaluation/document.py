@@ -351,6 +351,15 @@ class PromisePart(Part):
         return next((point for point in self.curve if point.threshold == self.threshold), None)
 
 
+class ReferencePart(Part):
+    """What calls of the release are later compared with: of rows it was measured on, the model's own ``confidence`` and the ``novelty`` of the text, each
+    sorted; ``words`` are checksums of the words of its train rows (``measure.novelty.Vocabulary.write``)."""
+
+    confidence: tuple[float, ...]
+    novelty: tuple[float, ...]
+    words: str
+
+
 class ReleasePart(Part):
     hash: str
     path: str
@@ -367,6 +376,7 @@ class Document(Part):
     slices: tuple[SlicePart, ...] = ()
     confusions: tuple[ConfusionPart, ...] = ()
     ladder: LadderPart | None = None
+    reference: ReferencePart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

@@ -28,6 +28,7 @@ from journeyman.evaluation.document import (
     LadderPart,
     LatencyPart,
     PromisePart,
+    ReferencePart,
     ReleasePart,
     SlicePart,
     TokensPart,
@@ -45,6 +46,8 @@ from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import Metric, MetricKind, Pair, estimate, score_fields
+from journeyman.measure.novelty import Vocabulary, thin
+from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
 REPORT, SUBJECT, DEV_ANSWERS = "report.html", "subject.json", "student-dev.jsonl"
@@ -90,6 +93,7 @@ def assess(
             find_slices(fitting_rows(task.gate, rows.sealed), scores),
         )
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
+        document = document.model_copy(update={"reference": _reference(task, rows, asked)})
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {
@@ -203,6 +207,18 @@ def _trust(task: Task, metric: Metric, rows: Rows, asked: _Asked) -> Trust | Non
         task.cascade.error,
         task.cascade.delta,
         rows.heaviest,
+    )
+
+
+def _reference(task: Task, rows: Rows, asked: _Asked) -> ReferencePart:
+    """From rows that decide no threshold: the sealed ones and those that the map is fitted on."""
+    vocabulary = Vocabulary.of(user_text(task, row.input) for row in rows.train)
+    shown = [*rows.sealed, *rows.fit]
+    answers = [*asked.student.items, *(asked.fit.items if asked.fit else ())]
+    return ReferencePart(
+        confidence=thin([item.confidence.whole for item in answers if item.confidence]),
+        novelty=thin([vocabulary.novelty(user_text(task, row.input)) for row in shown]),
+        words=vocabulary.write(),
     )
 
 

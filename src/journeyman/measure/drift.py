@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from math import inf, log
+from math import inf, log, sqrt
 from random import Random
 
 from journeyman.core.canonical import Json
@@ -65,7 +65,9 @@ class AgreementWatch:
 @dataclass(slots=True)
 class ExchangeWatch:
     """``known`` are the numbers of the rows that a release was calibrated on, sorted; they are never added to, so that a slow drift is not
-    learned as the new normal. Conditional on them the p-values are only nearly uniform: with fewer than some hundred, expect early alarms."""
+    learned as the new normal. Given them, the p-values of new rows are uniform only up to how well ``known`` shows its distribution: with half of ``alpha``
+    that is no further off than Dvoretzky, Kiefer, Wolfowitz and Massart (1990) say, and each bet pays that much (``slack``) beforehand. So the other half
+    of ``alpha`` holds for any number of new rows, and a shift smaller than the slack is not found."""
 
     known: list[float]
     alpha: float = 0.01
@@ -80,17 +82,24 @@ class ExchangeWatch:
 
     def add(self, value: float) -> bool:
         """One new row. True once there is an alarm, for good."""
+        slack = self.slack
         below, upto = bisect.bisect_left(self.known, value), bisect.bisect_right(self.known, value)
         tie = Random(f"{self.seed}:{self.seen}").random()
         p = (below + tie * (upto - below + 1)) / (len(self.known) + 1)
         total = sum(self.wealth.values())
         dealt = {slope: (1 - JUMP) * own + JUMP * total / len(SLOPES) for slope, own in self.wealth.items()}
-        self.wealth = {slope: own * (1 + slope * (p - 0.5)) for slope, own in dealt.items()}
+        self.wealth = {slope: own * (1 + slope * (p - 0.5) - abs(slope) * slack) for slope, own in dealt.items()}
         self.seen += 1
         now = sum(self.wealth.values())
         self.highest = max(self.highest, log(now) if now > 0 else -inf)
         return self.is_alarm
 
     @property
+    def slack(self) -> float:
+        """How far the mean p-value of rows like the known ones may be from one half."""
+        n = len(self.known)
+        return min(0.5, sqrt(log(4 / self.alpha) / (2 * n)) + 1 / (n + 1)) if n else 0.5
+
+    @property
     def is_alarm(self) -> bool:
-        return self.highest >= -log(self.alpha)
+        return self.highest >= -log(self.alpha / 2)
