@@ -33,7 +33,9 @@ TWO = Task("t", "Say it.", {"title": TEXT, "body": TEXT, "size": {"type": "integ
 ANSWER = object_target({"colour": "red", "many": True, "name": "Anna Lindqvist"})
 
 
-def changed(task: Task, change: Change, input: dict[str, Json], answer: Target | None = ANSWER) -> dict[str, Json] | None:
+def changed(
+    task: Task, change: Change, input: dict[str, Json], answer: Target | None = ANSWER
+) -> dict[str, Json] | None:
     return change_input(task, BehaviourSpec("invariance", change=change), input, (answer, None))
 
 
@@ -72,7 +74,9 @@ def test_typos_stay_inside_words_and_leave_numbers_alone(text: str, seed: int) -
     assert re.findall(r"\d+", made) == re.findall(r"\d+", text)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "42", "to be or no", "a4711 b@example.org", "12,5 x7yzzz", "北京 是", "¿¡…!"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "42", "to be or no", "a4711 b@example.org", "12,5 x7yzzz", "北京 是", "¿¡…!"]
+)
 def test_a_text_without_words_has_no_typos(text: str) -> None:
     assert changed(ONE, "typos", {"line": text}) is None
 
