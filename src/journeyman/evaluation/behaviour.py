@@ -139,7 +139,7 @@ def judge(
         held = tuple(bool(right) for right in outcomes(metric, pairs).right)
     else:
         held = tuple(_broken(task, spec, unit, answers) is None for unit in units)
-    failed = [unit for unit, is_held in zip(units, held, strict=True) if not is_held and unit.place][:MOST_SHOWN]
+    failed = [unit for unit, has_held in zip(units, held, strict=True) if not has_held and unit.place][:MOST_SHOWN]
     return Tried(name, spec, held, skipped, tuple(_show(task, spec, unit, answers) for unit in failed))
 
 

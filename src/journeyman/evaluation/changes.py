@@ -26,9 +26,7 @@ SEED = "behaviour 1"
 TYPO_WORDS = 8  # words per typo, at least one in a text
 TYPO_LETTERS = 4  # of a word that gets one
 WORD = re.compile(r"\S+")
-INSIDE = re.compile(
-    r"(\W*)(.*?)\W*", re.DOTALL
-)  # of a run of signs: what is no letter or digit, the word, and what is none again
+INSIDE = re.compile(r"(\W*)(.*?)\W*", re.DOTALL)  # signs that are no letters, a word, signs again
 END = re.compile(r"[\s.!?…。！？]+$")
 MOST_VALUES = 256
 COMMANDS = (

@@ -12,9 +12,19 @@ from typing import cast
 from journeyman.core.canonical import content_hash
 from journeyman.core.example import Example
 from journeyman.data.dataset import find_leaks
-from journeyman.evaluation.behaviour import Shown, Tried, Unit, check_reach, combine, draw_units, input_hash, judge
+from journeyman.evaluation.behaviour import (
+    Shown,
+    Tried,
+    Unit,
+    check_reach,
+    combine,
+    draw_units,
+    input_hash,
+    judge,
+    stand,
+)
 from journeyman.evaluation.cases import read_cases
-from journeyman.evaluation.document import BehaviourPart, GatePart
+from journeyman.evaluation.document import GatePart
 from journeyman.evaluation.run import Prediction, Predictions, Row
 from journeyman.flows.students import gate_rule
 from journeyman.flows.workspace import Workspace
@@ -53,22 +63,28 @@ class Tests:
             judge(self.task, name, spec, drawn[name][0], answers, self.metric, drawn[name][1])
             for name, spec in self.task.behaviour.items()
         ]
-        return tuple(self._without_sealed(item, sealed) for item in tried)
+        return self._without_sealed(tried, sealed)
 
     def _units(self, name: str, spec: BehaviourSpec, sealed: Answered) -> tuple[Sequence[Unit], int]:
         return (self.cases[name], 0) if name in self.cases else draw_units(self.task, spec, sealed)
 
-    def _without_sealed(self, tried: Tried, sealed: Answered) -> Tried:
+    def _without_sealed(self, tried: Sequence[Tried], sealed: Answered) -> tuple[Tried, ...]:
         """Without failures whose input, before or after the change, is a near copy of a sealed one: those would be seen through a case."""
-        if not tried.failures:
-            return tried
+        shown = [example for item in tried for failure in item.failures for example in _examples(failure)]
+        if not shown:
+            return tuple(tried)
         rows = [Example(input=row.input, target=None) for row, _said in sealed]
+        copies = {leak.row_hash for leak in find_leaks(shown, rows, self.near)}
 
-        def is_copy(shown: Shown) -> bool:
-            inputs = [shown.input, *([shown.changed] if shown.changed else [])]
-            return bool(find_leaks([Example(input=input, target=None) for input in inputs], rows, self.near))
+        def is_new(failure: Shown) -> bool:
+            return not any(example.hash in copies for example in _examples(failure))
 
-        return replace(tried, failures=tuple(item for item in tried.failures if not is_copy(item)))
+        return tuple(replace(item, failures=tuple(filter(is_new, item.failures))) for item in tried)
+
+
+def _examples(shown: Shown) -> list[Example]:
+    inputs = [shown.input, *([shown.changed] if shown.changed is not None else [])]
+    return [Example(input=input, target=None) for input in inputs]
 
 
 def load_tests(
@@ -102,7 +118,7 @@ def _level(workspace: Workspace, task: Task, dataset: str, release: str, rule: s
 
 def with_required(gate: GatePart, tried: Sequence[Tried]) -> GatePart:
     """The verdict of gate and required tests together, at the gate's level; as it is where no test is required."""
-    parts = {item.name: BehaviourPart.of(item, gate.level).verdict for item in tried if item.spec.required}
+    parts = {item.name: stand(item, gate.level).verdict for item in tried if item.spec.required}
     if not parts:
         return gate
     unmet = {name: verdict for name, verdict in parts.items() if verdict != "pass"}
