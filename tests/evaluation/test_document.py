@@ -9,7 +9,9 @@ import pytest
 
 from journeyman.core.errors import GateError
 from journeyman.core.example import object_target
+from journeyman.evaluation.behaviour import Tried
 from journeyman.evaluation.document import (
+    BehaviourPart,
     CandidatePart,
     DatasetPart,
     Document,
@@ -19,12 +21,14 @@ from journeyman.evaluation.document import (
     LatencyPart,
     ReleasePart,
     TokensPart,
+    describe_behaviour,
     describe_interval,
     describe_verdict,
 )
 from journeyman.evaluation.gate import Score, decide
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import METRICS, Pair, estimate, score_fields
+from journeyman.task.behaviour import BehaviourSpec
 from journeyman.task.task import Gate
 
 # An evaluation as edition 1 was first written. It must always open.
@@ -80,6 +84,7 @@ def test_it_has_the_promised_keys() -> None:
         "confusions",
         "ladder",
         "reference",
+        "behaviours",
         "release",
     } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]
@@ -151,3 +156,27 @@ def test_the_interval_line_names_limit_and_level() -> None:
     line = describe_interval(gate)
     assert line.startswith("difference -1.3 points, one-sided bounds ")
     assert line.endswith("at level 0.02, n = 304, margin -5 points")
+
+
+def test_required_tests_that_do_not_pass_are_named_beside_the_gates_own_verdict() -> None:
+    gate = make_document().gate
+    assert gate is not None
+    held = gate.model_copy(update={"alone": "pass"})
+    assert describe_verdict(held) == describe_verdict(gate)
+    stopped = gate.model_copy(update={"verdict": "fail", "alone": "pass", "unmet": {"a": "fail", "b": "inconclusive"}})
+    assert describe_verdict(stopped) == (
+        "Fail, with the required tests: a is shown to hold too seldom, b is not settled. "
+        f"The gate by itself: {describe_verdict(gate)}"
+    )
+
+
+def test_a_behavioural_test_on_one_line() -> None:
+    spec = BehaviourSpec("invariance", change="typos", least=0.95, required=True)
+    part = BehaviourPart.of(Tried("typos", spec, (True,) * 90 + (False,) * 4, 6), 0.02)
+    assert BehaviourPart.model_validate_json(part.model_dump_json()) == part
+    assert describe_behaviour(part) == (
+        "typos (invariance, typos): 95.7 % of 94 held, 95 % interval 89.5 to 98.8; required 95 %: not settled, "
+        f"{part.needed:,} more would settle it, 6 rows could not be changed"
+    )
+    nothing = BehaviourPart.of(Tried("cases", BehaviourSpec("minimum", cases="m.jsonl"), ()), 0.02)
+    assert describe_behaviour(nothing) == "cases (minimum, m.jsonl): no row could be asked; wanted 90 %: not settled"

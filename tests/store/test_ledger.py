@@ -90,3 +90,6 @@ def test_a_look_from_before_rules_is_another_one_where_its_gate_was(store: Store
     store.finish_look("tickets", old.number, gate | {"verdict": "fail"})
     assert store.begin_look("tickets", "d1", "r1", NOW, "wider", gate | {"margin": 0.2}).number == 2
     assert store.begin_look("tickets", "d1", "r1", NOW, "same", gate | {"floor": 0.9}).number == 1
+    assert store.begin_look("tickets", "d2", "r1", NOW).number == 3
+    store.finish_look("tickets", 3, gate | {"verdict": "pass"})
+    assert store.begin_look("tickets", "d2", "r1", NOW, "tested", gate | {"behaviour": {"a": {}}}).number == 4

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import ceil, isfinite
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
+from journeyman.evaluation.behaviour import Tried, stand
 from journeyman.evaluation.gate import Method, Verdict, VerdictName
 from journeyman.evaluation.ladder import Rung, conclude, describe_figure
 from journeyman.evaluation.slices import Slice, SliceInterval
@@ -22,6 +23,7 @@ from journeyman.measure.calibration import Bin
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
 from journeyman.measure.risk import Point
+from journeyman.task.behaviour import BehaviourKind
 from journeyman.task.task import Against
 
 
@@ -124,7 +126,8 @@ class PairCounts(Part):
 
 
 class GatePart(Part):
-    """See ``evaluation.gate.Verdict``: ``low`` and ``high`` are one-sided at ``level``, ``low_95`` and ``high_95`` two-sided."""
+    """See ``evaluation.gate.Verdict``: ``low`` and ``high`` are one-sided at ``level``, ``low_95`` and ``high_95`` two-sided. Where behavioural tests are
+    required, ``verdict`` is that of all together, ``alone`` the gate's own, and ``unmet`` names the required tests that do not pass."""
 
     verdict: VerdictName
     against: Against
@@ -144,6 +147,8 @@ class GatePart(Part):
     counts: PairCounts | None
     heaviest: float | None = None
     cut: float | None = None
+    alone: VerdictName | None = None
+    unmet: dict[str, VerdictName] = {}
 
     @staticmethod
     def of(verdict: Verdict) -> GatePart:
@@ -360,6 +365,56 @@ class ReferencePart(Part):
     words: str
 
 
+class ShownPart(Part):
+    """A failed case: see ``evaluation.behaviour.Shown``."""
+
+    place: str
+    input: dict[str, Any]
+    changed: dict[str, Any] | None
+    expected: Any
+    got: Any
+    problem: str
+
+
+class BehaviourPart(Part):
+    """A behavioural test: the share of ``n`` rows or cases that held (``how`` says what was changed or asked) with its 95 % interval, the one-sided bounds
+    ``low`` and ``high`` at the look's level, and what they say of ``least``. ``skipped`` rows could not be changed. ``figure`` is null where n is 0."""
+
+    name: str
+    kind: BehaviourKind
+    how: str
+    n: int
+    skipped: int
+    figure: Figure | None
+    low: float
+    high: float
+    least: float
+    required: bool
+    verdict: VerdictName
+    needed: int | None
+    examples: tuple[ShownPart, ...] = ()
+
+    @staticmethod
+    def of(tried: Tried, level: float) -> BehaviourPart:
+        found, spec = stand(tried, level), tried.spec
+        ends = found.drawn
+        return BehaviourPart(
+            name=tried.name,
+            kind=spec.kind,
+            how=spec.how,
+            n=found.n,
+            skipped=tried.skipped,
+            figure=Figure(value=found.share, low=ends.low, high=ends.high, n=found.n) if found.n else None,
+            low=found.bound.low,
+            high=found.bound.high,
+            least=spec.least,
+            required=spec.required,
+            verdict=found.verdict,
+            needed=found.needed,
+            examples=tuple(ShownPart(**asdict(item)) for item in tried.failures),
+        )
+
+
 class ReleasePart(Part):
     hash: str
     path: str
@@ -377,6 +432,7 @@ class Document(Part):
     confusions: tuple[ConfusionPart, ...] = ()
     ladder: LadderPart | None = None
     reference: ReferencePart | None = None
+    behaviours: tuple[BehaviourPart, ...] = ()
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:
@@ -421,7 +477,12 @@ def describe_promise(promise: PromisePart) -> str:
 
 
 def describe_verdict(gate: GatePart) -> str:
-    """The verdict in one plain sentence."""
+    """The verdict in one plain sentence; in two where required tests stand against a pass."""
+    if gate.unmet:
+        said = {"fail": "is shown to hold too seldom", "inconclusive": "is not settled"}
+        tests = ", ".join(f"{name} {said[verdict]}" for name, verdict in gate.unmet.items())
+        own = describe_verdict(gate.model_copy(update={"verdict": gate.alone, "unmet": {}}))
+        return f"{gate.verdict.capitalize()}, with the required tests: {tests}. The gate by itself: {own}"
     points = _points(gate.margin or 0.0)
     floor = f"{100 * (gate.floor or 0.0):.4g} %"
     if gate.verdict == "inconclusive":
@@ -445,6 +506,19 @@ def describe_verdict(gate: GatePart) -> str:
         ): f"Fail: on {gate.metric} the student is shown to be more than {points} short of full agreement with the teacher.",
     }
     return claims[(gate.against, gate.verdict)]
+
+
+def describe_behaviour(test: BehaviourPart) -> str:
+    """A test's figures, on one line."""
+    said = {"pass": "holds", "fail": "does not hold", "inconclusive": "not settled"}[test.verdict]
+    share = f"{100 * test.figure.value:.1f} % of {test.n:,} held" if test.figure else "no row could be asked"
+    ends = f", 95 % interval {100 * test.figure.low:.1f} to {100 * test.figure.high:.1f}" if test.figure else ""
+    more = f", {test.needed:,} more would settle it" if test.needed else ""
+    skipped = f", {test.skipped:,} rows could not be changed" if test.skipped else ""
+    must = "required" if test.required else "wanted"
+    return (
+        f"{test.name} ({test.kind}, {test.how}): {share}{ends}; {must} {100 * test.least:.4g} %: {said}{more}{skipped}"
+    )
 
 
 def describe_interval(gate: GatePart) -> str:

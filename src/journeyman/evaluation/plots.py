@@ -41,7 +41,7 @@ def plot_gate(gate: GatePart) -> Plot:
         "agreement": 1 - (gate.margin or 0.0),
     }[gate.against]
     name = {"teacher": "student − teacher", "floor": gate.metric, "agreement": "agreement"}[gate.against]
-    color = {"pass": "var:good", "fail": "var:bad", "inconclusive": "var:open"}[gate.verdict]
+    color = {"pass": "var:good", "fail": "var:bad", "inconclusive": "var:open"}[gate.alone or gate.verdict]
     figure = Figure(value=gate.difference, low=gate.low, high=gate.high, n=gate.n)
     title = "points" if gate.against == "teacher" else "%"
     layout = _layout(height=150 if gate.low_95 is None else 180, x_title=title)

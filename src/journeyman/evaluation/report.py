@@ -172,7 +172,8 @@ def render_report(data: ReportData) -> str:
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": _figure, "ms": _ms, "number": _number, "share_of": _share_of}
+    environment.filters |= {"figure": _figure, "ms": _ms, "number": _number, "share_of": _share_of, "say": _say}
+    environment.filters["fields"] = _fields
     return environment
 
 
@@ -225,6 +226,10 @@ def _say(value: Json) -> str:
     if value is None:
         return "–"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _fields(input: Mapping[str, Json]) -> str:
+    return "\n".join(f"{name}: {_say(value)}" if len(input) > 1 else _say(value) for name, value in input.items())
 
 
 def _figure(figure: Figure) -> Markup:

@@ -15,8 +15,10 @@ from typing import cast
 from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
 from journeyman.data.dataset import read_manifest, read_split
+from journeyman.evaluation.behaviour import Tried
 from journeyman.evaluation.confusion import find_confusions
 from journeyman.evaluation.document import (
+    BehaviourPart,
     CandidatePart,
     ConfidencePart,
     ConfusionPart,
@@ -37,6 +39,7 @@ from journeyman.evaluation.gate import Score, decide, fitting_rows, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
+from journeyman.flows.behaviours import Tests, load_tests, with_required
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
@@ -52,6 +55,7 @@ from journeyman.task.task import Task
 
 REPORT, SUBJECT, DEV_ANSWERS = "report.html", "subject.json", "student-dev.jsonl"
 BASE_SEED = 20_26
+DECIDED = ("verdict", "alone", "unmet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def assess(
     """Evaluate the best student of the latest dataset and decide the gate.
 
     Raises:
-        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate.
+        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests.
     """
     task = workspace.task(task_name)
     metrics = metrics_of(task, workspace.project.root)
@@ -83,12 +87,13 @@ def assess(
     if not rows.sealed:
         raise GateError("JM-631", f"{task_name} has no sealed rows", hint="import more rows, then prepare again")
     run = _find_run(workspace, task_name, student, dataset)
+    metric = metrics[task.gate.metric]
+    tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash)
     with run.lock():
-        asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
-        metric = metrics[task.gate.metric]
+        asked = asyncio.run(_ask_all(workspace, task, student, run, rows, tests, base_rows, requests_in_flight))
         scores = score_rows(task.gate, metric, rows.sealed, asked.student)
         judged = _Judged(
-            _decide(workspace, task, dataset, student, scores, metric.kind, rows.heaviest),
+            _decide(workspace, task, dataset, student, scores, metric.kind, rows.heaviest, asked.tried),
             _trust(task, metric, rows, asked),
             find_slices(fitting_rows(task.gate, rows.sealed), scores),
         )
@@ -145,6 +150,7 @@ class _Asked:
     base: Predictions | None
     base_rows: tuple[Row, ...]
     dev_rows: tuple[Row, ...]
+    tried: tuple[Tried, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,7 @@ async def _ask_all(
     student: Student,
     run: RunFolder,
     rows: Rows,
+    tests: Tests,
     base_rows: int,
     requests_in_flight: int,
 ) -> _Asked:
@@ -190,8 +197,12 @@ async def _ask_all(
         on_dev = await ask(served.student_name, rows.dev, DEV_ANSWERS)
         to_fit = await ask(served.student_name, rows.fit, "student-fit.jsonl")
         to_decide = await ask(served.student_name, rows.threshold, "student-threshold.jsonl")
+        tried = await tests.run(
+            list(zip(sealed, answered.items, strict=True)),
+            lambda rows: ask(served.student_name, rows, "student-behaviour.jsonl"),
+        )
         base = await ask(served.base_name, chosen, "base-test.jsonl", is_base=True) if served.base_name else None
-    return _Asked(answered, on_dev, to_fit, to_decide, base, chosen, tuple(rows.dev))
+    return _Asked(answered, on_dev, to_fit, to_decide, base, chosen, tuple(rows.dev), tried)
 
 
 def _trust(task: Task, metric: Metric, rows: Rows, asked: _Asked) -> Trust | None:
@@ -230,21 +241,21 @@ def _decide(
     scores: Sequence[Score],
     kind: MetricKind,
     heaviest: float,
+    tried: Sequence[Tried],
 ) -> GatePart:
     """Take the look (the same one again for the same release, dataset and rule), decide at its level, write the verdict down. A verdict that is there
     already stays."""
     rule = gate_rule(workspace, task)
-    look = workspace.store.begin_look(
-        task.name, dataset, student.hash, workspace.now(), content_hash(rule), task.gate.to_json()
-    )
-    verdict = GatePart.of(decide(task.gate, scores, look.level, kind, heaviest))
+    decided = task.gate.to_json() | {"behaviour": rule.get("behaviour")}
+    look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now(), content_hash(rule), decided)
+    verdict = with_required(GatePart.of(decide(task.gate, scores, look.level, kind, heaviest)), tried)
     look = workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
     if look.verdict and look.verdict["verdict"] != verdict.verdict:
         # The scores are others than they were (a metric that is not a function of the answers, rows that failed then): the first verdict stands.
         workspace.progress.note(
             f"look {look.number} was decided before, on other scores: {look.verdict['verdict']}, which stands"
         )
-        return verdict.model_copy(update={"verdict": look.verdict["verdict"]})
+        return verdict.model_copy(update={key: look.verdict[key] for key in DECIDED if key in look.verdict})
     return verdict
 
 
@@ -289,6 +300,7 @@ def _document(
             for item in find_confusions(task, list(zip(sealed, asked.student.items, strict=True)))
         ),
         ladder=LadderPart.model_validate(ladder).concluded(judged.gate) if ladder else None,
+        behaviours=tuple(BehaviourPart.of(item, judged.gate.level) for item in asked.tried),
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 

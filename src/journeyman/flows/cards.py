@@ -228,11 +228,13 @@ def _verdict_line(evaluation: Mapping[str, Json]) -> str:
     gate = cast(dict[str, Json] | None, evaluation.get("gate"))
     if gate is None:
         return "No gate was decided."
+    unmet = cast(dict[str, Json], gate.get("unmet") or {})
     limit = f"floor {gate['floor']}" if gate["against"] == "floor" else f"margin {gate['margin']}"
     return (
         f"Gate: **{gate['verdict']}** ({gate['metric']} against {gate['against']}, {limit}): "
         f"{gate['difference']:+.4f}, interval {gate['low']:+.4f} to {gate['high']:+.4f} "
         f"at one-sided level {gate['level']}, n = {gate['n']}."
+        + (f" Required tests that do not pass: {', '.join(unmet)}." if unmet else "")
     )
 
 

@@ -54,7 +54,13 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
             "JM-621",
             f"the gate of {task_name} did not pass, so this student is not released",
             expected="verdict pass",
-            got=f"verdict {verdict}" + (f", label {gate['needed']} more rows" if gate and gate.get("needed") else ""),
+            got=f"verdict {verdict}"
+            + (f", label {gate['needed']} more rows" if gate and gate.get("needed") else "")
+            + (
+                f", required tests that do not pass: {', '.join(cast(dict[str, Json], gate['unmet']))}"
+                if gate and gate.get("unmet")
+                else ""
+            ),
             hint=f'improve the student, label more rows, or say why: journeyman release {task_name} --force "REASON"',
         )
     _refuse_unequal(run, force)

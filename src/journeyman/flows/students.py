@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash, file_hash
@@ -9,6 +10,7 @@ from journeyman.core.errors import GateError
 from journeyman.flows.runs import LADDER, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
+from journeyman.task.behaviour import BehaviourSpec, required_tests
 from journeyman.task.task import MetricSpec, Task
 
 
@@ -62,19 +64,31 @@ def read_ladder(workspace: Workspace, task: Task, dataset: str) -> dict[str, Jso
 def read_rules(workspace: Workspace, task: Task) -> dict[str, Json]:
     """What an evaluation depends on besides answers: the gate's rule, the promise that is asked for, and the metrics that are shown."""
     metrics: dict[str, Json] = {name: _describe(workspace, spec) for name, spec in task.metrics.items()}
-    return gate_rule(workspace, task) | {"cascade": task.cascade.to_json(), "metrics": metrics}
+    rules = gate_rule(workspace, task) | {"cascade": task.cascade.to_json(), "metrics": metrics}
+    return rules | ({"behaviour": describe_tests(workspace, task.behaviour)} if task.behaviour else {})
 
 
 def gate_rule(workspace: Workspace, task: Task) -> dict[str, Json]:
-    """What a verdict depends on besides answers; another one of these is another look."""
-    spec = task.metrics.get(task.gate.metric)
-    return {"gate": task.gate.to_json(), "metric": _describe(workspace, spec) if spec else None}
+    """What a verdict depends on besides answers; another one of these is another look. Behavioural tests are in it where some are required: rules from before
+    there were any keep their hash."""
+    spec, required = task.metrics.get(task.gate.metric), required_tests(task.behaviour)
+    rule: dict[str, Json] = {"gate": task.gate.to_json(), "metric": _describe(workspace, spec) if spec else None}
+    return rule | ({"behaviour": describe_tests(workspace, required)} if required else {})
 
 
 def _describe(workspace: Workspace, spec: MetricSpec) -> dict[str, Json]:
     """With the content of a function's file: what it imports is the user's to keep."""
     file = workspace.project.root / spec.function.rpartition(":")[0]
     return spec.to_json() | ({"sha256": file_hash(file)} if spec.function and file.is_file() else {})
+
+
+def describe_tests(workspace: Workspace, tests: Mapping[str, BehaviourSpec]) -> dict[str, Json]:
+    """With the content of a file of cases."""
+    described: dict[str, Json] = {}
+    for name, spec in tests.items():
+        file = workspace.project.root / spec.cases
+        described[name] = spec.to_json() | ({"sha256": file_hash(file)} if spec.cases and file.is_file() else {})
+    return described
 
 
 def ladder_run(workspace: Workspace, task: Task, dataset: str) -> RunFolder:

@@ -17,6 +17,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.grammar import copied_fields
 from journeyman.core.nodes import Where, resolve, split_dotted
+from journeyman.task.behaviour_file import BehaviourFile, find_contradictions
 from journeyman.task.document import Document, Place, load_document
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
@@ -103,7 +104,12 @@ class MetricFile(BaseModel):
     )
 
 
-PARTS: Mapping[str, type[BaseModel]] = {"gate": GateFile, "cascade": CascadeFile, "metrics": MetricFile}
+PARTS: Mapping[str, type[BaseModel]] = {
+    "gate": GateFile,
+    "cascade": CascadeFile,
+    "metrics": MetricFile,
+    "behaviour": BehaviourFile,
+}
 
 
 class TaskFile(BaseModel):
@@ -130,6 +136,9 @@ class TaskFile(BaseModel):
     )
     metrics: dict[Annotated[str, Field(pattern=FIELD_NAME)], MetricFile] = Field(
         default_factory=dict, description="Metrics of the task's own, by name."
+    )
+    behaviour: dict[Annotated[str, Field(pattern=FIELD_NAME)], BehaviourFile] = Field(
+        default_factory=dict, description="Behavioural tests of the student, by name."
     )
     verbatim: list[str] = Field(default_factory=list, description="Fields of input or output that are not redacted.")
     redact: bool = Field(default=True, description="Replace personal data by surrogates before anything is stored.")
@@ -206,6 +215,7 @@ def _make_task(document: Document) -> Task:
         parse_template(file.prompt.strip("\n"), tuple(fields), document.where(("prompt",)))
     _check_gate(file, schema, document)
     _check_metrics(file, schema, document)
+    _check_behaviour(file, fields, schema, document)
     _check_verbatim(file, schema, document)
     _check_copies(fields, schema, document)
     return Task(
@@ -221,6 +231,7 @@ def _make_task(document: Document) -> Task:
         teacher=file.teacher,
         max_output_tokens=file.max_output_tokens,
         metrics={name: MetricSpec(**item.model_dump()) for name, item in file.metrics.items()},
+        behaviour={name: item.spec() for name, item in file.behaviour.items()},
         notices=notices,
     )
 
@@ -358,6 +369,15 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
         raise _contradiction(
             "a gate needs a metric of one row", ("gate", "metric"), ", ".join(known), file.gate.metric, document
         )
+
+
+def _check_behaviour(
+    file: TaskFile, fields: Mapping[str, Mapping[str, Json]], schema: Mapping[str, Json] | None, document: Document
+) -> None:
+    for name, test in file.behaviour.items():
+        for found in find_contradictions(test, fields, schema, lambda path: _has_field(schema, split_dotted(path))):
+            place: Place = ("behaviour", name, found.key)
+            raise _contradiction(f"{name}: {found.what}", place, found.expected, found.got, document)
 
 
 def _has_field(schema: Mapping[str, Json] | None, path: list[str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from journeyman.core.canonical import Json, content_hash
 from journeyman.core.nodes import subschemas
+from journeyman.task.behaviour import BehaviourSpec
 
 MetricKind = Literal[
     "normalized",
@@ -98,6 +99,7 @@ class Task:
     teacher: str = ""
     max_output_tokens: int | None = None
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
+    behaviour: Mapping[str, BehaviourSpec] = field(default_factory=dict)
     notices: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -111,7 +113,13 @@ class Task:
     def to_json(self) -> dict[str, Json]:
         """The whole task but for its teacher, which is the project's business."""
         metrics: dict[str, Json] = {name: spec.to_json() for name, spec in self.metrics.items()}
-        return self.answering() | {"gate": self.gate.to_json(), "cascade": self.cascade.to_json(), "metrics": metrics}
+        behaviour: dict[str, Json] = {name: spec.to_json() for name, spec in self.behaviour.items()}
+        return self.answering() | {
+            "gate": self.gate.to_json(),
+            "cascade": self.cascade.to_json(),
+            "metrics": metrics,
+            "behaviour": behaviour,
+        }
 
     def answering(self) -> dict[str, Json]:
         """What shapes an answer, as it stands in a release's manifest: the rule of the switch is not part of it.
@@ -149,6 +157,10 @@ class Task:
             metrics={
                 name: MetricSpec.from_json(spec)
                 for name, spec in cast(dict[str, dict[str, Json]], raw.get("metrics") or {}).items()
+            },
+            behaviour={
+                name: BehaviourSpec.from_json(spec)
+                for name, spec in cast(dict[str, dict[str, Json]], raw.get("behaviour") or {}).items()
             },
         )
 
