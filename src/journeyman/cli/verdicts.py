@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def describe_assessed(document: Document) -> list[str]:
     """A line per candidate and metric, then the verdict."""
-    from journeyman.evaluation.document import describe_interval, describe_promise, describe_verdict
+    from journeyman.evaluation.document import describe_interval, describe_judge, describe_promise, describe_verdict
 
     lines = []
     for candidate in document.candidates:
@@ -24,6 +24,7 @@ def describe_assessed(document: Document) -> list[str]:
             lines.append(
                 f"{'':<28} {'':<5} {'latency':<12} p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms  n={latency.n}"
             )
+    lines += [describe_judge(judge) for judge in document.judges]
     if document.gate is not None:
         lines += [describe_verdict(document.gate), describe_interval(document.gate)]
     if document.promise is not None:

@@ -25,6 +25,7 @@ from journeyman.evaluation.document import (
     FieldPart,
     Figure,
     GatePart,
+    JudgePart,
     LadderPart,
     LatencyPart,
     PromisePart,
@@ -36,6 +37,7 @@ from journeyman.evaluation.gate import Score, decide, fitting_rows, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
+from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
@@ -70,10 +72,12 @@ def assess(
     """Evaluate the best student of the latest dataset and decide the gate.
 
     Raises:
-        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate.
+        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-65x from a judge.
     """
     task = workspace.task(task_name)
-    metrics = metrics_of(task, workspace.project.root)
+    panel = Panel(workspace, task)
+    panel.refuse_unmeasured()
+    metrics = metrics_of(task, workspace.project.root, panel.metrics)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
     rows = read_rows(workspace.store, manifest)
@@ -83,11 +87,13 @@ def assess(
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
         metric = metrics[task.gate.metric]
-        scores = score_rows(task.gate, metric, rows.sealed, asked.student)
+        facing = panel.gate_rows(rows.sealed)
+        scores = score_rows(task.gate, metric, facing, asked.student)
         judged = _Judged(
             _decide(workspace, task, dataset, student, scores, metric.kind, rows.heaviest),
-            _trust(task, metric, rows, asked),
-            find_slices(fitting_rows(task.gate, rows.sealed), scores),
+            _trust(task, panel.right(metric), rows, asked),
+            find_slices(fitting_rows(task.gate, facing), scores),
+            panel.parts(),
         )
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
@@ -148,6 +154,7 @@ class _Judged:
     gate: GatePart
     trusted: Trust | None
     slices: Sequence[Slice]
+    judges: tuple[JudgePart, ...]
 
 
 async def _ask_all(
@@ -273,6 +280,7 @@ def _document(
             for item in find_confusions(task, list(zip(sealed, asked.student.items, strict=True)))
         ),
         ladder=LadderPart.model_validate(ladder) if (ladder := read_ladder(workspace, task, dataset)) else None,
+        judges=judged.judges,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 
