@@ -79,6 +79,7 @@ def test_it_has_the_promised_keys() -> None:
         "slices",
         "confusions",
         "ladder",
+        "judges",
         "release",
     } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError
@@ -26,6 +27,7 @@ from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import Metric, Pair, Part, call_values
 from journeyman.models.catalog import ResolvedModel, resolve
+from journeyman.models.gguf_header import read_fields
 from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.protocol import Model
@@ -192,7 +194,7 @@ class Panel:
             stack.push_async_callback(remote.close)
             return remote
         path = found.source.path
-        engine = await LlamaCpp.start(path, threads=self._threads, context=CONTEXT)
+        engine = await LlamaCpp.start(path, threads=self._threads, context=_context(path))
         stack.push_async_callback(engine.close)
         self._threads = engine.threads.value
         return LocalModel(engine, load_base_template(path), found.full_name)
@@ -236,6 +238,12 @@ class Panel:
         for place, verdict in zip(places, self.verdicts(found, contests), strict=True):
             scores[place] = verdict.score
         return [(score, 1.0) for score in scores]
+
+
+def _context(path: Path) -> int:
+    """What the model was made for, if that is less: beyond it the engine takes no prompt."""
+    fields = read_fields(path)
+    return min(CONTEXT, cast(int, fields.get(f"{fields['general.architecture']}.context_length", CONTEXT)))
 
 
 def make_contest(task: Task, pair: Pair) -> Contest:
