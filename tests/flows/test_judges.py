@@ -316,6 +316,10 @@ def test_paid_calls_are_capped_before_they_happen(folder: Path, monkeypatch: pyt
         with open_workspace(_at(folder, server, "[judge]\nmost_calls = 120\n")) as workspace:
             assert not measure_judge(workspace, "paint", folder / "labels.jsonl").objection
         assert len(server.asked) == 120
+        write_rows(folder / "more.jsonl", label_lines(2, seed=9))
+        with open_workspace(folder) as workspace, pytest.raises(GateError, match="4 calls, after 120"):
+            measure_judge(workspace, "paint", folder / "more.jsonl")
+        assert len(server.asked) == 120
 
 
 def _at(folder: Path, server: Server, more: str = "") -> Path:

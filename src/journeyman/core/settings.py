@@ -27,7 +27,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("teacher", "output_usd_per_million"): (None, "price of a million output tokens, for the cost figures"),
     ("judge", "most_calls"): (
         None,
-        "calls that judges behind an API may make in one command; without it only one on this machine is asked",
+        "calls that one judge behind an API may answer in all; without it only one on this machine is asked",
     ),
     ("base", "model"): (
         "smollm2-135m-instruct",

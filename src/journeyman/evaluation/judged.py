@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,14 @@ from journeyman.measure.judged import Worth
 
 LEAST_GROUPS = 50
 """Independent pairs that a measurement needs to let a judge decide."""
+
+AGAIN = "journeyman judge TASK --labels FILE.jsonl"
+OBJECTIONS: Mapping[str, tuple[str, str]] = {
+    "JM-651": ("the judge was not measured, so it may decide no gate", AGAIN),
+    "JM-652": ("the judge was measured on too few pairs to decide a gate", AGAIN),
+    "JM-653": ("the judge agrees too little with people to decide a gate", "try another model or rubric"),
+}
+"""By an error's code: what it says, and the next step."""
 
 
 class WhoPart(Part):
@@ -107,7 +116,7 @@ def load_measurement(path: Path) -> Measurement | None:
 
 
 def find_objection(measurement: Measurement | None, least_kappa: float) -> tuple[str, str]:
-    """Why this judge may decide no gate, as an error's code and what was found; empty texts where it may."""
+    """Why this judge may decide no gate, as a code of ``OBJECTIONS`` and what was found; empty texts where it may."""
     if measurement is None:
         return "JM-651", "not measured"
     if measurement.groups < LEAST_GROUPS:

@@ -17,10 +17,19 @@ from typing import cast
 from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError
 from journeyman.core.example import Target
+from journeyman.core.files import read_whole_lines
 from journeyman.core.nodes import write_json
 from journeyman.evaluation.document import JudgePart
 from journeyman.evaluation.judge import EDITION, Contest, Judge, Verdict, judge, load_said, questions, read_verdicts
-from journeyman.evaluation.judged import LEAST_GROUPS, Measurement, WhoPart, find_objection, load_measurement
+from journeyman.evaluation.judged import (
+    AGAIN,
+    LEAST_GROUPS,
+    OBJECTIONS,
+    Measurement,
+    WhoPart,
+    find_objection,
+    load_measurement,
+)
 from journeyman.evaluation.run import Row
 from journeyman.flows.runs import find_run
 from journeyman.flows.upstream import Upstream, find_upstream
@@ -97,14 +106,13 @@ def find_judge(workspace: Workspace, task: Task, metric: str) -> Found:
 
 
 class Panel:
-    """All judges of a task, for one command; it counts the calls that may cost something."""
+    """All judges of a task, for one command."""
 
     def __init__(self, workspace: Workspace, task: Task) -> None:
         self.workspace, self.task = workspace, task
         self.judges = {
             name: find_judge(workspace, task, name) for name, spec in task.metrics.items() if spec.kind == "judge"
         }
-        self.paid_calls = 0
         self._threads: int | None = None
 
     @property
@@ -136,13 +144,15 @@ class Panel:
         least = found.spec.least_kappa
         code, got = find_objection(self.measurement(found), least)
         if code:
+            what, hint = OBJECTIONS[code]
+            command = f"journeyman judge {self.task.name} --labels FILE.jsonl --metric {found.metric}"
             raise GateError(
                 code,
-                f"the judge {found.name} of {found.metric} may decide no gate",
-                where=f"task {self.task.name}",
-                expected=f"its kappa with people shown to be {least:g} or more (lower end of the 95 % interval) on {LEAST_GROUPS} pairs at least",
+                what,
+                where=f"task {self.task.name}, metric {found.metric}, judge {found.name}",
+                expected=f"kappa with people shown to be {least:g} or more (lower end of its 95 % interval) on {LEAST_GROUPS} pairs at least",
                 got=got,
-                hint=f"journeyman judge {self.task.name} --labels FILE.jsonl --metric {found.metric}, or another model or rubric",
+                hint=command if hint == AGAIN else f"{hint}, then {command}",
             )
 
     def parts(self) -> tuple[JudgePart, ...]:
@@ -174,7 +184,7 @@ class Panel:
             said, calls = load_said(found.full_name, found.judge, contests, path), len(questions(contests))
             if len(said) == calls:
                 return read_verdicts(contests, said)
-            self._allow(found, len(contests), calls - len(said), len(said))
+            self._allow(found, len(contests), calls - len(said), len(read_whole_lines(path)))
             return asyncio.run(self._ask(found, contests, path))
 
     async def _ask(self, found: Found, contests: Sequence[Contest], path: Path) -> list[Verdict]:
@@ -199,8 +209,8 @@ class Panel:
         self._threads = engine.threads.value
         return LocalModel(engine, load_base_template(path), found.full_name)
 
-    def _allow(self, found: Found, pairs: int, calls: int, kept: int) -> None:
-        """Say what it takes; refuse what was not allowed to cost anything."""
+    def _allow(self, found: Found, pairs: int, calls: int, before: int) -> None:
+        """Say what it takes; refuse what was not allowed to cost anything. ``before``: answers that this judge ever gave."""
         if isinstance(found.source, Upstream) and not found.source.is_ready:
             raise GateError(
                 "JM-659",
@@ -210,26 +220,19 @@ class Panel:
                 got=found.source.describe(),
                 hint=f"set the teacher, or write model: base under metrics.{found.metric} in the task file",
             )
-        self.workspace.progress.note(
-            f"judge {found.metric}: {found.name} is asked at most {calls} times for {pairs} pairs ({kept} answers are kept)"
-        )
+        self.workspace.progress.note(f"judge {found.metric}: {found.name} is asked {calls} times for {pairs} pairs")
         if not isinstance(found.source, Upstream):
             return
         most = self.workspace.project.number("judge", "most_calls")
-        if most is None and found.source.is_local:
-            return
-        if most is None or self.paid_calls + calls > most:
+        if (most is None and not found.source.is_local) or (most is not None and before + calls > most):
             raise GateError(
                 "JM-656",
-                f"the judge {found.name} would be paid for more calls than are allowed",
+                f"the judge {found.name} would be asked more often than is allowed",
                 where=f"metric {found.metric}",
-                expected=f"at most {most:g} calls in one command"
-                if most is not None
-                else "judge.most_calls, which is not set",
-                got=f"{self.paid_calls + calls} calls",
-                hint=f"set most_calls = {self.paid_calls + calls} or more under [judge] in journeyman.toml",
+                expected=f"at most {most:g} calls in all" if most is not None else "judge.most_calls, which is not set",
+                got=f"{calls} calls, after {before}",
+                hint=f"set most_calls = {before + calls} or more under [judge] in journeyman.toml",
             )
-        self.paid_calls += calls
 
     def _score(self, found: Found, pairs: Sequence[Pair]) -> list[Part]:
         places = [place for place, pair in enumerate(pairs) if pair.got is not None]
