@@ -141,7 +141,7 @@ def describe(document: Document) -> str:
         "Pairs of answers with verified labels (Zeng et al., arXiv:2310.07641; MIT): all natural ones, and a random draw of each adversarial set, where the worse",
         "answer looks better. No label is a tie. Each pair is asked in both orders; verdicts that disagree are ties, and a tie counts half in the accuracy. Kappa counts",
         "a tie as disagreement. Position bias is the share of pairs where the judge picks one position in both orders. All intervals are 95 %. Nothing about prompt",
-        f"(edition {document['prompt']}) or rubric was chosen on these pairs; they are not tuned on either.",
+        f"(edition {document['prompt']}) or rubric was chosen on these pairs.",
         "",
         f"> {document['rubric']}",
         "",

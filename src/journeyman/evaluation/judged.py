@@ -18,11 +18,13 @@ from journeyman.measure.judged import Worth
 LEAST_GROUPS = 50
 """Independent pairs that a measurement needs to let a judge decide."""
 
-AGAIN = "journeyman judge TASK --labels FILE.jsonl"
 OBJECTIONS: Mapping[str, tuple[str, str]] = {
-    "JM-651": ("the judge was not measured, so it may decide no gate", AGAIN),
-    "JM-652": ("the judge was measured on too few pairs to decide a gate", AGAIN),
-    "JM-653": ("the judge agrees too little with people to decide a gate", "try another model or rubric"),
+    "JM-651": ("the judge was not measured, so it may decide no gate", "journeyman judge TASK --labels FILE.jsonl"),
+    "JM-652": ("the judge was measured on too few pairs to decide a gate", "journeyman judge TASK --labels FILE.jsonl"),
+    "JM-653": (
+        "the judge agrees too little with people to decide a gate",
+        "try another model or rubric: journeyman judge TASK --labels FILE.jsonl",
+    ),
 }
 """By an error's code: what it says, and the next step."""
 

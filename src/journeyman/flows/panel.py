@@ -22,7 +22,6 @@ from journeyman.core.nodes import write_json
 from journeyman.evaluation.document import JudgePart
 from journeyman.evaluation.judge import EDITION, Contest, Judge, Verdict, judge, load_said, questions, read_verdicts
 from journeyman.evaluation.judged import (
-    AGAIN,
     LEAST_GROUPS,
     OBJECTIONS,
     Measurement,
@@ -145,14 +144,13 @@ class Panel:
         code, got = find_objection(self.measurement(found), least)
         if code:
             what, hint = OBJECTIONS[code]
-            command = f"journeyman judge {self.task.name} --labels FILE.jsonl --metric {found.metric}"
             raise GateError(
                 code,
                 what,
                 where=f"task {self.task.name}, metric {found.metric}, judge {found.name}",
                 expected=f"kappa with people shown to be {least:g} or more (lower end of its 95 % interval) on {LEAST_GROUPS} pairs at least",
                 got=got,
-                hint=command if hint == AGAIN else f"{hint}, then {command}",
+                hint=f"{hint.replace('TASK', self.task.name)} --metric {found.metric}",
             )
 
     def parts(self) -> tuple[JudgePart, ...]:
