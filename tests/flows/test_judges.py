@@ -303,15 +303,22 @@ def test_paid_calls_are_capped_before_they_happen(folder: Path, monkeypatch: pyt
         with pytest.raises(GateError, match="JM-659") as caught:
             measure_judge(workspace, "paint", folder / "labels.jsonl")
         assert "OPENAI_API_KEY not set" in str(caught.value)
+        with pytest.raises(GateError, match="JM-659"):
+            assess(workspace, "paint")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     with serving(knows, host="127.0.0.2") as server:
         with open_workspace(_at(folder, server)) as workspace:
-            with pytest.raises(GateError, match="JM-656") as caught:
-                measure_judge(workspace, "paint", folder / "labels.jsonl")
-            assert "most_calls = 120 or more under [judge]" in str(caught.value)
+            for ask in (
+                lambda: measure_judge(workspace, "paint", folder / "labels.jsonl"),
+                lambda: assess(workspace, "paint"),
+            ):
+                with pytest.raises(GateError, match="JM-656") as caught:
+                    ask()
+                assert "set most_calls = N under [judge]" in str(caught.value)
         capped = _at(folder, server, "[judge]\nmost_calls = 119\n")
-        with open_workspace(capped) as workspace, pytest.raises(GateError, match="at most 119 calls"):
+        with open_workspace(capped) as workspace, pytest.raises(GateError, match="at most 119 calls") as caught:
             measure_judge(workspace, "paint", folder / "labels.jsonl")
+        assert "set most_calls = 120 under [judge]" in str(caught.value)
         assert server.asked == []
         with open_workspace(_at(folder, server, "[judge]\nmost_calls = 120\n")) as workspace:
             assert not measure_judge(workspace, "paint", folder / "labels.jsonl").objection

@@ -135,8 +135,11 @@ class Panel:
         """Before anything is asked.
 
         Raises:
-            GateError: JM-651 this judge was not measured, JM-652 on too few pairs, JM-653 it agrees too little with people; JM-658.
+            GateError: JM-651 the gate's judge was not measured, JM-652 on too few pairs, JM-653 it agrees too little with people; JM-658. JM-656,
+            JM-659 a judge that is shown could not be asked at all.
         """
+        for each in self.judges.values():
+            self._refuse_absent(each)
         found = self.judges.get(self.task.gate.metric)
         if found is None:
             return
@@ -164,7 +167,9 @@ class Panel:
         return JudgePart(metric=found.metric, model=found.name, judge=found.hash, kappa=kappa, objection=objection)
 
     def measurement(self, found: Found) -> Measurement | None:
-        return load_measurement(self.measurement_path(found))
+        """Of exactly this judge. Raises: GateError JM-658, it cannot be read."""
+        known = load_measurement(self.measurement_path(found))
+        return known if known and known.judge.hash == found.hash else None
 
     def measurement_path(self, found: Found) -> Path:
         return self.workspace.project.root / FOLDER / f"{self.task.name}-{found.metric}-{found.hash[:12]}.json"
@@ -207,8 +212,7 @@ class Panel:
         self._threads = engine.threads.value
         return LocalModel(engine, load_base_template(path), found.full_name)
 
-    def _allow(self, found: Found, pairs: int, calls: int, before: int) -> None:
-        """Say what it takes; refuse what was not allowed to cost anything. ``before``: answers that this judge ever gave."""
+    def _refuse_absent(self, found: Found) -> None:
         if isinstance(found.source, Upstream) and not found.source.is_ready:
             raise GateError(
                 "JM-659",
@@ -218,7 +222,15 @@ class Panel:
                 got=found.source.describe(),
                 hint=f"set the teacher, or write model: base under metrics.{found.metric} in the task file",
             )
+        self._refuse_costly(found, 0, 0)
+
+    def _allow(self, found: Found, pairs: int, calls: int, before: int) -> None:
+        """Say what it takes; refuse what was not allowed to cost anything. ``before``: answers that this judge ever gave."""
+        self._refuse_absent(found)
         self.workspace.progress.note(f"judge {found.metric}: {found.name} is asked {calls} times for {pairs} pairs")
+        self._refuse_costly(found, calls, before)
+
+    def _refuse_costly(self, found: Found, calls: int, before: int) -> None:
         if not isinstance(found.source, Upstream):
             return
         most = self.workspace.project.number("judge", "most_calls")
@@ -228,8 +240,8 @@ class Panel:
                 f"the judge {found.name} would be asked more often than is allowed",
                 where=f"metric {found.metric}",
                 expected=f"at most {most:g} calls in all" if most is not None else "judge.most_calls, which is not set",
-                got=f"{calls} calls, after {before}",
-                hint=f"set most_calls = {before + calls} or more under [judge] in journeyman.toml",
+                got=f"{calls} calls, after {before}" if calls else "",
+                hint=f"set most_calls = {before + calls or 'N'} under [judge] in journeyman.toml",
             )
 
     def _score(self, found: Found, pairs: Sequence[Pair]) -> list[Part]:
