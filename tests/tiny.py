@@ -25,6 +25,7 @@ def write_tiny_llama(
     feed_forward: int = 96,
     seed: int = 0,
     chat: str = CHAT,
+    context: int = 512,
     more: tuple[str, ...] = (),
 ) -> Path:
     """fp32 weights of scale 0.1, vocabulary of 3 control tokens 256 bytes and one merged pair; ``more`` names vectors that no llama of ours has."""
@@ -34,7 +35,7 @@ def write_tiny_llama(
     writer = GGUFWriter(str(path), "llama")
     writer.add_name("tiny")
     writer.add_file_type(0)
-    writer.add_context_length(512)
+    writer.add_context_length(context)
     writer.add_embedding_length(hidden)
     writer.add_block_count(layers)
     writer.add_feed_forward_length(feed_forward)

@@ -85,6 +85,7 @@ def test_it_has_the_promised_keys() -> None:
         "ladder",
         "reference",
         "behaviours",
+        "judges",
         "release",
     } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from math import atanh, sqrt
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import t as student
 
 from journeyman.measure.agreement import cohens_kappa
 
@@ -19,6 +22,55 @@ def test_the_textbook_table() -> None:
     assert found.kappa == pytest.approx(0.4)
     assert found.agreed == pytest.approx(0.7)
     assert found.interval.low < 0.4 < found.interval.high
+
+
+def deviation(low: float, high: float, kappa: float, n: int) -> float:
+    """The standard error that an interval was made of."""
+    scale = 2 * student.ppf(0.975, n - 1) * sqrt(n / (n - 1))
+    return float((atanh(high) - atanh(low)) / scale * (1 - kappa**2))
+
+
+def test_a_published_table() -> None:
+    """Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions (3rd ed., 2003), table 18.1: two diagnoses of 100 patients, kappa 0.68
+    with standard error 0.087."""
+    table = {"pp": 75, "pn": 1, "po": 4, "np": 5, "nn": 4, "no": 1, "oo": 10}
+    pairs = [tuple(pair) for pair, count in table.items() for _ in range(count)]
+    found = cohens_kappa(*zip(*pairs, strict=True))
+    assert found.kappa == pytest.approx(0.68, abs=0.005)
+    error = deviation(found.interval.low, found.interval.high, found.kappa, 100)
+    assert error == pytest.approx(0.087, abs=0.001)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=5, max_size=60))
+def test_the_variance_is_that_of_fleiss_cohen_and_everitt(pairs: list[tuple[str, str]]) -> None:
+    """Their formula (13) written out cell by cell."""
+    n, cells = len(pairs), [(left, right) for left in "abc" for right in "abc"]
+    share = {cell: pairs.count(cell) / n for cell in cells}
+    row = {name: sum(share[name, other] for other in "abc") for name in "abc"}
+    column = {name: sum(share[other, name] for other in "abc") for name in "abc"}
+    agreed, chance = sum(share[name, name] for name in "abc"), sum(row[name] * column[name] for name in "abc")
+    if agreed in (0, 1) or chance > 0.999:
+        return
+    on = sum(share[k, k] * ((1 - chance) - (column[k] + row[k]) * (1 - agreed)) ** 2 for k in "abc")
+    off = (1 - agreed) ** 2 * sum(share[i, j] * (column[i] + row[j]) ** 2 for i, j in cells if i != j)
+    variance = (on + off - (agreed * chance - 2 * chance + agreed) ** 2) / (n * (1 - chance) ** 4)
+    found = cohens_kappa(*zip(*pairs, strict=True))
+    error = deviation(found.interval.low, found.interval.high, found.kappa, n)
+    assert error == pytest.approx(sqrt(max(variance, 0)), abs=1e-6)
+
+
+def test_copies_in_one_group_are_one_draw() -> None:
+    rng = np.random.default_rng(5)
+    one = rng.integers(0, 3, 80).tolist()
+    other = [
+        rating if keep else change
+        for rating, keep, change in zip(one, rng.random(80) < 0.6, rng.integers(0, 3, 80).tolist(), strict=True)
+    ]
+    single = cohens_kappa(one, other)
+    copied = cohens_kappa(one * 3, other * 3, groups=[*range(80)] * 3)
+    assert copied.kappa == pytest.approx(single.kappa)
+    assert (copied.interval.low, copied.interval.high) == pytest.approx((single.interval.low, single.interval.high))
+    assert cohens_kappa(one * 3, other * 3).interval.low > single.interval.low
 
 
 @given(ratings)
@@ -46,6 +98,9 @@ def test_the_interval_holds_the_truth() -> None:
 
 def test_one_rating_throughout_says_nothing() -> None:
     found = cohens_kappa("aaa", "aaa")
+    alone = cohens_kappa("ab", "ba", groups=[1, 1])
+    assert (alone.kappa, alone.agreed) == (-1.0, 0.0)
+    assert alone.interval.high > 0.9, "one draw"
     assert (found.kappa, found.interval.low, found.interval.high, found.agreed) == (0.0, -1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="at least one"):
         cohens_kappa([], [])

@@ -11,6 +11,7 @@ from journeyman.cli.drift import drift
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
 from journeyman.cli.init import init
+from journeyman.cli.judge import judge
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
 from journeyman.cli.prepare import prepare
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "prepare": prepare,
     "tune": tune,
     "assess": assess,
+    "judge": judge,
     "release": release,
     "rollback": rollback,
     "run": run,

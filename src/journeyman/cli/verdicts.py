@@ -14,6 +14,7 @@ def describe_assessed(document: Document) -> list[str]:
     from journeyman.evaluation.document import (
         describe_behaviour,
         describe_interval,
+        describe_judge,
         describe_promise,
         describe_verdict,
     )
@@ -31,6 +32,7 @@ def describe_assessed(document: Document) -> list[str]:
                 f"{'':<28} {'':<5} {'latency':<12} p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms  n={latency.n}"
             )
     lines += [describe_behaviour(test) for test in document.behaviours]
+    lines += [describe_judge(judge) for judge in document.judges]
     if document.gate is not None:
         lines += [describe_verdict(document.gate), describe_interval(document.gate)]
     if document.promise is not None:

@@ -420,6 +420,17 @@ class ReleasePart(Part):
     path: str
 
 
+class JudgePart(Part):
+    """A metric whose scores a judge gives. ``judge`` is its hash; ``kappa`` with people on as many labelled pairs, null where it was not measured or is
+    not defined; ``objection`` says why it may decide no gate."""
+
+    metric: str
+    model: str
+    judge: str
+    kappa: Figure | None
+    objection: str
+
+
 class Document(Part):
     edition: Literal[1] = 1
     task: str
@@ -433,6 +444,7 @@ class Document(Part):
     ladder: LadderPart | None = None
     reference: ReferencePart | None = None
     behaviours: tuple[BehaviourPart, ...] = ()
+    judges: tuple[JudgePart, ...] = ()
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:
@@ -457,6 +469,16 @@ class Document(Part):
                 got=f"{place}: {first['input']!r:.80}",
                 hint="run `journeyman assess TASK` to make a new one",
             ) from error
+
+
+def describe_judge(judge: JudgePart) -> str:
+    """What a judge's scores are worth, in one sentence."""
+    found = judge.kappa
+    kappa = f": kappa {found.value:.2f} ({found.low:.2f} to {found.high:.2f}, n = {found.n:,})" if found else ""
+    worth = "agreement with people not measured" if not found else "agreement with people" + kappa
+    return f"{judge.metric} is the verdict of {judge.model}, {worth}" + (
+        f"; it may decide no gate: {judge.objection}." if judge.objection else "."
+    )
 
 
 def describe_promise(promise: PromisePart) -> str:

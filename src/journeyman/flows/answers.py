@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
-from journeyman.core.settings import environment
 from journeyman.core.trace import Origin
 from journeyman.flows.serving import load_students, loadable
+from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.answer import Answer, Answerer, Call
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.models.protocol import Decoding
-from journeyman.models.remote import OpenAIModel
 from journeyman.task.prompt import teacher_messages
 from journeyman.task.task import Task
 
@@ -51,20 +50,17 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
 
 
 def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
-    project = workspace.project
-    name = (task.teacher or project.text("teacher", "model")).removeprefix("openai/")
-    key_name = project.text("teacher", "api_key_env")
-    url = project.text("teacher", "url")
-    key = environment(key_name)
-    is_local = "//127.0.0.1" in url or "//localhost" in url
-    if not name or not (key or is_local):
+    upstream = find_upstream(workspace.project, task)
+    if not upstream.is_ready:
         raise ServeError(
             "JM-730",
             f"{task.name} has no release yet, and no teacher to ask",
             expected="a release, or teacher.model in journeyman.toml and its key in the environment",
-            got=f"teacher {name or 'not set'}, {key_name} {'set' if key else 'not set'}",
+            got=upstream.describe(),
             hint=f"journeyman run {task.name}, or set the teacher",
         )
-    model = OpenAIModel(name, url, key)
+    model = upstream.open()
     stack.push_async_callback(model.close)
-    return Served(name, model, task, decoding=Decoding(max_tokens=task.max_output_tokens), write=teacher_messages)
+    return Served(
+        upstream.name, model, task, decoding=Decoding(max_tokens=task.max_output_tokens), write=teacher_messages
+    )

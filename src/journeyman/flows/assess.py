@@ -27,6 +27,7 @@ from journeyman.evaluation.document import (
     FieldPart,
     Figure,
     GatePart,
+    JudgePart,
     LadderPart,
     LatencyPart,
     PromisePart,
@@ -40,6 +41,7 @@ from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, lo
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
 from journeyman.flows.behaviours import Tests, load_tests, with_required
+from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder, find_run
 from journeyman.flows.serving import serve_student, student_name
@@ -77,10 +79,12 @@ def assess(
     """Evaluate the best student of the latest dataset and decide the gate.
 
     Raises:
-        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests.
+        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge.
     """
     task = workspace.task(task_name)
-    metrics = metrics_of(task, workspace.project.root)
+    panel = Panel(workspace, task)
+    panel.refuse_unmeasured()
+    metrics = metrics_of(task, workspace.project.root, panel.metrics)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
     rows = read_rows(workspace.store, manifest)
@@ -91,11 +95,13 @@ def assess(
     tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash)
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, tests, base_rows, requests_in_flight))
-        scores = score_rows(task.gate, metric, rows.sealed, asked.student)
+        facing = panel.gate_rows(rows.sealed)
+        scores = score_rows(task.gate, metric, facing, asked.student)
         judged = _Judged(
             _decide(workspace, task, dataset, student, scores, metric.kind, rows.heaviest, asked.tried),
-            _trust(task, metric, rows, asked),
-            find_slices(fitting_rows(task.gate, rows.sealed), scores),
+            _trust(task, panel.right(metric), rows, asked),
+            find_slices(fitting_rows(task.gate, facing), scores),
+            panel.parts(),
         )
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         document = document.model_copy(update={"reference": _reference(task, rows, asked)})
@@ -158,6 +164,7 @@ class _Judged:
     gate: GatePart
     trusted: Trust | None
     slices: Sequence[Slice]
+    judges: tuple[JudgePart, ...]
 
 
 async def _ask_all(
@@ -301,6 +308,7 @@ def _document(
         ),
         ladder=LadderPart.model_validate(ladder).concluded(judged.gate) if ladder else None,
         behaviours=tuple(BehaviourPart.of(item, judged.gate.level) for item in asked.tried),
+        judges=judged.judges,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 

@@ -21,6 +21,7 @@ from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd
 from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.flows.classify import find_choice
 from journeyman.flows.costs import Traffic, find_break_even, read_traffic
+from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, RunFolder
 from journeyman.flows.serving import serve_student
@@ -62,11 +63,14 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
     rows = read_rows(workspace.store, manifest)
-    metric = find_metric(task, task.gate.metric, workspace.project.root)
+    panel = Panel(workspace, task)
+    panel.refuse_unmeasured()
+    metric = find_metric(task, task.gate.metric, workspace.project.root, panel.metrics)
+    dev, sealed = panel.gate_rows(rows.dev), panel.gate_rows(rows.sealed)
     rule, looks = content_hash(gate_rule(workspace, task)), workspace.store.looks(task_name)
     levels = {look.release: look.level for look in looks if (look.dataset, look.rule) == (dataset, rule)}
     fresh = level_of(len(looks) + 1)
-    judge = _Judge(task, metric, rows.dev, rows.heaviest, len(fitting_rows(task.gate, rows.sealed)), fresh, levels)
+    judge = _Judge(task, metric, dev, rows.heaviest, len(fitting_rows(task.gate, sealed)), fresh, levels)
     judge.check()
     run = ladder_run(workspace, task, dataset)
     rungs: list[Rung] = []

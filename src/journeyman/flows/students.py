@@ -7,6 +7,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json, content_hash, file_hash
 from journeyman.core.errors import GateError
+from journeyman.flows.panel import find_judge
 from journeyman.flows.runs import LADDER, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
@@ -63,7 +64,7 @@ def read_ladder(workspace: Workspace, task: Task, dataset: str) -> dict[str, Jso
 
 def read_rules(workspace: Workspace, task: Task) -> dict[str, Json]:
     """What an evaluation depends on besides answers: the gate's rule, the promise that is asked for, and the metrics that are shown."""
-    metrics: dict[str, Json] = {name: _describe(workspace, spec) for name, spec in task.metrics.items()}
+    metrics: dict[str, Json] = {name: _describe(workspace, task, name, spec) for name, spec in task.metrics.items()}
     rules = gate_rule(workspace, task) | {"cascade": task.cascade.to_json(), "metrics": metrics}
     return rules | ({"behaviour": describe_tests(workspace, task.behaviour)} if task.behaviour else {})
 
@@ -71,13 +72,16 @@ def read_rules(workspace: Workspace, task: Task) -> dict[str, Json]:
 def gate_rule(workspace: Workspace, task: Task) -> dict[str, Json]:
     """What a verdict depends on besides answers; another one of these is another look. Behavioural tests are in it where some are required: rules from before
     there were any keep their hash."""
-    spec, required = task.metrics.get(task.gate.metric), required_tests(task.behaviour)
-    rule: dict[str, Json] = {"gate": task.gate.to_json(), "metric": _describe(workspace, spec) if spec else None}
+    name, required = task.gate.metric, required_tests(task.behaviour)
+    metric = _describe(workspace, task, name, task.metrics[name]) if name in task.metrics else None
+    rule: dict[str, Json] = {"gate": task.gate.to_json(), "metric": metric}
     return rule | ({"behaviour": describe_tests(workspace, required)} if required else {})
 
 
-def _describe(workspace: Workspace, spec: MetricSpec) -> dict[str, Json]:
-    """With the content of a function's file: what it imports is the user's to keep."""
+def _describe(workspace: Workspace, task: Task, name: str, spec: MetricSpec) -> dict[str, Json]:
+    """With the content of a function's file: what it imports is the user's to keep. Or with what proves a judge."""
+    if spec.kind == "judge":
+        return spec.to_json() | {"judge": find_judge(workspace, task, name).hash}
     file = workspace.project.root / spec.function.rpartition(":")[0]
     return spec.to_json() | ({"sha256": file_hash(file)} if spec.function and file.is_file() else {})
 

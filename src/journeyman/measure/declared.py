@@ -24,15 +24,18 @@ from journeyman.measure.similarity import (
 from journeyman.task.task import MetricSpec, Task
 
 Compare = Callable[[Json, Json], float]
+NO_JUDGES: Mapping[str, Metric] = {}
 
 
-def find_metric(task: Task, name: str, folder: Path | None = None) -> Metric:
+def find_metric(task: Task, name: str, folder: Path | None = None, judges: Mapping[str, Metric] = NO_JUDGES) -> Metric:
     """The metric of that name: the task's own, one that every report shows, or one that needs no description. ``folder`` is where the
-    files of functions lie.
+    files of functions lie; ``judges`` are the metrics of kind judge, which ask a model.
 
     Raises:
         GateError: JM-610 no such metric.
     """
+    if name in judges:
+        return judges[name]
     if name in task.metrics:
         return make_metric(name, task.metrics[name], folder)
     if name in METRICS:
@@ -48,10 +51,10 @@ def find_metric(task: Task, name: str, folder: Path | None = None) -> Metric:
     )
 
 
-def metrics_of(task: Task, folder: Path | None = None) -> dict[str, Metric]:
+def metrics_of(task: Task, folder: Path | None = None, judges: Mapping[str, Metric] = NO_JUDGES) -> dict[str, Metric]:
     """What a report of this task shows: the common metrics, the task's own, the gate's."""
     names = dict.fromkeys([*METRICS, *task.metrics, task.gate.metric])
-    return {name: find_metric(task, name, folder) for name in names}
+    return {name: find_metric(task, name, folder, judges) for name in names}
 
 
 def make_metric(name: str, spec: MetricSpec, folder: Path | None = None) -> Metric:

@@ -22,7 +22,7 @@ from journeyman.task.document import Document, Place, load_document
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
-from journeyman.task.task import Against, Cascade, Gate, MetricKind, MetricSpec, Task
+from journeyman.task.task import JUDGE_KEYS, LEAST_KAPPA, Against, Cascade, Gate, MetricKind, MetricSpec, Task
 
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
@@ -101,6 +101,16 @@ class MetricFile(BaseModel):
         default="",
         pattern=r"^(.+\.py:[A-Za-z_]\w*)?$",
         description="With function: file.py:name, from the project's folder.",
+    )
+    rubric: str = Field(default="", description="With judge: what makes one of two answers the better one.")
+    model: str = Field(
+        default="teacher",
+        min_length=1,
+        description="With judge: teacher, base, a catalog name, or the path of a GGUF file.",
+    )
+    least_kappa: Annotated[float, Field(ge=LEAST_KAPPA, lt=1)] = Field(
+        default=LEAST_KAPPA,
+        description="With judge: the agreement with people that it must be shown to have to decide.",
     )
 
 
@@ -356,6 +366,7 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
             raise _contradiction("a source belongs to kind: quoted", place, "kind: quoted", metric.kind, document)
         if metric.field and metric.kind == "function":
             raise _contradiction("a function gets the whole answer", place, "no field", metric.field, document)
+        _check_judge(metric, place, document)
         if metric.field and not _has_field(schema, split_dotted(metric.field)):
             raise _contradiction(
                 "the output has no such field (a list is one field, and nothing in it is another)",
@@ -364,6 +375,15 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
                 f"field: {metric.field}",
                 document,
             )
+    judge = file.metrics.get(file.gate.metric)
+    if judge and judge.kind == "judge" and file.gate.against == "agreement":
+        raise _contradiction(
+            "a judge compares the student's answer with the teacher's as it is, without gold",
+            ("gate", "against"),
+            "against: teacher",
+            "against: agreement",
+            document,
+        )
     known = [*COMMON_METRICS, *file.metrics]
     if file.gate.metric not in known:
         raise _contradiction(
@@ -378,6 +398,18 @@ def _check_behaviour(
         for found in find_contradictions(test, fields, schema, lambda path: _has_field(schema, split_dotted(path))):
             place: Place = ("behaviour", name, found.key)
             raise _contradiction(f"{name}: {found.what}", place, found.expected, found.got, document)
+
+
+def _check_judge(metric: MetricFile, place: Place, document: Document) -> None:
+    if metric.kind == "judge":
+        if not metric.rubric.strip():
+            raise _contradiction(
+                "a judge needs a rubric", place, "rubric: what makes an answer better", "none", document
+            )
+        if metric.field:
+            raise _contradiction("a judge gets the whole answer", place, "no field", metric.field, document)
+    elif named := [key for key in JUDGE_KEYS if key in metric.model_fields_set]:
+        raise _contradiction(f"{named[0]} belongs to kind: judge", place, "kind: judge", metric.kind, document)
 
 
 def _has_field(schema: Mapping[str, Json] | None, path: list[str]) -> bool:

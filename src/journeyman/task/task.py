@@ -21,7 +21,11 @@ MetricKind = Literal[
     "calls",
     "quoted",
     "function",
+    "judge",
 ]
+LEAST_KAPPA = 0.4
+"""What a judge's agreement with people must be shown to reach before it may decide a gate. A task may ask for more."""
+JUDGE_KEYS = ("rubric", "model", "least_kappa")
 Against = Literal["teacher", "floor", "agreement"]
 
 
@@ -61,16 +65,22 @@ class Cascade:
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
     """A metric of the task's own: what is compared (``field``, a dotted path; empty: the whole answer) and how. ``tolerance`` is a share of the
-    expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``."""
+    expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``. A judge has a ``rubric`` and a ``model``
+    (``teacher``, ``base`` or a name), and decides nothing before its kappa with people is shown to be ``least_kappa``."""
 
     kind: MetricKind
     field: str = ""
     tolerance: float = 0.0
     source: str = ""
     function: str = ""
+    rubric: str = ""
+    model: str = "teacher"
+    least_kappa: float = LEAST_KAPPA
 
     def to_json(self) -> dict[str, Json]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Without a judge's keys where there is none: looks that were taken before there were judges stay the same looks."""
+        names = [name for name in self.__dataclass_fields__ if self.kind == "judge" or name not in JUDGE_KEYS]
+        return {name: getattr(self, name) for name in names}
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> MetricSpec:

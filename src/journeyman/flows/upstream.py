@@ -1,0 +1,43 @@
+"""The large model that journeyman.toml names, whoever asks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from journeyman.core.settings import Project, environment
+from journeyman.models.remote import OpenAIModel
+from journeyman.task.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    name: str
+    url: str
+    key_name: str
+    key: str = field(repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """On this machine, where nobody asks for a key or money."""
+        return "//127.0.0.1" in self.url or "//localhost" in self.url
+
+    @property
+    def is_ready(self) -> bool:
+        return bool(self.name) and (bool(self.key) or self.is_local)
+
+    def describe(self) -> str:
+        return f"teacher {self.name or 'not set'}, {self.key_name} {'set' if self.key else 'not set'}"
+
+    def open(self, name: str = "") -> OpenAIModel:
+        """A client, to be closed; ``name`` is what we call it."""
+        return OpenAIModel(name or self.name, self.url, self.key, model=self.name)
+
+
+def find_upstream(project: Project, task: Task) -> Upstream:
+    key_name = project.text("teacher", "api_key_env")
+    return Upstream(
+        (task.teacher or project.text("teacher", "model")).removeprefix("openai/"),
+        project.text("teacher", "url"),
+        key_name,
+        environment(key_name),
+    )
