@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from journeyman.cli.ask import ask
 from journeyman.cli.assess import assess
+from journeyman.cli.compare import compare
 from journeyman.cli.doctor import doctor
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "prepare": prepare,
     "tune": tune,
     "assess": assess,
+    "compare": compare,
     "release": release,
     "rollback": rollback,
     "run": run,

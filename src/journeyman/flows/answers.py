@@ -50,7 +50,12 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     return Desk(_teacher(stack, workspace, task), answerer)
 
 
-def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
+def open_teacher(workspace: Workspace, task: Task) -> OpenAIModel:
+    """The task's teacher, to be closed.
+
+    Raises:
+        ServeError: JM-730 it is not set, or has no key.
+    """
     project = workspace.project
     name = (task.teacher or project.text("teacher", "model")).removeprefix("openai/")
     key_name = project.text("teacher", "api_key_env")
@@ -65,6 +70,10 @@ def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
             got=f"teacher {name or 'not set'}, {key_name} {'set' if key else 'not set'}",
             hint=f"journeyman run {task.name}, or set the teacher",
         )
-    model = OpenAIModel(name, url, key)
+    return OpenAIModel(name, url, key)
+
+
+def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
+    model = open_teacher(workspace, task)
     stack.push_async_callback(model.close)
-    return Served(name, model, task, decoding=Decoding(max_tokens=task.max_output_tokens), write=teacher_messages)
+    return Served(model.name, model, task, decoding=Decoding(max_tokens=task.max_output_tokens), write=teacher_messages)

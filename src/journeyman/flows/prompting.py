@@ -19,12 +19,12 @@ from journeyman.core.files import write_atomic
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.once import make_once
 from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
-from journeyman.flows.shots import EXAMPLES
+from journeyman.flows.shots import EXAMPLES, FewShot
 from journeyman.flows.student import Student, answer_budget, write_manifest
 from journeyman.flows.workspace import Workspace
 from journeyman.models.template import load_base_template
 from journeyman.models.words import FILE as WORDS
-from journeyman.models.words import save_words
+from journeyman.models.words import Words, save_words
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
@@ -36,9 +36,14 @@ SETTINGS = ("kind", "shots")
 
 
 def make_prompted(
-    workspace: Workspace, task_name: str, given: Mapping[str, Json], base: str = "", dataset: str = ""
+    workspace: Workspace,
+    task_name: str,
+    given: Mapping[str, Json],
+    base: str = "",
+    dataset: str = "",
+    examples: Sequence[str] = (),
 ) -> tuple[RunFolder, Material, Student]:
-    """Write the student; the same arguments find their own finished run.
+    """Write the student; the same arguments find their own finished run. ``examples``: hashes of the train rows to show, instead of the nearest of all.
 
     Raises:
         DataError: JM-352 nothing prepared. ModelError: JM-401 the base is not pulled. TuneError: JM-569 a setting that a prompt does not have.
@@ -55,20 +60,20 @@ def make_prompted(
             hint=f"leave out --{name.replace('_', '-')}" if unknown else "give fewer",
         )
     material = load_material(workspace, task_name, base, dataset)
-    said: dict[str, Json] = {"shots": shots} if shots else {}
+    said: dict[str, Json] = ({"shots": shots} if shots else {}) | ({"examples": list(examples)} if examples else {})
     run, student = make_once(
         workspace,
         material,
         {"kind": "prompt", **said},
         "prompt",
         "nothing is tuned",
-        lambda run: _write(material, run, shots),
+        lambda run: _write(material, run, shots, examples),
         lambda _student: {"n": 0, "equal": 0, "is_passed": True, "problems": [], "defects": []},
     )
     return run, material, student
 
 
-def _write(material: Material, run: RunFolder, shots: int) -> Student:
+def _write(material: Material, run: RunFolder, shots: int, examples: Sequence[str]) -> Student:
     started = time.monotonic()
     folder, task = run.path / STUDENT, material.task
     known = [row for row in material.splits["train"] if row.answer is not None]
@@ -76,7 +81,7 @@ def _write(material: Material, run: RunFolder, shots: int) -> Student:
     answers = [answer_text(task, cast(Target, row.answer)) for row in known]
     files = {}
     if shots:
-        _write_examples(folder, task, known, answers)
+        _write_examples(folder, gather_examples(task, known, shots, examples))
         files = {"examples": EXAMPLES, "words": WORDS}
     run.write(
         PLAN,
@@ -93,10 +98,23 @@ def _write(material: Material, run: RunFolder, shots: int) -> Student:
     return write_manifest(folder, "prompt", task, material.base, files, decoding, engine, template.source)
 
 
-def _write_examples(folder: Path, task: Task, rows: Sequence[Example], answers: Sequence[str]) -> None:
-    """The first rows by hash, so that equal datasets have equal examples."""
-    order = sorted(range(len(rows)), key=lambda place: rows[place].hash)[:MOST_EXAMPLES]
-    texts = [user_text(task, rows[place].input) for place in order]
-    listed = [{"text": text, "answer": answers[place]} for text, place in zip(texts, order, strict=True)]
+def _write_examples(folder: Path, shown: FewShot) -> None:
+    listed = [{"text": text, "answer": answer} for text, answer in zip(shown.texts, shown.answers, strict=True)]
     write_atomic(folder / EXAMPLES, json.dumps(listed, ensure_ascii=False) + "\n")
-    save_words(folder, weigh_words(texts))
+    save_words(folder, shown.words)
+
+
+def known_rows(rows: Sequence[Example]) -> list[Example]:
+    """Those that examples are taken from: the first ones by hash, so that equal datasets have equal examples."""
+    return sorted((row for row in rows if row.answer is not None), key=lambda row: row.hash)[:MOST_EXAMPLES]
+
+
+def gather_examples(
+    task: Task, rows: Sequence[Example], shots: int, chosen: Sequence[str] = (), words: Words | None = None
+) -> FewShot:
+    """What shows the ``shots`` nearest of these rows, or of the ``chosen`` ones by hash; near by ``words``, or by those of all these rows."""
+    known = known_rows(rows)
+    words = words or weigh_words([user_text(task, row.input) for row in known])
+    shown = [row for row in known if row.hash in chosen] if chosen else known
+    texts = tuple(user_text(task, row.input) for row in shown)
+    return FewShot(words, texts, tuple(answer_text(task, cast(Target, row.answer)) for row in shown), shots)

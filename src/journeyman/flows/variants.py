@@ -1,0 +1,282 @@
+"""Prompt variants on the real engine: a model with an instruction, examples and a temperature, asked rows of train or dev through the server.
+
+Each variant has a file of answers of its own, named by everything that decides an answer, so that `compare` and `improve` ask nothing twice and a killed one
+continues. Knows nothing about metrics.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from journeyman.core.canonical import content_hash
+from journeyman.core.errors import GateError, ModelError
+from journeyman.core.example import Example
+from journeyman.core.progress import Progress
+from journeyman.data.dataset import hash_schema, read_manifest, read_split
+from journeyman.evaluation.run import Predictions, Row, evaluate, load_predictions
+from journeyman.flows.answers import open_teacher
+from journeyman.flows.prompting import gather_examples
+from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.serving import load_students
+from journeyman.flows.shots import FewShot
+from journeyman.flows.student import Student, answer_budget
+from journeyman.flows.workspace import Workspace
+from journeyman.gateway.app import make_app
+from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.registry import Registry, Served
+from journeyman.gateway.server import serve_in_background
+from journeyman.models.catalog import ResolvedModel
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.local import LocalModel
+from journeyman.models.protocol import Decoding, Model, Reply, Request
+from journeyman.models.remote import OpenAIModel
+from journeyman.models.template import Template, load_base_template
+from journeyman.task.prompt import read_messages
+from journeyman.task.task import Task
+
+SEED = 20_26  # of answers that are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """The teacher, asked at most ``most_calls`` times by one command."""
+
+    most_calls: int
+
+
+Source = ResolvedModel | Student | Paid
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """``task`` has the variant's instruction; ``shots`` nearest examples, of the train rows ``chosen`` by hash where there are any."""
+
+    task: Task
+    source: Source
+    shots: int = 0
+    chosen: tuple[str, ...] = ()
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What variants of a task are asked about: its rows that may be looked at (never sealed ones), and the folder of the answers."""
+
+    task: Task
+    dataset: str
+    train: Sequence[Example]
+    dev: Sequence[Row]
+    teacher: tuple[str, str]
+    run: RunFolder
+
+    def name(self, variant: Variant) -> str:
+        """Task and hash of everything that decides an answer."""
+        source = variant.source
+        identity = {
+            "task": variant.task.answering(),
+            "model": self._weights(source),
+            "shots": variant.shots,
+            "chosen": sorted(variant.chosen),
+            "dataset": self.dataset if variant.shots or isinstance(source, ResolvedModel) else "",
+            "temperature": variant.temperature,
+        }
+        return f"{self.task.name}@{content_hash(identity)}"
+
+    def _weights(self, source: Source) -> str | list[str]:
+        if isinstance(source, Paid):
+            return list(self.teacher)
+        return source.hash if isinstance(source, Student) else source.sha256
+
+    def cache(self, variant: Variant) -> Path:
+        return self.run.path / f"{self.name(variant).partition('@')[2][:24]}.jsonl"
+
+    def missing(self, variant: Variant, rows: Sequence[Row]) -> int:
+        """Rows that nobody has asked this variant yet."""
+        return len(rows) - len(load_predictions(self.name(variant), variant.task, rows, self.cache(variant)))
+
+    def prompt(self, variant: Variant) -> FewShot:
+        """What writes the variant's messages."""
+        if not variant.chosen:
+            return replace(self.examples, shots=variant.shots)
+        return gather_examples(self.task, self.train, variant.shots, variant.chosen, self.examples.words)
+
+    @cached_property
+    def examples(self) -> FewShot:
+        """Every row that can be shown, shown none."""
+        return gather_examples(self.task, self.train, 0)
+
+
+def find_ground(workspace: Workspace, task_name: str) -> Ground:
+    """The latest dataset of a task.
+
+    Raises:
+        DataError: JM-352 nothing prepared. GateError: JM-662 it was prepared for another output.
+    """
+    task = workspace.task(task_name)
+    dataset, manifest = read_manifest(workspace.store, task_name)
+    if manifest["schema_hash"] != hash_schema(task.schema):
+        raise GateError(
+            "JM-662",
+            "the task's output has changed since its dataset was prepared, so no answer could be compared",
+            where=f"task {task_name}, dataset {dataset[:12]}",
+            hint=f"journeyman prepare {task_name}",
+        )
+    name = task.teacher or workspace.project.text("teacher", "model")
+    return Ground(
+        task=task,
+        dataset=dataset,
+        train=read_split(workspace.store, manifest, "train", purpose="tune"),
+        dev=[Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")],
+        teacher=(name, workspace.project.text("teacher", "url")),
+        run=find_run(workspace.project.runs, task_name, "prompts", {"dataset": dataset}),
+    )
+
+
+@dataclass
+class Asker:
+    """One model, loaded, that variants of its prompt can be asked of. ``calls`` counts what a paid model was asked."""
+
+    ground: Ground
+    source: Source
+    recorder: Recorder
+    progress: Progress
+    engine: LlamaCpp | None = None
+    template: Template | None = None
+    served: Served | None = None
+    teacher: OpenAIModel | None = None
+    calls: int = 0
+
+    async def ask(self, variant: Variant, rows: Sequence[Row], progress: Progress | None = None) -> Predictions:
+        """Answers to ``rows`` in their order; what was answered before is not asked again.
+
+        Raises:
+            GateError: JM-602 none of what was asked was answered, JM-665 more paid calls than were allowed.
+        """
+        name = self.ground.name(variant)
+        async with AsyncExitStack() as stack:
+            model: Model
+            if isinstance(variant.source, Paid):
+                model = _Teacher(self, variant, name, variant.source.most_calls)
+            else:
+                served = self.served or self._serve(variant, name)
+                app = make_app(Registry([served], lambda _task: None), self.recorder)
+                url = await stack.enter_async_context(serve_in_background(app))
+                client = OpenAIModel(served.name, f"{url}/v1", "")
+                stack.push_async_callback(client.close)
+                model = _Served(client, name, variant.temperature)
+            return await evaluate(
+                model,
+                variant.task,
+                rows,
+                requests_in_flight=1,
+                cache_path=self.ground.cache(variant),
+                progress=progress or self.progress,
+            )
+
+    def _serve(self, variant: Variant, name: str) -> Served:
+        assert self.engine is not None, "a local model has an engine"
+        assert self.template is not None, "a local model has a template"
+        return Served(
+            name=name,
+            model=LocalModel(self.engine, self.template, name),
+            task=variant.task,
+            release=name.partition("@")[2],
+            decoding=Decoding(max_tokens=variant.task.max_output_tokens or self._budget),
+            write=self.ground.prompt(variant),
+        )
+
+    @cached_property
+    def _budget(self) -> int:
+        assert self.template is not None, "a local model has a template"
+        encode = self.template.tokenizer.encode
+        return answer_budget(len(encode(text)) for text in self.ground.examples.answers)
+
+
+@asynccontextmanager
+async def open_asker(workspace: Workspace, ground: Ground, source: Source) -> AsyncIterator[Asker]:
+    """Load a model; it is gone when the block ends.
+
+    Raises:
+        ModelError: JM-401 not pulled, JM-420 not loadable. ServeError: JM-730 no teacher is set, or no key.
+    """
+    async with AsyncExitStack() as stack:
+        recorder = Recorder(workspace.store)
+        stack.callback(recorder.close)
+        asker = Asker(ground, source, recorder, workspace.progress)
+        if isinstance(source, Paid):
+            asker.teacher = open_teacher(workspace, ground.task)
+            stack.push_async_callback(asker.teacher.close)
+        elif isinstance(source, Student):
+            asker.served = (await load_students(stack, [source]))[0]
+        else:
+            asker.template = load_base_template(source.path)
+            asker.engine = await LlamaCpp.start(source.path)
+            stack.push_async_callback(asker.engine.close)
+        yield asker
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What the server answers at a temperature; an answer that the server refused to hand out, on both tries, is an unreadable one."""
+
+    client: OpenAIModel
+    name: str
+    temperature: float
+
+    async def complete(self, request: Request) -> Reply:
+        started = time.perf_counter()
+        seed = SEED if self.temperature else None
+        decoding = replace(request.decoding, temperature=self.temperature, seed=seed)
+        try:
+            return await self.client.complete(replace(request, decoding=decoding))
+        except ModelError as error:
+            if "JM-720" not in error.got:
+                raise
+            return Reply("", "length", latency_ms=(time.perf_counter() - started) * 1000, model=self.name)
+
+    def stream(self, request: Request) -> AsyncIterator[str]:
+        return self.client.stream(request)
+
+    async def close(self) -> None:
+        """The client is closed by whoever opened it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Teacher:
+    """A paid model, asked directly and once a row: no second try is paid for."""
+
+    asker: Asker
+    variant: Variant
+    name: str
+    most_calls: int
+
+    async def complete(self, request: Request) -> Reply:
+        assert self.asker.teacher is not None, "a paid model has a client"
+        if self.asker.calls >= self.most_calls:
+            raise GateError(
+                "JM-665",
+                "the teacher was asked as often as the grid allows",
+                expected=f"at most {self.most_calls} calls, tries that failed among them",
+                hint="run the same command again: what was answered is kept",
+            )
+        self.asker.calls += 1
+        task, temperature = self.variant.task, self.variant.temperature
+        messages = self.asker.ground.prompt(self.variant)(task, read_messages(task, request.messages))
+        decoding = replace(request.decoding, temperature=temperature, seed=SEED if temperature else None)
+        return await self.asker.teacher.complete(Request(messages, decoding))
+
+    def stream(self, request: Request) -> AsyncIterator[str]:
+        assert self.asker.teacher is not None, "a paid model has a client"
+        return self.asker.teacher.stream(request)
+
+    async def close(self) -> None:
+        """The client is closed by whoever opened it."""
+
+
+def with_instruction(task: Task, instruction: str | None) -> Task:
+    return task if instruction is None else replace(task, instruction=instruction.strip("\n"))
