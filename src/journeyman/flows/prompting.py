@@ -14,8 +14,9 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.core.example import Example, Target
+from journeyman.core.example import Target
 from journeyman.core.files import write_atomic
+from journeyman.flows.examples import gather_examples
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.once import make_once
 from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
@@ -24,13 +25,9 @@ from journeyman.flows.student import Student, answer_budget, write_manifest
 from journeyman.flows.workspace import Workspace
 from journeyman.models.template import load_base_template
 from journeyman.models.words import FILE as WORDS
-from journeyman.models.words import Words, save_words
+from journeyman.models.words import save_words
 from journeyman.task.answer import answer_text
-from journeyman.task.prompt import user_text
-from journeyman.task.task import Task
-from journeyman.tuning.words import weigh_words
 
-MOST_EXAMPLES = 2000  # to look among, at each call
 MOST_SHOTS = 32
 SETTINGS = ("kind", "shots")
 
@@ -102,19 +99,3 @@ def _write_examples(folder: Path, shown: FewShot) -> None:
     listed = [{"text": text, "answer": answer} for text, answer in zip(shown.texts, shown.answers, strict=True)]
     write_atomic(folder / EXAMPLES, json.dumps(listed, ensure_ascii=False) + "\n")
     save_words(folder, shown.words)
-
-
-def known_rows(rows: Sequence[Example]) -> list[Example]:
-    """Those that examples are taken from: the first ones by hash, so that equal datasets have equal examples."""
-    return sorted((row for row in rows if row.answer is not None), key=lambda row: row.hash)[:MOST_EXAMPLES]
-
-
-def gather_examples(
-    task: Task, rows: Sequence[Example], shots: int, chosen: Sequence[str] = (), words: Words | None = None
-) -> FewShot:
-    """What shows the ``shots`` nearest of these rows, or of the ``chosen`` ones by hash; near by ``words``, or by those of all these rows."""
-    known = known_rows(rows)
-    words = words or weigh_words([user_text(task, row.input) for row in known])
-    shown = [row for row in known if row.hash in chosen] if chosen else known
-    texts = tuple(user_text(task, row.input) for row in shown)
-    return FewShot(words, texts, tuple(answer_text(task, cast(Target, row.answer)) for row in shown), shots)

@@ -7,10 +7,10 @@ continues. Knows nothing about metrics.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from journeyman.core.canonical import content_hash
@@ -20,7 +20,7 @@ from journeyman.core.progress import Progress
 from journeyman.data.dataset import hash_schema, read_manifest, read_split
 from journeyman.evaluation.run import Predictions, Row, evaluate, load_predictions
 from journeyman.flows.answers import open_teacher
-from journeyman.flows.prompting import gather_examples
+from journeyman.flows.examples import gather_examples, known_rows
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.serving import load_students
 from journeyman.flows.shots import FewShot
@@ -35,7 +35,9 @@ from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.protocol import Decoding, Model, Reply, Request
 from journeyman.models.remote import OpenAIModel
-from journeyman.models.template import Template, load_base_template
+from journeyman.models.template import load_base_template
+from journeyman.models.words import Words
+from journeyman.task.answer import answer_text
 from journeyman.task.prompt import read_messages
 from journeyman.task.task import Task
 
@@ -101,9 +103,16 @@ class Ground:
 
     def prompt(self, variant: Variant) -> FewShot:
         """What writes the variant's messages."""
+        if not variant.shots:
+            return FewShot(Words((), ()), (), (), 0)
         if not variant.chosen:
             return replace(self.examples, shots=variant.shots)
         return gather_examples(self.task, self.train, variant.shots, variant.chosen, self.examples.words)
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """As a model would write them, of the rows that can be shown."""
+        return [answer_text(self.task, row.answer) for row in known_rows(self.train) if row.answer is not None]
 
     @cached_property
     def examples(self) -> FewShot:
@@ -139,51 +148,76 @@ def find_ground(workspace: Workspace, task_name: str) -> Ground:
 
 @dataclass
 class Asker:
-    """One model, loaded, that variants of its prompt can be asked of. ``calls`` counts what a paid model was asked."""
+    """One model that variants of its prompt can be asked of, loaded when the first question is. ``calls`` counts what a paid model was asked."""
 
+    workspace: Workspace
     ground: Ground
     source: Source
-    recorder: Recorder
-    progress: Progress
-    engine: LlamaCpp | None = None
-    template: Template | None = None
-    served: Served | None = None
-    teacher: OpenAIModel | None = None
+    stack: AsyncExitStack
     calls: int = 0
+    _served: Served | None = None
+    _engine: LlamaCpp | None = None
+    _recorder: Recorder | None = None
+    _teacher: OpenAIModel | None = None
 
     async def ask(self, variant: Variant, rows: Sequence[Row], progress: Progress | None = None) -> Predictions:
         """Answers to ``rows`` in their order; what was answered before is not asked again.
 
         Raises:
-            GateError: JM-602 none of what was asked was answered, JM-665 more paid calls than were allowed.
+            GateError: JM-602 none of the rows has an answer, JM-665 more paid calls than were allowed. ModelError: JM-401 the model is not pulled,
+                JM-420 not loadable. ServeError: JM-730 no teacher is set, or no key.
         """
-        name = self.ground.name(variant)
         async with AsyncExitStack() as stack:
-            model: Model
-            if isinstance(variant.source, Paid):
-                model = _Teacher(self, variant, name, variant.source.most_calls)
-            else:
-                served = self.served or self._serve(variant, name)
-                app = make_app(Registry([served], lambda _task: None), self.recorder)
-                url = await stack.enter_async_context(serve_in_background(app))
-                client = OpenAIModel(served.name, f"{url}/v1", "")
-                stack.push_async_callback(client.close)
-                model = _Served(client, name, variant.temperature)
             return await evaluate(
-                model,
+                await self._open(variant, rows, stack),
                 variant.task,
                 rows,
                 requests_in_flight=1,
                 cache_path=self.ground.cache(variant),
-                progress=progress or self.progress,
+                progress=progress or self.workspace.progress,
             )
 
-    def _serve(self, variant: Variant, name: str) -> Served:
-        assert self.engine is not None, "a local model has an engine"
-        assert self.template is not None, "a local model has a template"
+    async def pay(self, variant: Variant, request: Request) -> Reply:
+        """One call of a paid model, with the variant's own messages."""
+        assert isinstance(self.source, Paid), "only paid models are asked directly"
+        if self.calls >= self.source.most_calls:
+            raise GateError(
+                "JM-665",
+                "the teacher was asked as often as it may be",
+                expected=f"at most {self.source.most_calls} calls, tries that failed among them",
+                hint="run the same command again: what was answered is kept",
+            )
+        self.calls += 1
+        teacher = await self._open_teacher()
+        messages = self.ground.prompt(variant)(variant.task, read_messages(variant.task, request.messages))
+        return await teacher.complete(replace(request, messages=messages, headers={}))
+
+    async def _open(self, variant: Variant, rows: Sequence[Row], stack: AsyncExitStack) -> Model:
+        """The variant behind a server of its own, where there is anything to ask."""
+        name = self.ground.name(variant)
+        if isinstance(variant.source, Paid):
+            return _Asked(partial(self.pay, variant), name, variant.temperature)
+        url, served_name = "", name
+        if self.ground.missing(variant, rows):
+            served = await self._serve(variant, name)
+            app = make_app(Registry([served], lambda _task: None), self._open_recorder())
+            url, served_name = await stack.enter_async_context(serve_in_background(app)), served.name
+        client = OpenAIModel(served_name, f"{url}/v1", "")
+        stack.push_async_callback(client.close)
+        return _Asked(client.complete, name, variant.temperature)
+
+    async def _serve(self, variant: Variant, name: str) -> Served:
+        if isinstance(variant.source, Student):
+            self._served = self._served or (await load_students(self.stack, [variant.source]))[0]
+            return self._served
+        assert isinstance(variant.source, ResolvedModel), "a paid model is not served"
+        path = variant.source.path
+        if self._engine is None:
+            self._engine = await LlamaCpp.start(path)
+            self.stack.push_async_callback(self._engine.close)
         return Served(
             name=name,
-            model=LocalModel(self.engine, self.template, name),
+            model=LocalModel(self._engine, load_base_template(path), name),
             task=variant.task,
             release=name.partition("@")[2],
             decoding=Decoding(max_tokens=variant.task.max_output_tokens or self._budget),
@@ -192,39 +226,35 @@ class Asker:
 
     @cached_property
     def _budget(self) -> int:
-        assert self.template is not None, "a local model has a template"
-        encode = self.template.tokenizer.encode
-        return answer_budget(len(encode(text)) for text in self.ground.examples.answers)
+        assert isinstance(self.source, ResolvedModel), "only a base has no budget of its own"
+        encode = load_base_template(self.source.path).tokenizer.encode
+        return answer_budget(len(encode(text)) for text in self.ground.answers)
+
+    def _open_recorder(self) -> Recorder:
+        if self._recorder is None:
+            self._recorder = Recorder(self.workspace.store)
+            self.stack.callback(self._recorder.close)
+        return self._recorder
+
+    async def _open_teacher(self) -> OpenAIModel:
+        if self._teacher is None:
+            self._teacher = open_teacher(self.workspace, self.ground.task)
+            self.stack.push_async_callback(self._teacher.close)
+        return self._teacher
 
 
 @asynccontextmanager
 async def open_asker(workspace: Workspace, ground: Ground, source: Source) -> AsyncIterator[Asker]:
-    """Load a model; it is gone when the block ends.
-
-    Raises:
-        ModelError: JM-401 not pulled, JM-420 not loadable. ServeError: JM-730 no teacher is set, or no key.
-    """
+    """What is loaded is gone when the block ends."""
     async with AsyncExitStack() as stack:
-        recorder = Recorder(workspace.store)
-        stack.callback(recorder.close)
-        asker = Asker(ground, source, recorder, workspace.progress)
-        if isinstance(source, Paid):
-            asker.teacher = open_teacher(workspace, ground.task)
-            stack.push_async_callback(asker.teacher.close)
-        elif isinstance(source, Student):
-            asker.served = (await load_students(stack, [source]))[0]
-        else:
-            asker.template = load_base_template(source.path)
-            asker.engine = await LlamaCpp.start(source.path)
-            stack.push_async_callback(asker.engine.close)
-        yield asker
+        yield Asker(workspace, ground, source, stack)
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
-    """What the server answers at a temperature; an answer that the server refused to hand out, on both tries, is an unreadable one."""
+class _Asked:
+    """A variant as a model of a name of its own; an answer that the server refused to hand out, on both tries, is an unreadable one."""
 
-    client: OpenAIModel
+    call: Callable[[Request], Awaitable[Reply]]
     name: str
     temperature: float
 
@@ -233,46 +263,14 @@ class _Served:
         seed = SEED if self.temperature else None
         decoding = replace(request.decoding, temperature=self.temperature, seed=seed)
         try:
-            return await self.client.complete(replace(request, decoding=decoding))
+            return await self.call(replace(request, decoding=decoding))
         except ModelError as error:
             if "JM-720" not in error.got:
                 raise
             return Reply("", "length", latency_ms=(time.perf_counter() - started) * 1000, model=self.name)
 
-    def stream(self, request: Request) -> AsyncIterator[str]:
-        return self.client.stream(request)
-
-    async def close(self) -> None:
-        """The client is closed by whoever opened it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Teacher:
-    """A paid model, asked directly and once a row: no second try is paid for."""
-
-    asker: Asker
-    variant: Variant
-    name: str
-    most_calls: int
-
-    async def complete(self, request: Request) -> Reply:
-        assert self.asker.teacher is not None, "a paid model has a client"
-        if self.asker.calls >= self.most_calls:
-            raise GateError(
-                "JM-665",
-                "the teacher was asked as often as the grid allows",
-                expected=f"at most {self.most_calls} calls, tries that failed among them",
-                hint="run the same command again: what was answered is kept",
-            )
-        self.asker.calls += 1
-        task, temperature = self.variant.task, self.variant.temperature
-        messages = self.asker.ground.prompt(self.variant)(task, read_messages(task, request.messages))
-        decoding = replace(request.decoding, temperature=temperature, seed=SEED if temperature else None)
-        return await self.asker.teacher.complete(Request(messages, decoding))
-
-    def stream(self, request: Request) -> AsyncIterator[str]:
-        assert self.asker.teacher is not None, "a paid model has a client"
-        return self.asker.teacher.stream(request)
+    async def stream(self, request: Request) -> AsyncIterator[str]:
+        yield (await self.complete(request)).text
 
     async def close(self) -> None:
         """The client is closed by whoever opened it."""
