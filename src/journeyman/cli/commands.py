@@ -10,6 +10,7 @@ from journeyman.cli.compare import compare
 from journeyman.cli.doctor import doctor
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
+from journeyman.cli.improve import improve
 from journeyman.cli.init import init
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "tune": tune,
     "assess": assess,
     "compare": compare,
+    "improve": improve,
     "release": release,
     "rollback": rollback,
     "run": run,

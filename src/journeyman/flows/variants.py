@@ -101,6 +101,11 @@ class Ground:
         """Rows that nobody has asked this variant yet."""
         return len(rows) - len(load_predictions(self.name(variant), variant.task, rows, self.cache(variant)))
 
+    def answered(self, variant: Variant, rows: Sequence[Row]) -> int:
+        """How many of the first rows this variant was asked, up to one that it was not."""
+        known = {row.hash for row, _ in load_predictions(self.name(variant), variant.task, rows, self.cache(variant))}
+        return next((place for place, row in enumerate(rows) if row.hash not in known), len(rows))
+
     def prompt(self, variant: Variant) -> FewShot:
         """What writes the variant's messages."""
         if not variant.shots:
