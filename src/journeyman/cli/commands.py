@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from journeyman.cli.ask import ask
 from journeyman.cli.assess import assess
+from journeyman.cli.compare import compare
 from journeyman.cli.doctor import doctor
 from journeyman.cli.drift import drift
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
+from journeyman.cli.improve import improve
 from journeyman.cli.init import init
 from journeyman.cli.judge import judge
 from journeyman.cli.merge import merge
@@ -34,6 +36,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "tune": tune,
     "assess": assess,
     "judge": judge,
+    "compare": compare,
+    "improve": improve,
     "release": release,
     "rollback": rollback,
     "run": run,

@@ -16,6 +16,7 @@ from journeyman.gateway.answer import Answer, Answerer, Call
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.models.protocol import Decoding
+from journeyman.models.remote import OpenAIModel
 from journeyman.task.prompt import teacher_messages
 from journeyman.task.task import Task
 
@@ -49,7 +50,12 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     return Desk(_teacher(stack, workspace, task), answerer)
 
 
-def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
+def open_teacher(workspace: Workspace, task: Task) -> OpenAIModel:
+    """The task's teacher, to be closed.
+
+    Raises:
+        ServeError: JM-730 it is not set, or has no key.
+    """
     upstream = find_upstream(workspace.project, task)
     if not upstream.is_ready:
         raise ServeError(
@@ -59,8 +65,10 @@ def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
             got=upstream.describe(),
             hint=f"journeyman run {task.name}, or set the teacher",
         )
-    model = upstream.open()
+    return upstream.open()
+
+
+def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
+    model = open_teacher(workspace, task)
     stack.push_async_callback(model.close)
-    return Served(
-        upstream.name, model, task, decoding=Decoding(max_tokens=task.max_output_tokens), write=teacher_messages
-    )
+    return Served(model.name, model, task, decoding=Decoding(max_tokens=task.max_output_tokens), write=teacher_messages)

@@ -90,7 +90,7 @@ def assess(
     rows = read_rows(workspace.store, manifest)
     if not rows.sealed:
         raise GateError("JM-631", f"{task_name} has no sealed rows", hint="import more rows, then prepare again")
-    run = _find_run(workspace, task_name, student, dataset)
+    run = find_run_of(workspace, task_name, student, dataset)
     metric = metrics[task.gate.metric]
     tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash)
     with run.lock():
@@ -128,7 +128,7 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
-    run = _find_run(workspace, task_name, student, dataset)
+    run = find_run_of(workspace, task_name, student, dataset)
     subject, evaluation = run.read(SUBJECT), run.read(EVALUATION)
     if not subject or not evaluation or subject.get("rule") != read_rules(workspace, task):
         raise GateError(
@@ -142,7 +142,7 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     return Assessed(run, tune_run, student, Document.model_validate(evaluation), tuple(answered))
 
 
-def _find_run(workspace: Workspace, task_name: str, student: Student, dataset: str) -> RunFolder:
+def find_run_of(workspace: Workspace, task_name: str, student: Student, dataset: str) -> RunFolder:
     """One folder of answers for a student and a dataset, whatever rule decides on them."""
     return find_run(workspace.project.runs, task_name, "assess", {"student": student.hash, "dataset": dataset})
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from journeyman.core.example import Split, Terms
+from journeyman.data.candidates import Instructions
 from journeyman.data.imports import ImportReport, import_files
 from journeyman.data.lines import Source, stream_source
 from journeyman.data.prepare import Prepared, prepare
@@ -41,12 +42,13 @@ def import_sources(
     )
 
 
-def prepare_task(workspace: Workspace, task_name: str) -> Prepared:
-    """Make or find the dataset of the traces as they stand. Raises DataError JM-305 and others of ``data.prepare``."""
+def prepare_task(workspace: Workspace, task_name: str, instructions: Instructions = "own") -> Prepared:
+    """Make or find the dataset of the traces as they stand; ``any`` takes those made under another instruction too. Raises DataError JM-305 and others of ``data.prepare``."""
     return prepare(
         workspace.task(task_name),
         workspace.store,
         read_shares(workspace.project),
         now=datetime.now(UTC),
+        instructions=instructions,
         progress=workspace.progress,
     )

@@ -6,13 +6,14 @@ Nothing is tuned, so it is there in seconds; each call pays for the instruction 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Target
+from journeyman.flows.examples import gather_examples
 from journeyman.flows.material import Material, load_material
 from journeyman.flows.once import UNCOMPARED, make_once
 from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
@@ -22,18 +23,20 @@ from journeyman.models.nearest import EXAMPLES, save_examples
 from journeyman.models.template import load_base_template
 from journeyman.models.words import FILE as WORDS
 from journeyman.task.answer import answer_text
-from journeyman.task.prompt import user_text
-from journeyman.tuning.words import weigh_words
 
-MOST_EXAMPLES = 2000  # to look among, at each call
 MOST_SHOTS = 32
 SETTINGS = ("kind", "shots")
 
 
 def make_prompted(
-    workspace: Workspace, task_name: str, given: Mapping[str, Json], base: str = "", dataset: str = ""
+    workspace: Workspace,
+    task_name: str,
+    given: Mapping[str, Json],
+    base: str = "",
+    dataset: str = "",
+    examples: Sequence[str] = (),
 ) -> tuple[RunFolder, Material, Student]:
-    """Write the student; the same arguments find their own finished run.
+    """Write the student; the same arguments find their own finished run. ``examples``: hashes of the train rows to show, instead of the nearest of all.
 
     Raises:
         DataError: JM-352 nothing prepared. ModelError: JM-401 the base is not pulled. TuneError: JM-569 a setting that a prompt does not have.
@@ -50,20 +53,20 @@ def make_prompted(
             hint=f"leave out --{name.replace('_', '-')}" if unknown else "give fewer",
         )
     material = load_material(workspace, task_name, base, dataset)
-    said: dict[str, Json] = {"shots": shots} if shots else {}
+    said: dict[str, Json] = ({"shots": shots} if shots else {}) | ({"examples": list(examples)} if examples else {})
     run, student = make_once(
         workspace,
         material,
         {"kind": "prompt", **said},
         "prompt",
         "nothing is tuned",
-        lambda run: _write(material, run, shots),
+        lambda run: _write(material, run, shots, examples),
         lambda _student: UNCOMPARED,
     )
     return run, material, student
 
 
-def _write(material: Material, run: RunFolder, shots: int) -> Student:
+def _write(material: Material, run: RunFolder, shots: int, examples: Sequence[str]) -> Student:
     started = time.monotonic()
     folder, task = run.path / STUDENT, material.task
     known = [row for row in material.splits["train"] if row.answer is not None]
@@ -71,9 +74,7 @@ def _write(material: Material, run: RunFolder, shots: int) -> Student:
     answers = [answer_text(task, cast(Target, row.answer)) for row in known]
     files = {}
     if shots:
-        shown = sorted(range(len(known)), key=lambda place: known[place].hash)[:MOST_EXAMPLES]
-        texts = [user_text(task, known[place].input) for place in shown]
-        save_examples(folder, weigh_words(texts), texts, [answers[place] for place in shown])
+        save_examples(folder, gather_examples(task, known, examples))
         files = {"examples": EXAMPLES, "words": WORDS}
     run.write(
         PLAN,

@@ -15,7 +15,7 @@ from journeyman.flows.once import UNCOMPARED, make_once
 from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
 from journeyman.flows.student import Student, write_manifest
 from journeyman.flows.workspace import Workspace
-from journeyman.models.nearest import EXAMPLES, load_examples, save_examples
+from journeyman.models.nearest import EXAMPLES, Examples, load_examples, save_examples
 from journeyman.models.words import FILE as WORDS
 from journeyman.task.answer import answer_text, read_answer
 from journeyman.task.prompt import user_text
@@ -56,8 +56,9 @@ def _write(material: Material, run: RunFolder) -> Student:
     started = time.monotonic()
     folder, task = run.path / STUDENT, material.task
     rows = [row for row in material.splits["train"] if row.answer is not None]
-    texts = [user_text(task, row.input) for row in rows]
-    save_examples(folder, weigh_words(texts), texts, [answer_text(task, cast(Target, row.answer)) for row in rows])
+    texts = tuple(user_text(task, row.input) for row in rows)
+    answers = tuple(answer_text(task, cast(Target, row.answer)) for row in rows)
+    save_examples(folder, Examples(weigh_words(texts), texts, answers))
     exact = _right_on_dev(run, task, [row for row in material.splits["dev"] if row.answer is not None])
     run.write(PLAN, {"kind": {"value": "nearest", "origin": "flag"}})
     result: dict[str, Json] = {"seconds": round(time.monotonic() - started, 1), "tokens": 0, "steps": 0}

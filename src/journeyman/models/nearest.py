@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,11 +75,12 @@ class Nearest:
         """Nothing runs."""
 
 
-def save_examples(folder: Path, words: Words, texts: Sequence[str], answers: Sequence[str]) -> None:
+def save_examples(folder: Path, examples: Examples) -> None:
     """Write ``examples.json`` and ``words.json``. Raises: StoreError: JM-801, JM-802."""
-    listed = [{"text": text, "answer": answer} for text, answer in zip(texts, answers, strict=True)]
+    pairs = zip(examples.texts, examples.answers, strict=True)
+    listed = [{"text": text, "answer": answer} for text, answer in pairs]
     write_atomic(folder / EXAMPLES, json.dumps(listed, ensure_ascii=False) + "\n")
-    save_words(folder, words)
+    save_words(folder, examples.words)
 
 
 def load_examples(folder: Path) -> Examples:

@@ -1,0 +1,244 @@
+"""The optimizer on the tiny model: what it tries, that it measures on rows that chose nothing, that it resumes, and what --write leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from journeyman.core.errors import GateError, ModelError, ServeError
+from journeyman.evaluation.grid import split_rows
+from journeyman.evaluation.improvement import ChosenPart, Improvement, describe_improvement
+from journeyman.flows.example_sets import cover, find_sets
+from journeyman.flows.examples import gather_examples, known_rows
+from journeyman.flows.improve import CHOSEN, IMPROVED, Options, improve
+from journeyman.flows.improving import adopt
+from journeyman.flows.instructions import edit_instruction
+from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.shots import open_prompt
+from journeyman.flows.student import load_student
+from journeyman.flows.students import finished_students
+from journeyman.flows.variants import find_ground
+from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.store.ledger import level
+from tests.flows.projects import journeyman, make_project
+from tests.flows.teaching import teaching
+
+DEV = "[prepare]\ndev_share = 0.3\n"
+
+
+OPTIONS = Options(budget_s=3000)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Path:
+    """A project with one search behind it. Do not change it."""
+    for opened in _open(tmp_path_factory.mktemp("searched") / "project", tiny_gguf):
+        improve(opened, "paint", OPTIONS)
+        return opened.project.root
+    raise AssertionError("there is one project")
+
+
+@pytest.fixture
+def workspace(searched: Path, tmp_path: Path) -> Iterator[Workspace]:
+    """A copy of it."""
+    with open_workspace(Path(shutil.copytree(searched, tmp_path / "project"))) as opened:
+        yield opened
+
+
+def _open(folder: Path, gguf: Path, settings: str = DEV) -> Iterator[Workspace]:
+    make_project(folder, gguf, rows=36, settings=settings)
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl")])
+        prepare_task(opened, "paint")
+        yield opened
+
+
+def _answers(workspace: Workspace) -> int:
+    """Answers on disk."""
+    paths = workspace.project.runs.glob("paint-prompts-*/*.jsonl")
+    return sum(len(path.read_text().splitlines()) for path in paths)
+
+
+def _choose(workspace: Workspace, found: Improvement, chosen: ChosenPart) -> None:
+    """As if the search had ended there, and the process too: what was chosen is kept, what was measured is not."""
+    (run,) = workspace.project.runs.glob("paint-improve-*")
+    (run / IMPROVED).unlink()
+    text = found.model_copy(update={"chosen": chosen, "measured": None}).model_dump_json()
+    (run / CHOSEN).write_text(text)
+
+
+def test_a_search_races_examples_then_instructions_and_is_found_again(workspace: Workspace) -> None:
+    asked = _answers(workspace)
+    found = improve(workspace, "paint", OPTIONS)
+    tried = {(arm.phase, arm.name) for arm in found.arms}
+    assert {("examples", "no examples"), ("examples", "4 nearest"), ("examples", "4 covering")} <= tried
+    assert {("instruction", f"own + {name}") for name in ("reminder", "fields", "values", "rules")} <= tried
+    assert not found.is_cut
+    assert not [arm for arm in found.arms if arm.failed and "nearest" not in arm.name and "8" not in arm.name]
+    most = max(arm.rows for arm in found.arms)
+    pick, _measure = split_rows(find_ground(workspace, "paint").dev)
+    assert most == len(pick), "the last round has all rows of its half"
+    assert _answers(workspace) == asked > 0
+    assert workspace.store.looks("paint") == []
+
+
+def test_the_gain_is_measured_on_rows_that_chose_nothing(workspace: Workspace) -> None:
+    found = improve(workspace, "paint", OPTIONS)
+    train = [row.hash for row in find_ground(workspace, "paint").train][:2]
+    _choose(workspace, found, ChosenPart(name="two", instruction="Colour?", shots=2, examples=tuple(train)))
+    measured = improve(workspace, "paint", OPTIONS)
+    _pick, rest = split_rows(find_ground(workspace, "paint").dev)
+    assert measured.measured is not None
+    assert measured.own is not None
+    assert measured.improved is not None
+    assert (measured.measured.n, measured.look) == (len(rest), 1)
+    assert measured.measured.error == pytest.approx(2 * level(1))
+    assert measured.measured.value == pytest.approx(measured.improved.value - measured.own.value)
+    assert measured.measured.low < measured.measured.value < measured.measured.high
+    said = describe_improvement(measured)
+    assert any(f"{len(rest)} other rows, measured once" in line for line in said)
+    asked = _answers(workspace)
+    assert improve(workspace, "paint", OPTIONS) == measured
+    assert _answers(workspace) == asked
+    other = improve(workspace, "paint", Options(budget_s=3001))
+    assert other.look in (0, 2), "another search of the same rows is a second look, where it chose anything"
+
+
+def test_another_look_at_the_same_rows_has_a_wider_interval(workspace: Workspace) -> None:
+    found = improve(workspace, "paint", OPTIONS)
+    _choose(workspace, found, ChosenPart(name="short", instruction="Colour?", shots=0))
+    (run,) = workspace.project.runs.glob("paint-improve-*")
+    for path in workspace.project.runs.glob("paint-improve-*/look.json"):
+        path.unlink()
+    earlier = run.with_name("paint-improve-earlier")
+    earlier.mkdir()
+    (earlier / "look.json").write_text(json.dumps({"dataset": found.dataset, "look": 1}))
+    second = improve(workspace, "paint", OPTIONS)
+    assert second.look == 2
+    assert second.measured is not None
+    assert second.measured.error == pytest.approx(2 * level(2))
+    assert "look 2 at these rows" in "\n".join(describe_improvement(second))
+
+
+def test_a_budget_ends_the_search_and_nothing_is_lost(workspace: Workspace) -> None:
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
+    ticks = iter(range(10_000))
+    cut = improve(workspace, "paint", Options(budget_s=12), clock=lambda: float(next(ticks)))
+    assert cut.is_cut
+    assert 0 < len(cut.arms) < 12
+    asked = _answers(workspace)
+    assert asked > 0
+    assert improve(workspace, "paint", Options(budget_s=12)) == cut, "what was chosen in time stays chosen"
+
+
+def test_what_cannot_be_improved_is_refused(workspace: Workspace, tmp_path: Path, tiny_gguf: Path) -> None:
+    with pytest.raises(ModelError, match="JM-402"):
+        improve(workspace, "paint", Options(model="smolm2"))
+    with pytest.raises(ServeError, match="JM-730"):
+        improve(workspace, "paint", Options(proposer="teacher"))
+    for few in _open(tmp_path / "few", tiny_gguf, "[prepare]\ndev_share = 0.0\n"):
+        with pytest.raises(GateError, match="JM-666"):
+            improve(few, "paint", Options())
+
+
+def test_edits_come_from_train_and_schema_alone(workspace: Workspace) -> None:
+    ground = find_ground(workspace, "paint")
+    edits = {edit.name: edit.text for edit in edit_instruction(ground.task, known_rows(ground.train))}
+    own = ground.task.instruction
+    assert edits["own"] == own
+    assert all(text.startswith(own) for text in edits.values())
+    assert "the keys colour, many" in edits["own + reminder"]
+    for value in ("red", "green", "blue"):
+        assert f'"{value}" (' in edits["own + values"]
+    assert "colour is copied from the input" in edits["own + rules"]
+    inputs = {row.input["line"] for row in ground.train}
+    cases = [line[2:].split(" -> ")[0] for line in edits["own + cases"].splitlines() if " -> " in line]
+    assert len(cases) == 3
+    assert set(cases) <= inputs
+
+
+def test_sets_are_of_train_rows_and_a_covering_one_is_unlike_itself(workspace: Workspace) -> None:
+    ground = find_ground(workspace, "paint")
+    known = known_rows(ground.train)
+    examples = gather_examples(ground.task, known, 0)
+    sets = find_sets([row.hash for row in known], examples)
+    assert [shown.shots for shown in sets] == sorted(shown.shots for shown in sets)
+    assert sets[0].shots == 0
+    assert {shown.chosen for shown in sets if shown.chosen} == {
+        shown.chosen for shown in find_sets([row.hash for row in known], examples) if shown.chosen
+    }
+    for shown in sets:
+        assert len(set(shown.chosen)) == len(shown.chosen) in (0, shown.shots)
+        assert set(shown.chosen) <= {row.hash for row in known}
+    places = cover(examples, 3)
+    colours = {word for place in places for word in examples.texts[place].split() if word in ("red", "green", "blue")}
+    assert colours == {"red", "green", "blue"}, "three rows that cover the inputs have the three words that recur"
+
+
+def test_write_leaves_a_task_and_a_student(workspace: Workspace) -> None:
+    path = workspace.project.tasks / "paint.yaml"
+    before = path.read_text()
+    ground = find_ground(workspace, "paint")
+    rows = tuple(row.hash for row in known_rows(ground.train)[3:5])
+    chosen = ChosenPart(
+        name="two", instruction="Name the colour.\nThe word stands in the line.", shots=2, examples=rows
+    )
+    found = Improvement(
+        task="paint", dataset=ground.dataset, metric="exact_match", model="base", arms=(), chosen=chosen, budget_s=1
+    )
+    said = adopt(workspace, found)
+    after = path.read_text()
+    assert (
+        after.replace(
+            "instruction: |-\n  Name the colour.\n  The word stands in the line.\n",
+            "instruction: Name the colour that the line asks for.\n",
+        )
+        == before
+    )
+    assert any("--any-instruction" in line for line in said)
+    ((run, student),) = finished_students(workspace, workspace.task("paint"), ground.dataset)
+    assert any(run in line for line in said)
+    prompt = open_prompt(student)
+    (system, *turns, user) = prompt(workspace.task("paint"), {"line": "two red cars"})
+    assert (system.text, user.text) == (chosen.instruction, "two red cars")
+    shown = {row.input["line"] for row in known_rows(ground.train)[3:5]}
+    assert {turn.text for turn in turns if turn.role == "user"} == shown
+    assert load_student(student.folder) == student
+    assert adopt(workspace, found) == said[-1:], "the second time the instruction is there already"
+    assert prepare_task(workspace, "paint", "any").hash == ground.dataset
+
+
+def test_a_teacher_proposes_from_train_rows_alone(tmp_path: Path, tiny_gguf: Path) -> None:
+    with teaching(tiny_gguf, tmp_path / "teacher") as teacher:
+        for opened in _open(tmp_path / "project", tiny_gguf, DEV + teacher.settings):
+            options = Options(budget_s=3000, proposer="teacher", rewrites=2)
+            found = improve(opened, "paint", options)
+            asked = teacher.asked()
+            assert 0 < len(asked) <= 2
+            ground = find_ground(opened, "paint")
+            train = {str(row.input["line"]) for row in ground.train}
+            dev = {str(row.input["line"]) for row in ground.dev}
+            for text in asked:
+                assert ground.task.instruction in text
+                assert any(line in text for line in train)
+                assert not any(line in text for line in dev)
+            assert found.rewrites == len([arm for arm in found.arms if arm.name.startswith("rewrite")])
+            assert improve(opened, "paint", options) == found
+            assert len(teacher.asked()) == len(asked)
+
+
+def test_the_command(workspace: Workspace) -> None:
+    folder = workspace.project.root
+    done = journeyman(folder, "improve", "paint", "--budget", "50m", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["chosen"]["instruction"]
+    shown = journeyman(folder, "improve", "paint", "--budget", "50m")
+    assert "instruction:" in shown.stdout
+    assert journeyman(folder, "improve", "paint", "--budget", "soon").returncode == 2
