@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from machine import ROOT, describe_commit, describe_machine, write_result
 from numpy.typing import NDArray
 
 from journeyman.evaluation.gate import DRAWN, Score, decide
+from journeyman.evaluation.labels import DEV_ERROR
+from journeyman.evaluation.labels import Design as Labels
 from journeyman.measure.betting import betting_interval, betting_refutes
 from journeyman.measure.bootstrap import bootstrap_ratio
 from journeyman.measure.intervals import Interval, Paired, clopper_pearson, tango
@@ -116,6 +118,42 @@ def _drawn(rng: np.random.Generator, n: int) -> Sample:
     return np.where(differs, np.where(rng.random(n) < lost, -1.0, 1.0), 0.0), np.where(differs, 1 / 0.9, 1 / 0.1)
 
 
+def _labelled(share: float, part: float, has_dev: bool) -> Callable[[np.random.Generator, int], Sample]:
+    """Answers differ on ``share`` of n rows, and people label a simple random sample of ``part`` of n rows among these. What a row may weigh is told from
+    a dev split a quarter as large, or, without one, from the draw itself."""
+    lost = (1 + MARGIN / share) / 2
+
+    def draw(rng: np.random.Generator, n: int) -> Sample:
+        differing = int(rng.binomial(n, share))
+        seen = int(rng.binomial(max(1, n // 4), share))
+        expected = ceil(n * clopper_pearson(seen, max(1, n // 4), DEV_ERROR, sides=1).high) if has_dev else 0
+        design = Labels(ceil(part * n), differing, expected)
+        drawn = min(design.asked, differing)
+        values = np.concatenate([np.zeros(n - differing), np.where(rng.random(drawn) < lost, -1.0, 1.0)])
+        weights = np.concatenate([np.ones(n - differing), np.full(drawn, 1 / design.probability)]) / design.stretch
+        order = rng.permutation(len(values))
+        return values[order], np.minimum(weights, 1.0)[order]
+
+    return draw
+
+
+def _labelled_groups(rng: np.random.Generator, n: int) -> Sample:
+    """n groups of 1 to 3 rows that share their count and their fate, heavy ones fail more; of the rows that differ half are labelled, one by one."""
+    size, count = rng.choice([1, 2, 3], n, p=[0.7, 0.2, 0.1]), rng.choice([1.0, 3.0], n, p=[0.7, 0.3])
+    differs, fate = rng.random(n) < 0.25, rng.random(n)
+    lost = np.where(count == 3, 0.2 + 4 * (1.6 * MARGIN - 0.014) / 0.9, 0.28)
+    value = np.where(fate < lost, -1.0, np.where(fate < lost + 0.2, 1.0, 0.0))
+    rows = np.repeat(np.arange(n), size)
+    apart = np.flatnonzero(differs[rows])
+    dev = max(1, len(rows) // 4)
+    expected = ceil(len(rows) * clopper_pearson(int(rng.binomial(dev, 0.25)), dev, DEV_ERROR, sides=1).high)
+    design = Labels(ceil(0.125 * len(rows)), len(apart), expected)
+    drawn = rng.choice(apart, min(design.asked, len(apart)), replace=False)
+    known = np.where(differs, np.bincount(rows[drawn], minlength=n) / design.probability, size)
+    weight = known * count / (9 * design.stretch)
+    return np.where(differs, value, 0.0)[known > 0], np.minimum(weight, 1.0)[known > 0]
+
+
 def _rare_heavy(rng: np.random.Generator, n: int) -> Sample:
     """One unit in 500 weighs 100 and is lost; small samples do not hold one, and the others gain."""
     weight = np.where(rng.random(n) < 0.002, 100.0, rng.choice([1.0, 2.0], n))
@@ -161,6 +199,15 @@ DESIGNS = (
     ),
     Design("counted", "rows came 1, 2, 5 or 40 times", _counted, is_binary=True, heaviest=40),
     Design("drawn", "labelled with probability 0.9 or 0.1", _drawn, is_binary=True, heaviest=10),
+    Design("drawn labels", "0.2 of rows differ, half of them labelled", _labelled(0.2, 0.1, True), is_binary=True),
+    Design("few labels", "0.1 differ, a fifth of them labelled", _labelled(0.1, 0.02, True), is_binary=True),
+    Design(
+        "labels without dev",
+        "0.07 differ, 3 in 7 labelled, nothing foreseen",
+        _labelled(0.07, 0.03, False),
+        is_binary=True,
+    ),
+    Design("labels of copies", "groups share their fate, rows came 1 or 3 times", _labelled_groups),
     Design("rare heavy rows", "1 in 500 came 100 times and is lost", _rare_heavy, is_binary=True, heaviest=100),
 )
 

@@ -10,6 +10,7 @@ from journeyman.cli.doctor import doctor
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
 from journeyman.cli.init import init
+from journeyman.cli.label import label
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
 from journeyman.cli.prepare import prepare
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "pull": pull,
     "import": import_,
     "prepare": prepare,
+    "label": label,
     "tune": tune,
     "assess": assess,
     "release": release,

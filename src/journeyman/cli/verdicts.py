@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 def describe_assessed(document: Document) -> list[str]:
     """A line per candidate and metric, then the verdict."""
+    from journeyman.evaluation.asides import describe_asides
     from journeyman.evaluation.document import describe_interval, describe_promise, describe_verdict
 
     lines = []
@@ -26,6 +27,7 @@ def describe_assessed(document: Document) -> list[str]:
             )
     if document.gate is not None:
         lines += [describe_verdict(document.gate), describe_interval(document.gate)]
+    lines += describe_asides(document)
     if document.promise is not None:
         lines.append(describe_promise(document.promise))
     return lines

@@ -340,6 +340,25 @@ class PromisePart(Part):
         return next((point for point in self.curve if point.threshold == self.threshold), None)
 
 
+class LabelsPart(Part):
+    """The labels behind a verdict (``evaluation.labels``): sealed rows with gold, with answers that score alike, and ``differing`` ones, of which people
+    ``labelled`` some, each drawn with ``probability``. ``agreement``: of two people on the same row."""
+
+    labelled: int
+    differing: int
+    gold: int
+    alike: int
+    probability: float
+    people: int
+    agreement: Figure | None
+
+
+class CeilingPart(Figure):
+    """How often the teacher agrees with itself by the gate's metric: on inputs that were recorded twice, or on dev rows that it was asked again."""
+
+    how: Literal["recorded", "asked"]
+
+
 class ReleasePart(Part):
     hash: str
     path: str
@@ -356,6 +375,8 @@ class Document(Part):
     slices: tuple[SlicePart, ...] = ()
     confusions: tuple[ConfusionPart, ...] = ()
     ladder: LadderPart | None = None
+    labels: LabelsPart | None = None
+    ceiling: CeilingPart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

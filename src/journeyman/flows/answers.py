@@ -50,19 +50,25 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     return Desk(_teacher(stack, workspace, task), answerer)
 
 
-def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
+def find_teacher(workspace: Workspace, task: Task) -> tuple[str, str, str]:
+    """The configured teacher's name, address and key; the name is empty where there is none that could be asked."""
     project = workspace.project
     name = (task.teacher or project.text("teacher", "model")).removeprefix("openai/")
-    key_name = project.text("teacher", "api_key_env")
-    url = project.text("teacher", "url")
-    key = environment(key_name)
+    url, key = project.text("teacher", "url"), environment(project.text("teacher", "api_key_env"))
     is_local = "//127.0.0.1" in url or "//localhost" in url
-    if not name or not (key or is_local):
+    return (name if key or is_local else ""), url, key
+
+
+def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
+    name, url, key = find_teacher(workspace, task)
+    if not name:
+        key_name = workspace.project.text("teacher", "api_key_env")
         raise ServeError(
             "JM-730",
             f"{task.name} has no release yet, and no teacher to ask",
             expected="a release, or teacher.model in journeyman.toml and its key in the environment",
-            got=f"teacher {name or 'not set'}, {key_name} {'set' if key else 'not set'}",
+            got=f"teacher {task.teacher or workspace.project.text('teacher', 'model') or 'not set'}, "
+            f"{key_name} {'set' if key else 'not set'}",
             hint=f"journeyman run {task.name}, or set the teacher",
         )
     model = OpenAIModel(name, url, key)
