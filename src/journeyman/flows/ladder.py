@@ -22,6 +22,7 @@ from journeyman.evaluation.document import LadderPart
 from journeyman.evaluation.gate import DRAWN, Verdict, decide, fitting_rows, score_rows
 from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
 from journeyman.evaluation.run import Predictions, Row, evaluate
+from journeyman.flows.ceiling import OF_TEACHER
 from journeyman.flows.classify import find_choice
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, RunFolder
@@ -44,7 +45,6 @@ HEADS = {
 SHOTS = (0, 4)
 SLOW_ROWS = 150  # of dev, that a prompted base is asked: a call reads the instruction and the examples
 PRICED = 1000  # recorded calls that the teacher's price is taken from
-OF_TEACHER = ("import", "task")
 
 
 @dataclass(frozen=True, slots=True)
