@@ -79,6 +79,8 @@ def test_it_has_the_promised_keys() -> None:
         "slices",
         "confusions",
         "ladder",
+        "labels",
+        "ceiling",
         "release",
     } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]
