@@ -342,13 +342,14 @@ class PromisePart(Part):
 
 class LabelsPart(Part):
     """The labels behind a verdict (``evaluation.labels``): sealed rows with gold, with answers that score alike, and ``differing`` ones, of which people
-    ``labelled`` some, each drawn with ``probability``. ``agreement``: of two people on the same row."""
+    ``labelled`` some, each drawn with ``probability``. ``scale`` is what a group could weigh at the most, ``agreement`` that of two people on the same row."""
 
     labelled: int
     differing: int
     gold: int
     alike: int
     probability: float
+    scale: float
     people: int
     agreement: Figure | None
 

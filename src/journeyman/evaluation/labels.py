@@ -75,14 +75,18 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """Scores of the rows with gold, of those that are alike, and of those drawn (``is_drawn``); no group weighs more than ``heaviest`` times the design's
-    stretch. ``cut``: the share of calls that this moved from heavy groups to others."""
+    """Scores of the rows with gold, of those that are alike, and of those drawn (``is_drawn``). A group counts ``heaviest`` at the most. ``cut``: the share of calls that this moved from heavy groups to others."""
 
     scores: tuple[Score, ...]
     is_drawn: tuple[bool, ...]
     heaviest: float
     cut: float
     design: Design
+
+    @property
+    def scale(self) -> float:
+        """What bounds the bets: no group's drawn weight is above it."""
+        return self.heaviest * self.design.stretch
 
 
 def make_frame(metric: Metric, spec: MetricSpec | None, rows: Sequence[Row], predictions: Predictions) -> Frame:
@@ -134,9 +138,9 @@ def decide_labelled(gate: Gate, weighed: Weighed, level: float, kind: MetricKind
     Raises:
         GateError: JM-605 to JM-608.
     """
-    verdict = decide(gate, weighed.scores, level, kind, weighed.heaviest * weighed.design.stretch)
+    verdict = decide(gate, weighed.scores, level, kind, weighed.scale)
     needed = _needed(verdict, weighed, kind) if verdict.verdict == "inconclusive" else None
-    return replace(verdict, counts=None, cut=weighed.cut, needed=needed)
+    return replace(verdict, counts=None, heaviest=weighed.heaviest, cut=weighed.cut, needed=needed)
 
 
 def _known_scores(metric: Metric, frame: Frame, truths: Mapping[str, Truth]) -> dict[int, tuple[float, float]]:

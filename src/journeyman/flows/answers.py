@@ -51,24 +51,26 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
 
 
 def find_teacher(workspace: Workspace, task: Task) -> tuple[str, str, str]:
-    """The configured teacher's name, address and key; the name is empty where there is none that could be asked."""
+    """The configured teacher's name, address and key, empty where not set."""
     project = workspace.project
     name = (task.teacher or project.text("teacher", "model")).removeprefix("openai/")
-    url, key = project.text("teacher", "url"), environment(project.text("teacher", "api_key_env"))
-    is_local = "//127.0.0.1" in url or "//localhost" in url
-    return (name if key or is_local else ""), url, key
+    return name, project.text("teacher", "url"), environment(project.text("teacher", "api_key_env"))
+
+
+def is_askable(name: str, url: str, key: str) -> bool:
+    """A provider on this machine needs no key."""
+    return bool(name) and bool(key or "//127.0.0.1" in url or "//localhost" in url)
 
 
 def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:
     name, url, key = find_teacher(workspace, task)
-    if not name:
+    if not is_askable(name, url, key):
         key_name = workspace.project.text("teacher", "api_key_env")
         raise ServeError(
             "JM-730",
             f"{task.name} has no release yet, and no teacher to ask",
             expected="a release, or teacher.model in journeyman.toml and its key in the environment",
-            got=f"teacher {task.teacher or workspace.project.text('teacher', 'model') or 'not set'}, "
-            f"{key_name} {'set' if key else 'not set'}",
+            got=f"teacher {name or 'not set'}, {key_name} {'set' if key else 'not set'}",
             hint=f"journeyman run {task.name}, or set the teacher",
         )
     model = OpenAIModel(name, url, key)

@@ -96,11 +96,12 @@ def assess(
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, base_rows, requests_in_flight))
         metric = metrics[task.gate.metric]
+        shown = find_ceiling(workspace, task, metric)
         basis = find_basis(task, metric, rows, asked.student, kept)
         gate = _decide(workspace, task, dataset, student, basis)
         judged = _Judged(gate, _trust(task, metric, rows, asked), basis)
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
-        document = document.model_copy(update={"ceiling": find_ceiling(workspace, task, metric)})
+        document = document.model_copy(update={"ceiling": shown})
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {

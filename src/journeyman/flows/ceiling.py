@@ -19,7 +19,7 @@ from journeyman.data.imports import split_suffix
 from journeyman.data.intake import settle
 from journeyman.evaluation.document import CeilingPart
 from journeyman.evaluation.run import Row, evaluate, load_predictions
-from journeyman.flows.answers import find_teacher
+from journeyman.flows.answers import find_teacher, is_askable
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import Metric, Pair, estimate
@@ -50,12 +50,12 @@ def ask_ceiling(workspace: Workspace, task: Task, most: int) -> None:
         GateError: JM-679 no teacher to ask, no dev row with a recorded answer, or calls that failed.
     """
     name, url, key = find_teacher(workspace, task)
-    if not name:
+    if not is_askable(name, url, key):
         raise _no_ceiling(
             task,
             "there is no teacher to ask again",
             "teacher.model in journeyman.toml and its key in the environment",
-            "one of them is not set",
+            f"teacher {name or 'not set'}, key {'set' if key else 'not set'}",
             "set the teacher, or leave --ceiling out",
         )
     rows = _dev_rows(workspace, task.name)[:most]

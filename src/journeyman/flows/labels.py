@@ -156,6 +156,7 @@ def find_basis(task: Task, metric: Metric, rows: Rows, answered: Predictions, ke
         gold=sum(row.gold is not None for row in frame.rows),
         alike=sum(alike and row.gold is None for alike, row in zip(frame.is_alike, frame.rows, strict=True)),
         probability=kept.design.probability,
+        scale=weighed.scale,
         people=len(kept.people),
         agreement=Figure.of(agreement) if agreement else None,
     )
