@@ -86,6 +86,8 @@ def test_it_has_the_promised_keys() -> None:
         "reference",
         "behaviours",
         "judges",
+        "labels",
+        "ceiling",
         "release",
     } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]

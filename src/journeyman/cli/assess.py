@@ -24,6 +24,12 @@ def assess(
         ),
     ] = False,
     is_whole: Annotated[bool, typer.Option("--all", help="With --ladder: measure every rung on dev.")] = False,
+    ceiling: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Dev rows that the teacher is asked again, at the most, to see how often it agrees with itself."
+        ),
+    ] = 0,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> int:
@@ -44,7 +50,7 @@ def assess(
     with working(project, is_json) as workspace:
         if is_ladder:
             climb(workspace, task, is_whole=is_whole)
-        assessed = assess_task(workspace, task, base_rows=base_rows, requests_in_flight=in_flight)
+        assessed = assess_task(workspace, task, base_rows=base_rows, requests_in_flight=in_flight, ceiling=ceiling)
         path = write_assessed(workspace, assessed)
     if is_json:
         print_json({key: part for key, part in assessed.document.to_json().items() if key != "reference"})

@@ -14,6 +14,7 @@ from journeyman.cli.import_ import import_
 from journeyman.cli.improve import improve
 from journeyman.cli.init import init
 from journeyman.cli.judge import judge
+from journeyman.cli.label import label
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
 from journeyman.cli.prepare import prepare
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "pull": pull,
     "import": import_,
     "prepare": prepare,
+    "label": label,
     "tune": tune,
     "assess": assess,
     "judge": judge,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def describe_assessed(document: Document) -> list[str]:
     """A line per candidate and metric, then the verdict."""
+    from journeyman.evaluation.asides import describe_asides
     from journeyman.evaluation.document import (
         describe_behaviour,
         describe_interval,
@@ -35,6 +36,7 @@ def describe_assessed(document: Document) -> list[str]:
     lines += [describe_judge(judge) for judge in document.judges]
     if document.gate is not None:
         lines += [describe_verdict(document.gate), describe_interval(document.gate)]
+    lines += describe_asides(document)
     if document.promise is not None:
         lines.append(describe_promise(document.promise))
     return lines

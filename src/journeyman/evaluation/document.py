@@ -415,6 +415,26 @@ class BehaviourPart(Part):
         )
 
 
+class LabelsPart(Part):
+    """The labels behind a verdict (``evaluation.labels``): sealed rows with gold, with answers that score alike, and ``differing`` ones, of which people
+    ``labelled`` some, each drawn with ``probability``. ``scale`` is what a group could weigh at the most, ``agreement`` that of two people on the same row."""
+
+    labelled: int
+    differing: int
+    gold: int
+    alike: int
+    probability: float
+    scale: float
+    people: int
+    agreement: Figure | None
+
+
+class CeilingPart(Figure):
+    """How often the teacher agrees with itself by the gate's metric: on inputs that were recorded twice, or on dev rows that it was asked again."""
+
+    how: Literal["recorded", "asked"]
+
+
 class ReleasePart(Part):
     hash: str
     path: str
@@ -445,6 +465,8 @@ class Document(Part):
     reference: ReferencePart | None = None
     behaviours: tuple[BehaviourPart, ...] = ()
     judges: tuple[JudgePart, ...] = ()
+    labels: LabelsPart | None = None
+    ceiling: CeilingPart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash
@@ -36,26 +36,35 @@ from journeyman.evaluation.document import (
     SlicePart,
     TokensPart,
 )
-from journeyman.evaluation.gate import Score, decide, fitting_rows, score_rows
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
-from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
 from journeyman.flows.behaviours import Tests, load_tests, with_required
+from journeyman.flows.ceiling import ask_ceiling, find_ceiling
+from journeyman.flows.labels import (
+    DEV_ANSWERS,
+    TEST_ANSWERS,
+    Basis,
+    assess_run,
+    find_basis,
+    find_labels,
+    labels_rule,
+    refuse_open,
+)
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
-from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder, find_run
+from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule, read_ladder, read_rules
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
 from journeyman.measure.latency import measure_latency
-from journeyman.measure.metrics import Metric, MetricKind, Pair, estimate, score_fields
+from journeyman.measure.metrics import Metric, Pair, estimate, score_fields
 from journeyman.measure.novelty import Vocabulary, thin
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
-REPORT, SUBJECT, DEV_ANSWERS = "report.html", "subject.json", "student-dev.jsonl"
+REPORT, SUBJECT = "report.html", "subject.json"
 BASE_SEED = 20_26
 DECIDED = ("verdict", "alone", "unmet")
 
@@ -74,12 +83,13 @@ class Assessed:
 
 
 def assess(
-    workspace: Workspace, task_name: str, *, base_rows: int = BASE_ROWS, requests_in_flight: int = 1
+    workspace: Workspace, task_name: str, *, base_rows: int = BASE_ROWS, requests_in_flight: int = 1, ceiling: int = 0
 ) -> Assessed:
-    """Evaluate the best student of the latest dataset and decide the gate.
+    """Evaluate the best student of the latest dataset and decide the gate. ``ceiling`` dev rows are asked of the teacher again, at the most.
 
     Raises:
-        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge.
+        GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge,
+            JM-677 and JM-678 from labels, JM-679 from the ceiling.
     """
     task = workspace.task(task_name)
     panel = Panel(workspace, task)
@@ -90,28 +100,29 @@ def assess(
     rows = read_rows(workspace.store, manifest)
     if not rows.sealed:
         raise GateError("JM-631", f"{task_name} has no sealed rows", hint="import more rows, then prepare again")
-    run = find_run_of(workspace, task_name, student, dataset)
+    run, kept = assess_run(workspace, task_name, student, dataset), find_labels(workspace, task, dataset, student)
+    refuse_open(task, kept)
     metric = metrics[task.gate.metric]
-    tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash)
+    rule = gate_rule(workspace, task) | labels_rule(task, kept)
+    tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash, content_hash(rule))
+    if ceiling:
+        ask_ceiling(workspace, task, ceiling)
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, tests, base_rows, requests_in_flight))
-        facing = panel.gate_rows(rows.sealed)
-        scores = score_rows(task.gate, metric, facing, asked.student)
-        judged = _Judged(
-            _decide(workspace, task, dataset, student, scores, metric.kind, rows.heaviest, asked.tried),
-            _trust(task, panel.right(metric), rows, asked),
-            find_slices(fitting_rows(task.gate, facing), scores),
-            panel.parts(),
-        )
+        shown = None if metric.name in panel.judges else find_ceiling(workspace, task, metric)
+        facing = replace(rows, sealed=panel.gate_rows(rows.sealed))
+        basis = find_basis(task, metric, facing, asked.student, kept)
+        gate = _decide(workspace, task, dataset, student, rule, basis, asked.tried)
+        judged = _Judged(gate, _trust(task, panel.right(metric), rows, asked), basis, panel.parts())
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
-        document = document.model_copy(update={"reference": _reference(task, rows, asked)})
+        document = document.model_copy(update={"ceiling": shown, "reference": _reference(task, rows, asked)})
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {
             "student": student.hash,
             "tune_run": tune_run.id,
             "dataset": dataset,
-            "rule": read_rules(workspace, task),
+            "rule": read_rules(workspace, task) | basis.rule,
         }
         run.write(SUBJECT, subject)
     return Assessed(
@@ -128,9 +139,10 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
     tune_run, student = choose_student(workspace, task_name, dataset)
-    run = find_run_of(workspace, task_name, student, dataset)
+    run = assess_run(workspace, task_name, student, dataset)
     subject, evaluation = run.read(SUBJECT), run.read(EVALUATION)
-    if not subject or not evaluation or subject.get("rule") != read_rules(workspace, task):
+    rules = read_rules(workspace, task) | labels_rule(task, find_labels(workspace, task, dataset, student))
+    if not subject or not evaluation or subject.get("rule") != rules:
         raise GateError(
             "JM-620",
             f"the student {student.hash[:12]} of {task_name} was not assessed by the task's present rules",
@@ -140,11 +152,6 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     name = student_name(task, student)
     answered = load_predictions(name, task, dev, run.path / DEV_ANSWERS, with_confidence=True)
     return Assessed(run, tune_run, student, Document.model_validate(evaluation), tuple(answered))
-
-
-def find_run_of(workspace: Workspace, task_name: str, student: Student, dataset: str) -> RunFolder:
-    """One folder of answers for a student and a dataset, whatever rule decides on them."""
-    return find_run(workspace.project.runs, task_name, "assess", {"student": student.hash, "dataset": dataset})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ class _Asked:
 class _Judged:
     gate: GatePart
     trusted: Trust | None
-    slices: Sequence[Slice]
+    basis: Basis
     judges: tuple[JudgePart, ...]
 
 
@@ -199,7 +206,7 @@ async def _ask_all(
                     with_confidence=not is_base,
                 )
 
-        answered = await ask(served.student_name, sealed, "student-test.jsonl")
+        answered = await ask(served.student_name, sealed, TEST_ANSWERS)
         assert answered is not None
         on_dev = await ask(served.student_name, rows.dev, DEV_ANSWERS)
         to_fit = await ask(served.student_name, rows.fit, "student-fit.jsonl")
@@ -245,17 +252,17 @@ def _decide(
     task: Task,
     dataset: str,
     student: Student,
-    scores: Sequence[Score],
-    kind: MetricKind,
-    heaviest: float,
+    rule: Mapping[str, Json],
+    basis: Basis,
     tried: Sequence[Tried],
 ) -> GatePart:
     """Take the look (the same one again for the same release, dataset and rule), decide at its level, write the verdict down. A verdict that is there
     already stays."""
-    rule = gate_rule(workspace, task)
-    decided = task.gate.to_json() | {"behaviour": rule.get("behaviour")}
-    look = workspace.store.begin_look(task.name, dataset, student.hash, workspace.now(), content_hash(rule), decided)
-    verdict = with_required(GatePart.of(decide(task.gate, scores, look.level, kind, heaviest)), tried)
+    decided = task.gate.to_json() | {"behaviour": rule.get("behaviour") or rule.get("labels")}
+    look = workspace.store.begin_look(
+        task.name, dataset, student.hash, workspace.now(), content_hash(dict(rule)), decided
+    )
+    verdict = with_required(GatePart.of(basis.decide(look.level)), tried)
     look = workspace.store.finish_look(task.name, look.number, verdict.model_dump(mode="json"))
     if look.verdict and look.verdict["verdict"] != verdict.verdict:
         # The scores are others than they were (a metric that is not a function of the answers, rows that failed then): the first verdict stands.
@@ -301,7 +308,7 @@ def _document(
         gate=judged.gate,
         confidence=ConfidencePart.of(judged.trusted) if judged.trusted else None,
         promise=PromisePart.of(judged.trusted) if judged.trusted else None,
-        slices=tuple(SlicePart.of(item) for item in judged.slices),
+        slices=tuple(SlicePart.of(item) for item in judged.basis.slices),
         confusions=tuple(
             ConfusionPart(**asdict(item))
             for item in find_confusions(task, list(zip(sealed, asked.student.items, strict=True)))
@@ -309,6 +316,7 @@ def _document(
         ladder=LadderPart.model_validate(ladder).concluded(judged.gate) if ladder else None,
         behaviours=tuple(BehaviourPart.of(item, judged.gate.level) for item in asked.tried),
         judges=judged.judges,
+        labels=judged.basis.part,
         release=ReleasePart(hash=student.hash, path=str(student.folder)),
     )
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from journeyman.core.canonical import content_hash
 from journeyman.core.example import Example
 from journeyman.data.dataset import find_leaks
 from journeyman.evaluation.behaviour import (
@@ -26,7 +25,6 @@ from journeyman.evaluation.behaviour import (
 from journeyman.evaluation.cases import read_cases
 from journeyman.evaluation.document import GatePart
 from journeyman.evaluation.run import Prediction, Predictions, Row
-from journeyman.flows.students import gate_rule
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import Metric
 from journeyman.store.ledger import level as level_of
@@ -88,9 +86,9 @@ def _examples(shown: Shown) -> list[Example]:
 
 
 def load_tests(
-    workspace: Workspace, task: Task, metric: Metric, sealed: Sequence[Row], dataset: str, release: str
+    workspace: Workspace, task: Task, metric: Metric, sealed: Sequence[Row], dataset: str, release: str, rule: str
 ) -> Tests:
-    """Read the files of cases, and see that every required test can be shown to hold at the level of the look to come.
+    """Read the files of cases, and see that every required test can be shown to hold at the level of the look to come, whose rule has the hash ``rule``.
 
     Raises:
         GateError: JM-640..JM-645.
@@ -102,7 +100,7 @@ def load_tests(
         for name, spec in task.behaviour.items()
         if spec.cases
     }
-    level = _level(workspace, task, dataset, release, content_hash(gate_rule(workspace, task)))
+    level = _level(workspace, task, dataset, release, rule)
     groups = len({row.group or row.hash for row in sealed})
     for name, spec in task.behaviour.items():
         check_reach(name, spec, len(cases[name]) if name in cases else min(spec.rows, groups), level)

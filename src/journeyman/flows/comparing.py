@@ -12,7 +12,7 @@ from journeyman.evaluation.comparison import Comparison, describe_cell, describe
 from journeyman.evaluation.comparison_page import write_page
 from journeyman.evaluation.grid import ERROR, Cell, compare_scores, find_disagreements, score_answers
 from journeyman.evaluation.run import Predictions, Row, evaluate
-from journeyman.flows.assess import DEV_ANSWERS, find_run_of
+from journeyman.flows.labels import DEV_ANSWERS, assess_run
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import STUDENT, RunFolder
@@ -61,7 +61,7 @@ def compare_runs(
         disagreed=len(found),
         disagreements=tuple(describe_disagreement(task, item) for item in found[:MOST_SHOWN]),
     )
-    path = out or find_run_of(workspace, task_name, students[1], dataset).path / PAGE
+    path = out or assess_run(workspace, task_name, students[1], dataset).path / PAGE
     write_page(path, comparison, workspace.now())
     return comparison, path
 
@@ -83,7 +83,7 @@ def _find_student(workspace: Workspace, task_name: str, name: str) -> Student:
 
 
 def _ask(workspace: Workspace, task_name: str, dataset: str, student: Student, rows: Sequence[Row]) -> Predictions:
-    run = find_run_of(workspace, task_name, student, dataset)
+    run = assess_run(workspace, task_name, student, dataset)
 
     async def ask() -> Predictions:
         task = workspace.task(task_name)

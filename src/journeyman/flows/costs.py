@@ -15,7 +15,7 @@ from journeyman.flows.runs import RESULT, RunFolder
 from journeyman.flows.workspace import Workspace
 
 PRICED = 1000  # recorded calls that the teacher's price is taken from
-OF_TEACHER = ("import", "task")
+OF_TEACHER = ("import", "task")  # origins of recorded calls that are the teacher's
 OF_USERS = (*OF_TEACHER, "serve", "ask")
 DAY_S = 86_400.0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from journeyman.core.canonical import Json
+from journeyman.evaluation.asides import describe_asides
 from journeyman.evaluation.document import Document, describe_judge
 from journeyman.evaluation.plots import CurvePoint
 from journeyman.evaluation.report import Failure, FunnelStage, Look, Loss, ReportData, SettingLine, write_report
@@ -40,7 +41,11 @@ def write_assessed(workspace: Workspace, assessed: Assessed, out: Path | None = 
         failures=find_failures(assessed.dev),
         settings=read_settings(assessed.tune_run, dataset),
         looks=_looks(workspace, assessed.document),
-        notes=_notes(assessed.tune_run) + tuple(describe_judge(judge) for judge in assessed.document.judges),
+        notes=(
+            *describe_asides(assessed.document),
+            *_notes(assessed.tune_run),
+            *(describe_judge(judge) for judge in assessed.document.judges),
+        ),
     )
     write_report(path, data)
     return path

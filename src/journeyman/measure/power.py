@@ -5,7 +5,7 @@ A forecast for people, not a promise: the power is 0.8 and the shares are the ob
 
 from __future__ import annotations
 
-from math import ceil, log, log1p, sqrt
+from math import ceil, expm1, inf, log, log1p, sqrt
 
 from journeyman.measure.betting import STAKE
 from journeyman.measure.intervals import Paired, normal_quantile, restricted_variance
@@ -73,3 +73,34 @@ def _further(at_limit: float, observed: float, distance: float, n: int, alpha: f
 
 def _whole(further: float) -> int | None:
     return None if further > MOST else max(1, ceil(further))
+
+
+def labels_to_draw(
+    certain: float,
+    drawn: float,
+    distance: float,
+    room: float,
+    units: int,
+    heaviest: float,
+    differing: int,
+    asked: int,
+    alpha: float,
+    power: float = POWER,
+) -> int | None:
+    """Further rows to draw among ``differing`` ones, of which ``asked`` are labelled, until the betting bound leaves the limit on one side; None where
+    labels of all of them would not do.
+
+    The sum of payoffs is ``distance`` from 0 and has the sums of squares ``certain`` of what is known for sure and ``drawn`` / probability of what
+    was drawn, in calls; there are ``units`` groups. ``room`` is the most that a call may lose, ``heaviest`` what a group weighs at the most where every
+    differing row is labelled.
+    """
+    if distance == 0 or asked >= differing:
+        return None
+    odds = log(1 / alpha)
+    spare = (distance / (sqrt(2 * odds) + normal_quantile(power))) ** 2 - certain
+    # What the largest stake needs, as in `labels_for_weighted`: heavier draws are smaller bets.
+    stake = STAKE * abs(distance) / (units * room * heaviest * expm1(odds / units)) if room > 0 else inf
+    if spare <= 0 or stake < 1:
+        return None
+    share = max(drawn / spare, 1 / stake)
+    return max(1, ceil(share * differing) - asked) if share <= 1 else None

@@ -1,0 +1,193 @@
+"""The teacher's agreement with itself: from inputs that were recorded twice, and from a real provider on loopback that is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from journeyman.core.errors import GateError
+from journeyman.evaluation.document import CeilingPart, Document
+from journeyman.flows.assess import assess
+from journeyman.flows.ceiling import ask_ceiling, find_ceiling
+from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.tune import tune
+from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.measure.intervals import clopper_pearson
+from journeyman.measure.metrics import METRICS
+from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+
+EXACT = METRICS["exact_match"]
+ROWS = paint_rows(300, 1)
+OTHER = {"colour": "red", "many": True}
+Answer = Callable[[dict[str, Any]], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recorded calls with gold, no input twice, and a student on words."""
+    folder = make_project(tmp_path_factory.mktemp("ceiling") / "project", Path("/nowhere.gguf"), rows=300)
+    for name, rows in (("train", ROWS), ("sealed", paint_rows(30, 2))):
+        write_rows(folder / f"{name}.jsonl", [row | {"output": row["gold"]} for row in rows])
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl")])
+        prepare_task(opened, "paint")
+        tune(opened, "paint", {"kind": "head", "features": "words"})
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "project"))
+
+
+@pytest.fixture
+def workspace(folder: Path) -> Iterator[Workspace]:
+    with open_workspace(folder) as opened:
+        yield opened
+
+
+@contextmanager
+def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
+    """A provider of the OpenAI shape in a thread of its own, set as the project's teacher; the requests that it saw."""
+    seen: list[dict[str, Any]] = []
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    place: list[int] = []
+
+    async def reply(request: web.Request) -> web.Response:
+        body = await request.json()
+        seen.append(body | {"_origin": request.headers.get("x-journeyman-origin")})
+        status, text = answer(body)
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return web.json_response({"id": "x", "choices": [choice]} if status == 200 else {"error": text}, status=status)
+
+    async def start() -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", reply)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        place.append(runner.addresses[0][1])
+        return runner
+
+    def serve() -> None:
+        runner = loop.run_until_complete(start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(30)
+    settings = folder / "journeyman.toml"
+    before = settings.read_text()
+    settings.write_text(f'{before}\n[teacher]\nmodel = "big"\nurl = "http://127.0.0.1:{place[0]}/v1"\n')
+    try:
+        yield seen
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        settings.write_text(before)
+
+
+def gold_of(body: dict[str, Any]) -> object:
+    line = body["messages"][-1]["content"]
+    return next(row["gold"] for row in ROWS if row["input"]["line"] == line)  # type: ignore[index]
+
+
+def is_often(body: dict[str, Any]) -> bool:
+    return sum(body["messages"][-1]["content"].encode()) % 4 != 0
+
+
+def steady(body: dict[str, Any]) -> tuple[int, str]:
+    """As recorded in three of four."""
+    return 200, json.dumps(gold_of(body)) if is_often(body) else "no JSON at all"
+
+
+def test_inputs_that_were_recorded_twice(workspace: Workspace, folder: Path) -> None:
+    task = workspace.task("paint")
+    assert find_ceiling(workspace, task, EXACT) is None, "no input came twice"
+    again = [
+        row | {"id": f"later-{place}", "output": row["gold"] if place else OTHER | {"many": not row["gold"]["many"]}}
+        for place, row in enumerate(ROWS[:20])
+    ]  # type: ignore[index]
+    third = [row | {"id": f"last-{place}", "output": OTHER} for place, row in enumerate(ROWS[:20])]
+    for name, rows in (("again", again), ("third", third)):
+        import_sources(workspace, "paint", [str(write_rows(folder / f"{name}.jsonl", rows))])
+    import_sources(workspace, "paint", [str(folder / "again.jsonl")])
+    found, interval = find_ceiling(workspace, task, EXACT), clopper_pearson(19, 20)
+    assert found == CeilingPart(value=0.95, low=interval.low, high=interval.high, n=20, how="recorded")
+    assert workspace.project.runs.exists()
+    document = assess(workspace, "paint").document
+    assert document.ceiling == found
+    assert Document.from_json(document.to_json()) == document
+    shown = journeyman(folder, "report", "paint", "--out", "report.html")
+    assert shown.returncode == 0, shown.stderr
+    text = "The teacher agrees with itself in 95.0 % (75 to 100, n = 20) of inputs that were recorded twice: more agreement than that cannot be asked for."
+    assert text in (folder / "report.html").read_text()
+
+
+def test_the_same_call_imported_for_a_split_too_is_one(workspace: Workspace, folder: Path) -> None:
+    import_sources(workspace, "paint", [str(folder / "train.jsonl")], split="train")
+    assert find_ceiling(workspace, workspace.task("paint"), EXACT) is None
+
+
+def test_the_teacher_is_asked_dev_rows_again(folder: Path) -> None:
+    with provider(folder, steady) as seen, open_workspace(folder) as workspace:
+        document = assess(workspace, "paint", ceiling=12).document
+        assert document.ceiling is not None
+        right = sum(map(is_often, seen))
+        assert 0 < right < 12
+        assert (document.ceiling.n, document.ceiling.how) == (12, "asked")
+        assert document.ceiling.value == pytest.approx(right / 12), "an answer that cannot be read is another one"
+        assert {body["_origin"] for body in seen} == {"assess"}
+        assert {body["messages"][0]["content"] for body in seen} == {workspace.task("paint").instruction}
+        asked = {body["messages"][-1]["content"] for body in seen}
+        assert assess(workspace, "paint", ceiling=12).document.ceiling == document.ceiling
+        assert len(seen) == 12, "answers are kept"
+        more = assess(workspace, "paint", ceiling=15).document.ceiling
+        assert len(seen) == 15
+        assert asked < {body["messages"][-1]["content"] for body in seen}
+        assert assess(workspace, "paint").document.ceiling == more, "shown without asking again"
+        sealed = {str(row["input"]["line"]) for row in paint_rows(30, 2)}  # type: ignore[index]
+        assert not sealed & {body["messages"][-1]["content"] for body in seen}
+        assert prepare_task(workspace, "paint").hash == document.dataset.hash, "no call became an example"
+
+
+def test_a_teacher_that_fails_is_one_message_and_loses_nothing(folder: Path) -> None:
+    is_down = True
+
+    def sometimes(body: dict[str, Any]) -> tuple[int, str]:
+        return steady(body) if not is_down or is_often(body) else (400, "out of order")
+
+    with provider(folder, sometimes) as seen, open_workspace(folder) as workspace:
+        with pytest.raises(GateError, match=r"JM-679 [\s\S]*calls to the teacher failed[\s\S]*out of order"):
+            assess(workspace, "paint", ceiling=12)
+        assert workspace.store.looks("paint") == []
+        is_down, before = False, len(seen)
+        assert assess(workspace, "paint", ceiling=12).document.ceiling is not None
+        failed = sum(not is_often(body) for body in seen[:before])
+        assert len(seen) - before == failed > 0, "only what is missing is asked"
+
+
+def test_nobody_to_ask(workspace: Workspace) -> None:
+    with pytest.raises(GateError, match=r"JM-679 [\s\S]*no teacher to ask again"):
+        ask_ceiling(workspace, workspace.task("paint"), 5)
+
+
+def test_the_command(folder: Path) -> None:
+    with provider(folder, steady):
+        done = journeyman(folder, "assess", "paint", "--ceiling", "8")
+    assert "The teacher agrees with itself in " in done.stdout, done.stderr
+    assert "n = 8) of dev rows that it was asked again" in done.stdout
