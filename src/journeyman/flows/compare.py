@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from journeyman.core.errors import GateError, JourneymanError, ModelError, ServeError, TuneError
+from journeyman.core.errors import GateError, JourneymanError, ModelError, ServeError
 from journeyman.evaluation.comparison import Comparison, describe_cell, describe_disagreement, name_cell
 from journeyman.evaluation.gate import find_heaviest
 from journeyman.evaluation.grid import (
@@ -233,7 +233,7 @@ async def _ask(
                     except (GateError, ModelError, ServeError) as error:
                         failed[cell.number] = str(error)
                     calls = max(calls, asker.calls)
-        except (GateError, ModelError, ServeError, TuneError) as error:
+        except (GateError, ModelError, ServeError) as error:
             failed |= {cell.number: str(error) for cell in mine if cell.number not in answered}
     for number, why in failed.items():
         workspace.progress.note(f"cell {number} failed: {why.splitlines()[0]}")

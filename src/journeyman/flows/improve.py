@@ -83,7 +83,7 @@ def improve(
     pick, measure = (draw_rows(half, len(half)) for half in split_rows([row for row in ground.dev if row.expected]))
     refuse_few(ground, min(pick, measure, key=len), 2)
     run = _find_run(workspace, ground, source.sha256, options)
-    with run.lock():
+    with ground.run.lock(), run.lock():
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)

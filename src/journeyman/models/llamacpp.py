@@ -338,6 +338,13 @@ def _finish(raw: Mapping[str, Json]) -> Stop:
 
 
 def _refused(said: str, status: int) -> ModelError:
+    if "exceed_context_size_error" in said:  # a model may have been made for less than the engine was started with
+        return ModelError(
+            "JM-422",
+            "this prompt does not fit into the model's context",
+            got=said[:300],
+            hint="shorten the input, or take a model with a larger context",
+        )
     return ModelError(
         "JM-424",
         "the local engine refused this call",
