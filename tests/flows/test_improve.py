@@ -130,6 +130,9 @@ def test_a_budget_ends_the_search_and_nothing_is_lost(workspace: Workspace) -> N
     cut = improve(workspace, "paint", Options(budget_s=12), clock=lambda: float(next(ticks)))
     assert cut.is_cut
     assert 0 < len(cut.arms) < 12
+    best = max((arm.score or 0.0 for arm in cut.arms if arm.phase == "examples"), default=0.0)
+    chosen = [arm.score for arm in cut.arms if arm.phase == "examples" and arm.name == cut.chosen.shown]
+    assert chosen == [best], "of what was asked in time, the best"
     asked = _answers(workspace)
     assert asked > 0
     assert improve(workspace, "paint", Options(budget_s=12)) == cut, "what was chosen in time stays chosen"

@@ -222,13 +222,13 @@ class _Search:
         return int(str(decided["look"]))
 
     async def _race(self, asker: Asker, phase: Phase, arms: Sequence[_Arm], rows: Sequence[Row], until: float) -> _Arm:
-        """The arm that is left, or the best of the last whole round when time is out; of equal ones the earlier wins, and the first is the one that is there
-        already.
+        """The arm that is left. When time is out, the best of the last whole round, or, where there was none, of those that were asked in the first; of equal
+        ones the earlier wins, and the first is the one that is there already.
 
         Raises:
             GateError: JM-602 the task's own prompt has no answers. ModelError: the model does not load.
         """
-        best = arms[0]
+        best, is_first = arms[0], True
         for count in plan_rounds(len(arms), len(rows)):
             self.workspace.progress.start(f"{phase}, {count} rows", total=len(arms), unit="variants")
             scores = list[float]()
@@ -239,9 +239,9 @@ class _Search:
             except _OutOfTimeError:
                 self.is_cut = True
                 self.workspace.progress.finish("the time for this is out")
-                return best
+                return arms[scores.index(max(scores))] if is_first and scores else best
             self.workspace.progress.finish()
-            best = arms[scores.index(max(scores))]
+            best, is_first = arms[scores.index(max(scores))], False
             arms = [arms[place] for place in keep_better(scores)]
         return best
 
