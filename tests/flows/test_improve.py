@@ -140,7 +140,6 @@ def test_a_budget_ends_the_search_and_nothing_is_lost(workspace: Workspace) -> N
 
 
 def test_time_that_ends_in_a_round_keeps_the_best_that_it_saw(workspace: Workspace) -> None:
-    """Six arms were asked when time was out: what they showed is not thrown away."""
     ground = find_ground(workspace, "paint")
     own = Variant(ground.task, resolve(workspace.project.text("base", "model")))
     metric = find_metric(ground.task, "exact_match")
