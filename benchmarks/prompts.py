@@ -93,6 +93,7 @@ def describe(document: Document) -> str:
         "",
         f"Budget {found['budget_s']:.0f} s, used {document['seconds']['improve']:.0f} s{' (the budget ended the search or the measuring early)' if found['is_cut'] else ''}.",
         f"Chosen: {chosen['name']}. Look {found['look']} at the measuring half. The machine's load was {document['load']} on {machine['cores']} cores used.",
+        *(["Answers that an earlier search left in the folder were not asked again."] if found["look"] > 1 else []),
         "",
         f"| {found['metric']} over the task's own instruction without examples | points | interval | n |",
         "|---|---|---|---|",
