@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -16,17 +14,15 @@ from journeyman.evaluation.grid import split_rows
 from journeyman.evaluation.improvement import ChosenPart, Improvement, describe_improvement
 from journeyman.flows.example_sets import cover, find_sets
 from journeyman.flows.examples import gather_examples, known_rows
-from journeyman.flows.improve import CHOSEN, IMPROVED, Options, _Arm, _OutOfTimeError, _Search, improve
+from journeyman.flows.improve import CHOSEN, IMPROVED, Options, improve
 from journeyman.flows.improving import adopt
 from journeyman.flows.instructions import edit_instruction
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import load_student
 from journeyman.flows.students import finished_students
-from journeyman.flows.variants import Asker, Variant, find_ground
+from journeyman.flows.variants import find_ground
 from journeyman.flows.workspace import Workspace, open_workspace
-from journeyman.measure.declared import find_metric
-from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
 from tests.flows.projects import journeyman, make_project
 from tests.flows.teaching import teaching
@@ -137,28 +133,6 @@ def test_a_budget_ends_the_search_and_nothing_is_lost(workspace: Workspace) -> N
     asked = _answers(workspace)
     assert asked > 0
     assert improve(workspace, "paint", Options(budget_s=12)) == cut, "what was chosen in time stays chosen"
-
-
-def test_time_that_ends_in_a_round_keeps_the_best_that_it_saw(workspace: Workspace) -> None:
-    ground = find_ground(workspace, "paint")
-    own = Variant(ground.task, resolve(workspace.project.text("base", "model")))
-    metric = find_metric(ground.task, "exact_match")
-    search = _Search(workspace, ground, metric, ground.run, Options(budget_s=10), own, 0.0, lambda: 0.0)
-    scores = iter([0.1, 0.8, 0.3])
-
-    async def score(*_given: object) -> float:
-        if (found := next(scores, None)) is None:
-            raise _OutOfTimeError
-        return found
-
-    search._score = score  # type: ignore[method-assign]
-    arms = [_Arm(str(place), own) for place in range(6)]
-    asker = Asker(workspace, ground, own.source, AsyncExitStack())
-    best = asyncio.run(search._race(asker, "examples", arms, ground.dev, 1.0))
-    assert (best.name, search.is_cut) == ("1", True)
-    scores = iter([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.55])
-    best = asyncio.run(search._race(asker, "examples", arms, ground.dev, 1.0))
-    assert best.name == "5", "the best of the whole round is asked first in the next"
 
 
 def test_what_cannot_be_improved_is_refused(workspace: Workspace, tmp_path: Path, tiny_gguf: Path) -> None:

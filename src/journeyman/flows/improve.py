@@ -207,8 +207,8 @@ class _Search:
         return int(str(decided["look"]))
 
     async def _race(self, asker: Asker, phase: Phase, arms: Sequence[_Arm], rows: Sequence[Row], until: float) -> _Arm:
-        """The arm that is left, or the best so far of the round in which time is out, where the best of the round before is asked first. Of equal ones the
-        earlier wins, and the first arm is the one that is there already.
+        """The arm that is left, or the best of the last whole round when time is out; of equal ones the earlier wins, and the first is the one that is there
+        already.
 
         Raises:
             GateError: JM-602 the task's own prompt has no answers. ModelError: the model does not load.
@@ -224,10 +224,10 @@ class _Search:
             except _OutOfTimeError:
                 self.is_cut = True
                 self.workspace.progress.finish("the time for this is out")
-                return arms[scores.index(max(scores))] if scores else best
+                return best
             self.workspace.progress.finish()
             best = arms[scores.index(max(scores))]
-            arms = [best, *(arms[place] for place in keep_better(scores) if arms[place] is not best)]
+            arms = [arms[place] for place in keep_better(scores)]
         return best
 
     async def _score(self, asker: Asker, phase: Phase, arm: _Arm, rows: Sequence[Row], until: float) -> float:
