@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -73,6 +74,7 @@ def measure(data: Path, folder: Path, budget: str) -> Document:
         "splits": outputs["prepare"]["funnel"]["splits"],
         "improved": outputs["improve"],
         "compared": {key: value for key, value in outputs["compare"].items() if key != "disagreements"},
+        "load": round(os.getloadavg()[0], 1),
         "commit": describe_commit(),
         "machine": describe_machine(),
     }
@@ -90,7 +92,8 @@ def describe(document: Document) -> str:
         "## improve",
         "",
         f"Budget {found['budget_s']:.0f} s, used {document['seconds']['improve']:.0f} s{' (the budget ended the search or the measuring early)' if found['is_cut'] else ''}.",
-        f"Chosen: {chosen['name']}.",
+        f"Chosen: {chosen['name']}. Look {found['look']} at the measuring half. The machine's load was {document['load']} on {machine['cores']} cores used.",
+        *(["Answers that an earlier search left in the folder were not asked again."] if found["look"] > 1 else []),
         "",
         f"| {found['metric']} over the task's own instruction without examples | points | interval | n |",
         "|---|---|---|---|",

@@ -11,7 +11,6 @@ from journeyman.cli.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
     from journeyman.evaluation.improvement import Improvement
-    from journeyman.flows.workspace import Workspace
 
 
 def improve(
@@ -45,11 +44,12 @@ def improve(
     """
     from journeyman.flows.improve import Options
     from journeyman.flows.improve import improve as improve_task
+    from journeyman.flows.improving import adopt
 
     options = Options(model, parse_duration(budget), proposer, rewrites)
     with working(project, is_json) as workspace:
         found = improve_task(workspace, task, options)
-        said = _write(workspace, found) if is_write else []
+        said = adopt(workspace, found) if is_write else []
     if is_json:
         print_json(found.model_dump(mode="json"))
         return
@@ -80,9 +80,3 @@ def _print(found: Improvement) -> None:
         print_lines(f"with {fixed} before every input; --write makes the student that shows them")
     if found.is_cut:
         print_lines("the budget ended the search or the measuring early; a larger one may find more")
-
-
-def _write(workspace: Workspace, found: Improvement) -> list[str]:
-    from journeyman.flows.improving import adopt
-
-    return adopt(workspace, found)
