@@ -327,3 +327,32 @@ def test_rows_of_a_conversation_are_one_group(task: Task, write: Write, take: Ta
             sides.setdefault(row.group, set()).add(split)
     assert all(len(side) == 1 for side in sides.values())
     assert found["test"]
+
+
+def test_a_copy_of_a_sealed_row_takes_its_conversation_with_it(
+    task: Task, write: Write, take: Take, store: Store
+) -> None:
+    """The public test file knows no conversations; the log does, and holds one of its rows."""
+    texts = [str(row["input"]) for row in rows(60)]
+    sealed = [{"input": f"sealed {place} {texts[place]}", "gold": CARD} for place in range(5)]
+    take(write("sealed.jsonl", sealed), split="test")
+    log = [{"input": sealed[0]["input"], "output": CARD, "group": "talk"}]
+    log += [
+        {"input": text, "output": CARD, "group": "talk" if place < 3 else f"other {place}"}
+        for place, text in enumerate(texts)
+    ]
+    take(write("log.jsonl", log))
+    made = prepare(task, store, make_shares(), now=NOW)
+    learned = {row.input["message"] for split in ("train", "dev") for row in read_split(store, made.manifest, split)}
+    assert not learned & set(texts[:3])
+    assert cast(dict[str, int], made.funnel["set_aside"])["near copies of sealed rows"] == 3
+
+
+def test_a_group_is_not_kept_as_it_was_written_and_makes_no_other_row(
+    task: Task, write: Write, take: Take, store: Store
+) -> None:
+    plain = [{"input": f"hello {place}", "output": CARD} for place in range(3)]
+    assert take(write("one.jsonl", plain)).added == 3
+    assert take(write("two.jsonl", [row | {"group": "alice@example.com"} for row in plain])).added == 0
+    take(write("three.jsonl", [{"input": "new", "output": CARD, "group": "alice@example.com"}]))
+    assert not [trace for trace in store.traces(task.name) if "alice" in json.dumps(trace.to_json())]

@@ -268,3 +268,34 @@ def test_rows_of_one_source_are_never_on_two_sides(seed: int) -> None:
             assert all(item.given or placed.aside[item.input_hash] == NEAR_SEALED for item in members)
         groups = {placed.groups[item.input_hash] for item in members if item.input_hash in placed.splits}
         assert len(groups) <= 1, "they stand or fall together"
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_rows_of_a_source_that_was_split_before(seed: int) -> None:
+    """Who names sources late has them on several sides: those of one side are one group, and a new row of such a source is on no side."""
+    draw = random.Random(seed)
+    items = [
+        Item(
+            content_hash(f"{seed} {row}"),
+            sentence(draw),
+            stored=draw.choice(["", "", "train", "dev", "test"]),
+            sources=tuple(sorted({f"talk {draw.randrange(20)}" for _ in range(draw.randrange(3))})),
+        )
+        for row in range(60)
+    ]
+    placed = place(items, SHARES)
+    by_source: dict[str, list[Item]] = {}
+    for item in items:
+        for source in item.sources:
+            by_source.setdefault(source, []).append(item)
+    for members in by_source.values():
+        stored = {item.stored for item in members if item.stored}
+        for item in members:
+            if not item.stored and len(stored) > 1:
+                assert placed.aside[item.input_hash] == LINKS_SPLITS
+            elif not item.stored and stored and item.input_hash in placed.splits:
+                assert placed.splits[item.input_hash] in stored
+        for side in stored:
+            alike = [item for item in members if item.stored == side and item.input_hash in placed.splits]
+            assert len({placed.groups[item.input_hash] for item in alike}) <= 1

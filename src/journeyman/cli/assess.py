@@ -53,7 +53,7 @@ def assess(
         assessed = assess_task(workspace, task, base_rows=base_rows, requests_in_flight=in_flight, ceiling=ceiling)
         path = write_assessed(workspace, assessed)
     if is_json:
-        print_json({key: part for key, part in assessed.document.to_json().items() if key != "reference"})
+        print_json(assessed.document.shown())
     else:
         if is_ladder and assessed.document.ladder:
             print_ladder(assessed.document.ladder)

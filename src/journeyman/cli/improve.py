@@ -51,7 +51,7 @@ def improve(
         found = improve_task(workspace, task, options)
         said = adopt(workspace, found) if is_write else []
     if is_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(found.model_dump(mode="json") | ({"written": said} if is_write else {}))
         return
     _print(found)
     print_lines(*said)

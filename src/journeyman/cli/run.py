@@ -35,7 +35,7 @@ def run(
     with working(project, is_json) as workspace:
         result = run_all(workspace, task, given, force=force, base_rows=base_rows, threads=threads)
     if is_json:
-        print_json(result.assessed.document.to_json())
+        print_json(result.assessed.document.shown())
     else:
         released = result.released
         state = f"released {released.hash[:12]} to {released.path}" if released else "not released"

@@ -241,7 +241,7 @@ def _keep_one(found: dict[str, Candidate], key: str, candidate: Candidate, aside
         found[key] = candidate
         return
     kept, dropped = sorted((earlier, candidate), key=lambda item: PRECEDENCE.index(item.split))
-    found[key] = kept
+    found[key] = replace(kept, sources=join_sources((earlier, candidate)))
     aside.add("copies of sealed rows" if kept.split == "test" else "imported again for another split", dropped.example)
 
 

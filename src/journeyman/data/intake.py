@@ -78,7 +78,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         verdicts=verdicts,
         feedback={"verdict": record.feedback} if record.feedback else {},
         meta=({} if record.time else {"undated": True})
-        | ({"group": record.group} if record.group else {})
+        | ({"group": content_hash([task.name, record.group])} if record.group else {})
         | _logprobs(record, output),
     )
 

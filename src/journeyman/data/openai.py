@@ -18,7 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import Message, message_from_openai, messages_from_openai
 from journeyman.data.logprobs import read_logprobs
-from journeyman.data.record import Record, hash_row, read_feedback, read_group, read_target, read_time, row_error
+from journeyman.data.record import Record, hash_content, read_feedback, read_group, read_target, read_time, row_error
 
 KNOWN = {
     "request",
@@ -45,7 +45,7 @@ def matches(row: Mapping[str, Json]) -> bool:
 
 def read(row: dict[str, Json]) -> Record:
     """Raises: DataError: JM-310 or JM-311, not this shape."""
-    content = hash_row(row)
+    content = hash_content(row)
     request = _mapping(row["request"], "request") if "request" in row else row
     if "messages" not in request:
         raise row_error("the request has no messages", where="request")

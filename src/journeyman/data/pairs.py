@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from journeyman.core.canonical import Json
 from journeyman.data.record import (
     Record,
-    hash_row,
+    hash_content,
     read_alternatives,
     read_feedback,
     read_group,
@@ -37,7 +37,7 @@ def read(row: dict[str, Json]) -> Record:
         raise row_error("input is neither text nor an object of fields", where="input", got=fields)
     return Record(
         key="",
-        content=hash_row(row),
+        content=hash_content(row),
         input=fields,
         output=read_target(row.get("output")),
         gold=read_target(row.get("gold")),

@@ -18,7 +18,7 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import messages_from_openai
-from journeyman.data.record import Record, hash_row, read_group, read_target, read_time, row_error
+from journeyman.data.record import Record, hash_content, read_group, read_target, read_time, row_error
 
 PAIRED, SINGLE, OPENAI = {"chosen", "rejected"}, {"completion", "label"}, {"preferred_output", "non_preferred_output"}
 KNOWN = frozenset({"prompt", "input", "gold", "group", "id", "time", "model"} | PAIRED | SINGLE | OPENAI)
@@ -40,7 +40,7 @@ def read(row: dict[str, Json]) -> Record:
         raise row_error("the prompt is neither text, fields nor messages", where="prompt", got=prompt)
     return Record(
         key="",
-        content=hash_row(row),
+        content=hash_content(row),
         input=None if messages else cast(str | dict[str, Json], prompt),
         messages=messages,
         output=wanted,

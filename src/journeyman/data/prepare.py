@@ -108,9 +108,10 @@ def prepare(
 
 @dataclass(slots=True)
 class _Work:
-    """``sealed``: rows of a test file, each as it came. ``rows``: every other input once, by input hash."""
+    """``sealed``: rows of a test file, each as it came; ``sealed_sources``: what they and their copies elsewhere come from, by input hash. ``rows``: every other input once, by input hash."""
 
     sealed: list[Candidate] = field(default_factory=list)
+    sealed_sources: dict[str, set[str]] = field(default_factory=dict)
     rows: dict[str, Candidate] = field(default_factory=dict)
     contradictions: list[Contradiction] = field(default_factory=list)
     kept_sealed: int = 0
@@ -153,6 +154,7 @@ def _sort_out(candidates: Sequence[Candidate], assigned: Mapping[str, Assignment
             continue
         if item.input_hash in sealed:
             aside.add(COPIES, item.example)
+            work.sealed_sources.setdefault(item.input_hash, set()).update(item.sources)
         else:
             by_input[item.input_hash].append(item)
     for name in sorted(by_input):
@@ -170,7 +172,7 @@ def _sort_out(candidates: Sequence[Candidate], assigned: Mapping[str, Assignment
 
 def _make_items(work: _Work, assigned: Mapping[str, Assignment]) -> list[Item]:
     sealed = {item.input_hash: item for item in work.sealed}
-    sources: dict[str, set[str]] = {}
+    sources = work.sealed_sources
     for item in work.sealed:
         sources.setdefault(item.input_hash, set()).update(item.sources)
     items = [

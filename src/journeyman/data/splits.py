@@ -96,15 +96,16 @@ class _Work:
                     self._set_aside(row, FORMERLY_SEALED)
 
     def pair_sources(self) -> Iterator[tuple[int, int]]:
-        """Pairs ``(earlier, later)`` of rows with a source in common: each with the first that has it, which is a sealed one where there is one."""
-        first: dict[str, int] = {}
+        """Pairs ``(earlier, later)`` of rows with a source in common: each with the first that has it on every side there is, sealed ones first."""
+        first: dict[str, dict[str, int]] = {}
         for later, item in enumerate(self.items):
             for source in sorted(item.sources, key=lambda source: source not in first):
-                if self._is_aside(later):  # it may have become so by the pair before
+                for earlier in list(first.get(source, {}).values()):
+                    if not self._is_aside(later):  # it may have become so by the pair before
+                        yield earlier, later
+                if self._is_aside(later):
                     break
-                earlier = first.setdefault(source, later)
-                if earlier != later:
-                    yield earlier, later
+                first.setdefault(source, {}).setdefault(item.side, later)
 
     def join_sided(self) -> None:
         """Near copies of one side are one group; those of two sides stay as they were assigned, and are counted."""

@@ -18,7 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.data.lines import Line
-from journeyman.data.record import Record, hash_row, parse_json, read_time, row_error
+from journeyman.data.record import Record, hash_content, hash_row, parse_json, read_time, row_error
 from journeyman.task.task import Task
 
 DELIMITERS = (",", ";", "\t")
@@ -125,7 +125,7 @@ def read(cells: Sequence[str], header: Header, task: Task) -> Record:
         fields[name] = _read_cell(cell, schema, name)
     return Record(
         key="",
-        content=hash_row(cast(dict[str, Json], row)),
+        content=(hash_row if "group" in task.input else hash_content)(cast(dict[str, Json], row)),
         input=fields,
         output=_read_answer(row, "output", task),
         gold=_read_answer(row, "gold", task),

@@ -473,6 +473,10 @@ class Document(Part):
         raw: dict[str, Json] = self.model_dump(mode="json")
         return raw
 
+    def shown(self) -> dict[str, Json]:
+        """Without what only a release needs: the rows that its calls are compared with."""
+        return {key: part for key, part in self.to_json().items() if key != "reference"}
+
     @staticmethod
     def from_json(raw: Mapping[str, Json] | str | bytes, where: str = "") -> Document:
         """Raises: GateError JM-609, not an evaluation of an edition that is known here."""

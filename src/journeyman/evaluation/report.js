@@ -31,7 +31,7 @@
     var box = document.getElementById("filters");
     if (!box) { return; }
     var field = document.getElementById("by-field"), text = document.getElementById("by-text");
-    var items = Array.prototype.slice.call(document.querySelectorAll(".failure"));
+    var items = Array.prototype.slice.call(document.querySelectorAll(".failure[data-fields]"));
     function show() {
       var wanted = text.value.toLowerCase();
       var kept = items.filter(function (item) {

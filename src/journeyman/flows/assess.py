@@ -20,6 +20,7 @@ from journeyman.evaluation.confusion import find_confusions
 from journeyman.evaluation.document import (
     BehaviourPart,
     CandidatePart,
+    CeilingPart,
     ConfidencePart,
     ConfusionPart,
     DatasetPart,
@@ -106,13 +107,14 @@ def assess(
     rule = gate_rule(workspace, task) | labels_rule(task, kept)
     tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash, content_hash(rule))
     if ceiling:
+        panel.refuse_ceiling()
         ask_ceiling(workspace, task, ceiling)
     with run.lock():
         asked = asyncio.run(_ask_all(workspace, task, student, run, rows, tests, base_rows, requests_in_flight))
-        shown = None if metric.name in panel.judges else find_ceiling(workspace, task, metric)
         facing = replace(rows, sealed=panel.gate_rows(rows.sealed))
         basis = find_basis(task, metric, facing, asked.student, kept)
         gate = _decide(workspace, task, dataset, student, rule, basis, asked.tried)
+        shown = None if metric.name in panel.judges else _ceiling(workspace, task, metric)
         judged = _Judged(gate, _trust(task, panel.right(metric), rows, asked), basis, panel.parts())
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         document = document.model_copy(update={"ceiling": shown, "reference": _reference(task, rows, asked)})
@@ -122,6 +124,7 @@ def assess(
             "student": student.hash,
             "tune_run": tune_run.id,
             "dataset": dataset,
+            "labels": kept.said,
             "rule": read_rules(workspace, task) | basis.rule,
         }
         run.write(SUBJECT, subject)
@@ -141,8 +144,10 @@ def find_assessed(workspace: Workspace, task_name: str) -> Assessed:
     tune_run, student = choose_student(workspace, task_name, dataset)
     run = assess_run(workspace, task_name, student, dataset)
     subject, evaluation = run.read(SUBJECT), run.read(EVALUATION)
-    rules = read_rules(workspace, task) | labels_rule(task, find_labels(workspace, task, dataset, student))
-    if not subject or not evaluation or subject.get("rule") != rules:
+    kept = find_labels(workspace, task, dataset, student)
+    rules = read_rules(workspace, task) | labels_rule(task, kept)
+    is_same = subject and subject.get("rule") == rules and subject.get("labels", "") == kept.said
+    if not subject or not evaluation or not is_same:
         raise GateError(
             "JM-620",
             f"the student {student.hash[:12]} of {task_name} was not assessed by the task's present rules",
@@ -245,6 +250,15 @@ def _reference(task: Task, rows: Rows, asked: _Asked) -> ReferencePart:
         novelty=thin([vocabulary.novelty(user_text(task, row.input)) for row in shown]),
         words=vocabulary.write(),
     )
+
+
+def _ceiling(workspace: Workspace, task: Task, metric: Metric) -> CeilingPart | None:
+    """It decides nothing, so a metric that fails on these answers is told and stops nothing."""
+    try:
+        return find_ceiling(workspace, task, metric)
+    except GateError as error:
+        workspace.progress.note(f"no ceiling: {error.what}")
+        return None
 
 
 def _decide(

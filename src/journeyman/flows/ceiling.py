@@ -19,7 +19,7 @@ from journeyman.data.imports import split_suffix
 from journeyman.data.intake import settle
 from journeyman.evaluation.document import CeilingPart
 from journeyman.evaluation.run import Row, evaluate, load_predictions
-from journeyman.flows.costs import OF_TEACHER
+from journeyman.flows.costs import OF_TEACHER, is_teachers
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
@@ -98,18 +98,18 @@ async def _ask(workspace: Workspace, task: Task, model: OpenAIModel, rows: Seque
 
 
 def _recorded_pairs(workspace: Workspace, task: Task) -> list[Pair]:
-    """The first two answers of the teacher to each input that came more than once. The same call, imported for two splits, is one."""
+    """The first two answers of one model to each input that it was asked more than once. The same call, imported for two splits, is one."""
     first: dict[str, Target] = {}
     pairs: dict[str, Pair] = {}
     seen: set[str] = set()
     for trace in workspace.store.traces(task.name, origins=OF_TEACHER):
         key = trace.row_key.removesuffix(split_suffix(trace.split)) or trace.id
-        is_other = trace.instruction_hash != task.instruction_hash or trace.release or trace.status != "ok"
+        is_other = trace.instruction_hash != task.instruction_hash or not is_teachers(trace)
         if trace.output is None or is_other or key in seen:
             continue
         seen.add(key)
         answer, problem = settle(trace.output, task.schema)
-        name = hash_input(Example(trace.input, None, passages=trace.passages))
+        name = trace.model + hash_input(Example(trace.input, None, passages=trace.passages))
         if name in pairs:
             continue
         if name in first:

@@ -57,7 +57,9 @@ def compare(workspace: Workspace, task_name: str, grid: Grid, pair: tuple[int, i
         GateError: JM-662 to JM-668: rows, models, sizes and numbers that do not fit; JM-61x of a metric. DataError: JM-352 nothing prepared.
     """
     ground = find_ground(workspace, task_name)
-    metrics = metrics_of(ground.task, workspace.project.root, Panel(workspace, ground.task).metrics)
+    panel = Panel(workspace, ground.task)
+    panel.refuse_unmeasured()
+    metrics = metrics_of(ground.task, workspace.project.root, panel.metrics)
     rows = draw_rows(ground.dev, grid.rows)
     refuse_few(ground, rows, 2)
     cells = make_cells(grid)

@@ -15,9 +15,9 @@ from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.flows.labels import DEV_ANSWERS, assess_run
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
-from journeyman.flows.runs import STUDENT, RunFolder
 from journeyman.flows.serving import serve_student
-from journeyman.flows.student import Student, load_student
+from journeyman.flows.student import Student
+from journeyman.flows.students import finished_students
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
 
@@ -31,15 +31,17 @@ def compare_runs(
     """Ask on dev what no earlier command asked, compare the second with the first, write the page.
 
     Raises:
-        GateError: JM-634 no such run, or its student answers another task; JM-601 dev has no rows; JM-605 too few rows.
+        GateError: JM-634 no such run on the latest dataset, JM-65x a judge that is not there or was not measured; JM-601 dev has no rows; JM-605 too few rows.
     """
     task = workspace.task(task_name)
     dataset, manifest = read_manifest(workspace.store, task_name)
     splits = read_rows(workspace.store, manifest)
     rows = [row for row in splits.dev if row.expected is not None]
-    students = [_find_student(workspace, task_name, name) for name in names]
+    panel = Panel(workspace, task)
+    panel.refuse_unmeasured()
+    metrics = metrics_of(task, workspace.project.root, panel.metrics)
+    students = [_find_student(workspace, task_name, dataset, name) for name in names]
     answered = [_ask(workspace, task_name, dataset, student, rows) for student in students]
-    metrics = metrics_of(task, workspace.project.root, Panel(workspace, task).metrics)
     metric = metrics[task.gate.metric]
     scores = [score_answers(metric, rows, said) for said in answered]
     difference = compare_scores(metric, rows, scores[1], scores[0], ERROR, splits.heaviest)
@@ -66,20 +68,19 @@ def compare_runs(
     return comparison, path
 
 
-def _find_student(workspace: Workspace, task_name: str, name: str) -> Student:
-    task = workspace.task(task_name)
-    known = sorted(path.name for path in workspace.project.runs.glob(f"{task_name}-tune-*"))
-    student = load_student(RunFolder(workspace.project.runs / name).path / STUDENT) if name in known else None
-    if student is None or student.manifest.task != task.answering():
+def _find_student(workspace: Workspace, task_name: str, dataset: str, name: str) -> Student:
+    """Of the latest dataset: dev rows of this one may be what a student of another learned."""
+    known = dict(finished_students(workspace, workspace.task(task_name), dataset))
+    if name not in known:
         raise GateError(
             "JM-634",
-            "this is no finished tuning run of the task as its file says it now",
-            where=f"task {task_name}",
-            expected=", ".join(known[-5:]) or "a run of `journeyman tune`",
+            "this is no finished run on the latest dataset, of the task as its file says it now",
+            where=f"task {task_name}, dataset {dataset[:12]}",
+            expected=", ".join(list(known)[-5:]) or "a run of `journeyman tune`",
             got=name,
             hint=f"journeyman tune {task_name} prints the name of its run",
         )
-    return student
+    return known[name]
 
 
 def _ask(workspace: Workspace, task_name: str, dataset: str, student: Student, rows: Sequence[Row]) -> Predictions:

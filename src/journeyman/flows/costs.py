@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import cast
 
 from journeyman.core.trace import Trace
@@ -14,7 +14,7 @@ from journeyman.evaluation.ladder import break_even_days
 from journeyman.flows.runs import RESULT, RunFolder
 from journeyman.flows.workspace import Workspace
 
-PRICED = 1000  # recorded calls that the teacher's price is taken from
+PRICED = 1000  # recorded calls, the latest, that the teacher's price is taken from
 OF_TEACHER = ("import", "task")  # origins of recorded calls that are the teacher's
 OF_USERS = (*OF_TEACHER, "serve", "ask")
 DAY_S = 86_400.0
@@ -30,13 +30,19 @@ class Traffic:
 
 
 def read_traffic(workspace: Workspace, task_name: str) -> Traffic:
-    calls = list(islice(workspace.store.traces(task_name, origins=OF_TEACHER), PRICED))
+    recorded = workspace.store.traces(task_name, origins=OF_TEACHER)
+    calls = list(deque((call for call in recorded if is_teachers(call)), PRICED))
     latencies = [call.latency_ms for call in calls if call.latency_ms]
     return Traffic(
         _price(workspace, calls),
         statistics.median(latencies) if latencies else None,
         _calls_per_day(workspace, task_name),
     )
+
+
+def is_teachers(call: Trace) -> bool:
+    """Whether a recorded call of these origins was answered, and not by a release of ours."""
+    return not call.release and call.status == "ok"
 
 
 def find_break_even(workspace: Workspace, traffic: Traffic, run_id: str, usd: float | None) -> float | None:

@@ -13,7 +13,7 @@ def adopt(workspace: Workspace, found: Improvement) -> list[str]:
     """Write, and say what was written.
 
     Raises:
-        GateError: JM-669 the instruction cannot be replaced. TaskError, StoreError, ModelError as their modules say.
+        GateError: JM-660 the instruction cannot be replaced. TaskError, StoreError, ModelError as their modules say.
     """
     chosen, said = found.chosen, list[str]()
     path = workspace.project.tasks / f"{found.task}.yaml"

@@ -126,6 +126,12 @@ class KeptLabels:
         return found
 
     @property
+    def said(self) -> str:
+        """A hash of what all people say now; empty where nothing was drawn."""
+        latest = {name: {by: label.said for by, label in labels.items()} for name, labels in self.latest.items()}
+        return content_hash([latest, [row.name for row in self.open]]) if self.draws else ""
+
+    @property
     def open(self) -> list[DrawnRow]:
         """Rows that nobody labelled, or on which people differ."""
         settled = self.settled

@@ -71,7 +71,7 @@ def draw_labels(workspace: Workspace, task_name: str, count: int, out: Path) -> 
     check_ending(out)
     refuse_existing(out, is_file=True)
     task = workspace.task(task_name)
-    _check_gate(task)
+    check_gate(task)
     metric = find_metric(task, task.gate.metric, workspace.project.root)
     dataset, manifest = read_manifest(workspace.store, task_name)
     _run, student = choose_student(workspace, task_name, dataset)
@@ -266,7 +266,8 @@ def _question(task: Task, name: str, row: Row, given: Target | None, is_student_
     return Question(name, user_text(task, row.input), first, second)
 
 
-def _check_gate(task: Task) -> None:
+def check_gate(task: Task) -> None:
+    """Raises: GateError: JM-670 the gate is not decided by labels."""
     spec = task.metrics.get(task.gate.metric)
     if spec is not None and spec.kind == "judge":
         raise GateError(

@@ -28,6 +28,7 @@ from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
 from journeyman.flows.students import finished_students, gate_rule, ladder_run
 from journeyman.flows.tune import tune
+from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
 from journeyman.measure.metrics import Metric
@@ -79,6 +80,8 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
             try:
                 rungs.append(_measure(workspace, judge, run, name, tuned_run, student))
             except (GateError, ModelError) as error:
+                if error.retryable or error.code.startswith("JM-65"):  # of the judge, not of the rung
+                    raise
                 workspace.progress.note(f"left out: {name}: {error.what}")
                 continue
             if rungs[-1].is_promising and not is_whole:
@@ -165,7 +168,11 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
         except ModelError as error:
             workspace.progress.note(f"left out: {name}: {error.what}")
             break
+        tried.add(result.run.id)
         yield name, result.run.id, result.student
+    for run, student in finished_students(workspace, task, dataset):
+        if run not in tried and student.manifest.kind == "prompt":
+            yield f"the base with a prompt of its own ({run[-6:]})", run, student
 
 
 def _bytes(student: Student) -> int:
@@ -217,7 +224,7 @@ async def _ask(workspace: Workspace, judge: _Judge, run: RunFolder, student: Stu
 
 def _teacher(workspace: Workspace, task: Task, traffic: Traffic) -> list[Rung]:
     """The recorded teacher, for its price: its answers are what others are compared with."""
-    name = workspace.project.text("teacher", "model") or task.teacher or "the recorded teacher"
+    name = find_upstream(workspace.project, task).name or "the recorded teacher"
     if traffic.usd is None and traffic.p50_ms is None:
         return []
     return [Rung(name, "teacher", "", "", None, traffic.p50_ms, traffic.usd, note="as recorded")]

@@ -156,6 +156,18 @@ class Panel:
                 hint=f"{hint.replace('TASK', self.task.name)} --metric {found.metric}",
             )
 
+    def refuse_ceiling(self) -> None:
+        """Raises: GateError: JM-679 the gate's metric is a judge, which would be asked about every pair of the teacher's answers."""
+        if self.task.gate.metric in self.judges:
+            raise GateError(
+                "JM-679",
+                "a judge does not tell how often the teacher agrees with itself",
+                where=f"task {self.task.name}",
+                expected="a gate metric that asks no model",
+                got=self.task.gate.metric,
+                hint="leave --ceiling out",
+            )
+
     def parts(self) -> tuple[JudgePart, ...]:
         """For the evaluation's document."""
         return tuple(self._part(found) for found in self.judges.values())

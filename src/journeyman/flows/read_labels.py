@@ -12,7 +12,7 @@ from journeyman.data.dataset import read_manifest
 from journeyman.data.intake import settle
 from journeyman.data.sheet import Filled, read_sheet
 from journeyman.flows.kept_labels import DrawnRow, KeptLabels, Label, other_labels
-from journeyman.flows.labels import NO_ANSWER, find_labels, show_answer
+from journeyman.flows.labels import NO_ANSWER, check_gate, find_labels, show_answer
 from journeyman.flows.students import choose_student
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
@@ -40,7 +40,7 @@ def read_labels(workspace: Workspace, task_name: str, path: Path, by: str) -> Re
     """Keep what a file says, as the word of ``by``. The whole file is checked first; read again it adds nothing.
 
     Raises:
-        GateError: JM-630 nothing tuned, JM-673 no such file, JM-674 rows of another draw, JM-675 an edited row, JM-676 a value that says nothing.
+        GateError: JM-630 nothing tuned, JM-670 a gate that reads no labels, JM-673 no such file, JM-674 rows of another draw, JM-675 an edited row, JM-676 a value that says nothing.
         DataError: JM-301 to JM-303 a file that cannot be read.
     """
     task = workspace.task(task_name)
@@ -49,6 +49,7 @@ def read_labels(workspace: Workspace, task_name: str, path: Path, by: str) -> Re
     kept = find_labels(workspace, task, dataset, student)
     if not by.strip():
         raise _unclear(path, 0, "a name behind --by", repr(by))
+    check_gate(task)
     kind = find_metric(task, task.gate.metric, workspace.project.root).kind
     rows = {row.name: row for row in kept.rows}
     filled = read_sheet(path)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError
+from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.document import ReferencePart
 from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.drift import ExchangeWatch
 from journeyman.measure.novelty import Vocabulary
+from journeyman.models.manifest import load_manifest
 from journeyman.task.prompt import user_text
+from journeyman.task.task import Task
 
 ASKED = ("serve", "ask", "task")
 ALPHA = 0.01
@@ -59,8 +63,9 @@ class Drift:
 
 
 def watch(workspace: Workspace, task_name: str) -> Drift:
-    """Raises: GateError: JM-633 no live release, or it was released without what its calls could be compared with."""
-    task = workspace.task(task_name)
+    """By each call whose input is new, to train rows and to earlier calls: measured rows are that too, and what repeats would look like a difference.
+
+    Raises: GateError: JM-633 no live release, or it was released without what its calls could be compared with."""
     release = workspace.store.alias(task_name) or ""
     reference = _reference(workspace, task_name, release)
     if reference is None:
@@ -71,18 +76,28 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
             expected="a live release that was assessed by this version",
             hint=f"journeyman assess {task_name}, then journeyman release {task_name}",
         )
-    vocabulary = Vocabulary.read(reference.words)
+    vocabulary, asked = Vocabulary.read(reference.words), _known_inputs(workspace, task_name)
+    folder = workspace.project.releases / task_name / release
+    served = Task.from_json(load_manifest(folder).task)
     lists = {"new words": reference.novelty, "confidence": reference.confidence}
     signals = {name: Signal(name, ExchangeWatch.of(known, ALPHA / 2)) for name, known in lists.items() if known}
     for trace in workspace.store.traces(task_name, origins=ASKED):
-        if trace.release != release:
+        key = content_hash(dict(trace.input))
+        if trace.release != release or key in asked:
             continue
+        asked.add(key)
         if "new words" in signals:
-            signals["new words"].add(vocabulary.novelty(user_text(task, trace.input)), trace.id, trace.time)
+            signals["new words"].add(vocabulary.novelty(user_text(served, trace.input)), trace.id, trace.time)
         said = trace.verdicts.get("confidence")
         if "confidence" in signals and isinstance(said, int | float):
             signals["confidence"].add(float(said), trace.id, trace.time)
     return Drift(release, tuple(signals.values()))
+
+
+def _known_inputs(workspace: Workspace, task_name: str) -> set[str]:
+    """Of the latest dataset's train rows, whose words are all known: what is measured beside them is new to them, and so must calls be that are compared with it."""
+    _dataset, manifest = read_manifest(workspace.store, task_name)
+    return {content_hash(dict(row.input)) for row in read_split(workspace.store, manifest, "train")}
 
 
 def _reference(workspace: Workspace, task_name: str, release: str) -> ReferencePart | None:

@@ -394,9 +394,19 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
 def _check_behaviour(
     file: TaskFile, fields: Mapping[str, Mapping[str, Json]], schema: Mapping[str, Json] | None, document: Document
 ) -> None:
+    metric = file.metrics.get(file.gate.metric)
     for name, test in file.behaviour.items():
+        if test.kind == "minimum" and metric is not None and metric.kind == "judge":
+            place: Place = ("behaviour", name, "kind")
+            raise _contradiction(
+                f"{name}: what is right by a judge is told by people, not by a minimum",
+                place,
+                "a gate metric that asks no model",
+                file.gate.metric,
+                document,
+            )
         for found in find_contradictions(test, fields, schema, lambda path: _has_field(schema, split_dotted(path))):
-            place: Place = ("behaviour", name, found.key)
+            place = ("behaviour", name, found.key)
             raise _contradiction(f"{name}: {found.what}", place, found.expected, found.got, document)
 
 

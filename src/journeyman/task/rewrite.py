@@ -22,7 +22,7 @@ def write_instruction(path: Path, instruction: str) -> Task:
     """Replace the file's instruction, and return the task that it now describes.
 
     Raises:
-        GateError: JM-669 the file is written so that nothing can take the instruction's place. TaskError: the file is no task. StoreError: JM-801, JM-802.
+        GateError: JM-660 the file is written so that nothing can take the instruction's place. TaskError: the file is no task. StoreError: JM-801, JM-802.
     """
     task, text = load_task(path), path.read_bytes().decode("utf-8")
     wanted = replace(task, instruction=instruction.strip("\n"))
@@ -32,7 +32,7 @@ def write_instruction(path: Path, instruction: str) -> Task:
             write_atomic(path, changed)
             return load_task(path)
     raise GateError(
-        "JM-669",
+        "JM-660",
         "the instruction cannot be replaced in this file",
         where=str(path),
         hint="put it in by hand: it is printed above",
