@@ -71,7 +71,7 @@ def test_it_is_measured_released_and_served_as_it_was_written(workspace: Workspa
     assert assessed.student.hash == result.student.hash
     assert assessed.document.candidates[0].kind == "nearest"
     released = release(workspace, "paint", force="to see it served")
-    assert (released.path / "README.md").read_text().count("most similar example") == 1
+    assert (released.path / "attachments/README.md").read_text().count("most similar example") == 1
     sealed = [json.loads(line) for line in (workspace.project.root / "sealed.jsonl").read_text().splitlines()]
     held = (released.path / "examples.json").read_text()
     assert not [row for row in sealed if json.dumps(row["input"]["line"]) in held], "no sealed row travels with it"

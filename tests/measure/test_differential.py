@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, quantile_test
+from scipy.stats import t as student
 from statsmodels.api import GLM, families
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.inter_rater import cohens_kappa as their_kappa
@@ -46,15 +47,18 @@ def test_the_paired_score_without_a_margin_is_mcnemars(n11: int, n10: int, n01: 
     st.sampled_from([0.01, 0.05]),
 )
 def test_agreement_beyond_chance(table: list[list[int]], alpha: float) -> None:
+    """Their standard error, on the scale of Fisher's z with Student's t."""
     shares = np.array(table, dtype=np.float64)
     assume((shares.sum(axis=0) + shares.sum(axis=1) > 0).all())
     assume(0 < np.trace(shares) < shares.sum())
     pairs = [(row, column) for row in range(3) for column in range(3) for _ in range(table[row][column])]
     ours, theirs = cohens_kappa(*zip(*pairs, strict=True), alpha=alpha), their_kappa(shares)
     assert ours.kappa == pytest.approx(theirs.kappa, abs=1e-9)
-    reach = norm.ppf(1 - alpha / 2) * theirs.std_kappa
-    assert ours.interval.low == pytest.approx(max(-1.0, theirs.kappa - reach), abs=1e-7)
-    assert ours.interval.high == pytest.approx(min(1.0, theirs.kappa + reach), abs=1e-7)
+    n = len(pairs)
+    deviation = np.sqrt(n / (n - 1)) * theirs.std_kappa
+    reach = student.ppf(1 - alpha / 2, n - 1) * deviation / (1 - theirs.kappa**2)
+    ends = np.tanh(np.arctanh(theirs.kappa) + np.array([-reach, reach]))
+    assert (ours.interval.low, ours.interval.high) == pytest.approx(tuple(ends), abs=1e-6)
 
 
 @given(st.floats(1e-9, 1 - 1e-9))

@@ -63,7 +63,7 @@ def test_line_ends_of_another_system_stay(tmp_path: Path) -> None:
     assert path.read_bytes().endswith(REST.replace("\n", "\r\n").encode())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1).filter(str.strip))
 def test_any_text_comes_back_or_is_refused(tmp_path: Path, instruction: str) -> None:
     text = f"edition: 1\nname: paint\ninstruction: Old.\n{REST}"
@@ -73,6 +73,6 @@ def test_any_text_comes_back_or_is_refused(tmp_path: Path, instruction: str) -> 
         write_instruction(path, instruction)
     except GateError as error:
         refused = error.code
-    assert refused in ("", "JM-669")
+    assert refused in ("", "JM-660")
     assert load_task(path).instruction == ("Old." if refused else instruction.strip("\n"))
     assert not refused or path.read_bytes() == text.encode(), "what is refused changes nothing"
