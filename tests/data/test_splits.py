@@ -243,6 +243,14 @@ def test_shares_that_cannot_be_used(values: dict[str, float], expected: str) -> 
     assert caught.value.code == "JM-307"
 
 
+def _by_source(items: list[Item]) -> list[list[Item]]:
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        for source in item.sources:
+            found.setdefault(source, []).append(item)
+    return list(found.values())
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_rows_of_one_source_are_never_on_two_sides(seed: int) -> None:
@@ -257,11 +265,7 @@ def test_rows_of_one_source_are_never_on_two_sides(seed: int) -> None:
         for row in range(60)
     ]
     placed = place(items, SHARES)
-    by_source: dict[str, list[Item]] = {}
-    for item in items:
-        for source in item.sources:
-            by_source.setdefault(source, []).append(item)
-    for members in by_source.values():
+    for members in _by_source(items):
         sides = {placed.splits[item.input_hash] for item in members if item.input_hash in placed.splits}
         assert len(sides) <= 1, "a source is learned from or measured on, never both"
         if any(item.given for item in members):
@@ -285,11 +289,7 @@ def test_rows_of_a_source_that_was_split_before(seed: int) -> None:
         for row in range(60)
     ]
     placed = place(items, SHARES)
-    by_source: dict[str, list[Item]] = {}
-    for item in items:
-        for source in item.sources:
-            by_source.setdefault(source, []).append(item)
-    for members in by_source.values():
+    for members in _by_source(items):
         stored = {item.stored for item in members if item.stored}
         for item in members:
             if not item.stored and len(stored) > 1:

@@ -13,9 +13,10 @@ from pydantic import Field
 from journeyman.evaluation.document import Figure, LatencyPart, PairCounts, Part, TokensPart
 from journeyman.evaluation.gate import Method
 from journeyman.evaluation.grid import Cell, Difference, Disagreement
+from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Predictions, Row
 from journeyman.measure.latency import measure_latency
-from journeyman.measure.metrics import Metric, Pair, estimate
+from journeyman.measure.metrics import Metric, estimate
 from journeyman.task.answer import answer_text
 from journeyman.task.task import Task
 
@@ -115,11 +116,7 @@ def describe_cell(
     difference: Difference | None,
 ) -> CellPart:
     """A cell that was asked."""
-    pairs = [
-        Pair(row.expected, item.target, row.count, row.input)
-        for row, item in zip(rows, answered.items, strict=True)
-        if row.expected is not None
-    ]
+    pairs = make_pairs(zip(rows, answered.items, strict=True))
     return name_cell(cell).model_copy(
         update={
             "metrics": {name: Figure.of(estimate(metric, pairs)) for name, metric in metrics.items()},

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from journeyman.core.errors import GateError
 from journeyman.core.example import Target
+from journeyman.evaluation.pairs import refuse_others
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.measure.betting import betting_interval, weighted_mean
 from journeyman.measure.intervals import Interval, Paired, clopper_pearson, tango
@@ -102,13 +103,7 @@ def score_rows(gate: Gate, metric: Metric, rows: Sequence[Row], predictions: Pre
     Raises:
         GateError: JM-603 predictions of other rows, JM-604 no row fits the rule; what the metric raises.
     """
-    if [row.hash for row in rows] != [item.row for item in predictions.items]:
-        raise GateError(
-            "JM-603",
-            "the predictions are not those of these rows",
-            expected=f"one for each of {len(rows)} rows, in their order",
-            got=f"{len(predictions.items)} of {predictions.model}",
-        )
+    refuse_others(rows, predictions)
     chosen, given, taught = [], [], []
     for row, item in zip(rows, predictions.items, strict=True):
         wanted = _wanted(gate, row)

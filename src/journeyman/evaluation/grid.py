@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Method, Score, decide
+from journeyman.evaluation.pairs import make_pairs, refuse_others
 from journeyman.evaluation.run import Prediction, Predictions, Row
 from journeyman.measure.intervals import Paired
-from journeyman.measure.metrics import Metric, Pair
+from journeyman.measure.metrics import Metric
 from journeyman.task.grid import Grid
 from journeyman.task.task import Gate
 
@@ -108,18 +108,8 @@ def score_answers(metric: Metric, rows: Sequence[Row], answered: Predictions) ->
     Raises:
         GateError: JM-603 predictions of other rows; what the metric raises.
     """
-    if [row.hash for row in rows] != [item.row for item in answered.items]:
-        raise GateError(
-            "JM-603",
-            "the predictions are not those of these rows",
-            expected=f"one for each of {len(rows)} rows, in their order",
-            got=f"{len(answered.items)} of {answered.model}",
-        )
-    pairs = [
-        Pair(row.expected, item.target, row.count, row.input)
-        for row, item in zip(rows, answered.items, strict=True)
-        if row.expected is not None
-    ]
+    refuse_others(rows, answered)
+    pairs = make_pairs(zip(rows, answered.items, strict=True))
     return [top / bottom for top, bottom in metric.score(pairs)]
 
 

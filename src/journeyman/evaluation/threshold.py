@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.measure.calibration import Bin, brier_score, debiased_error, debiased_interval, reliability
 from journeyman.measure.calibrators import Calibrator, choose
 from journeyman.measure.intervals import Interval
-from journeyman.measure.metrics import METRICS, Metric, Pair
+from journeyman.measure.metrics import METRICS, Metric
 from journeyman.measure.risk import Promise, Scored, promise
 
 Floats = NDArray[np.float64]
@@ -67,7 +68,7 @@ def outcomes(metric: Metric, answered: Answered) -> Outcomes:
     """The rows that have an expected answer. Raises what the metric raises."""
     known = [(row, item) for row, item in answered if row.expected is not None]
     judge = METRICS["exact_match"] if metric.name == "valid" or metric.kind == "ratio" else metric
-    pairs = [Pair(row.expected, item.target, row.count, row.input) for row, item in known if row.expected is not None]
+    pairs = make_pairs(known)
     right = [top >= FULL * bottom for top, bottom in judge.score(pairs)] if pairs else []
     sure = [item.confidence.whole if item.confidence and item.target is not None else 0.0 for _row, item in known]
     return Outcomes(

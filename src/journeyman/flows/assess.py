@@ -37,6 +37,7 @@ from journeyman.evaluation.document import (
     SlicePart,
     TokensPart,
 )
+from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
 from journeyman.flows.behaviours import Tests, load_tests, with_required
@@ -339,7 +340,7 @@ def _candidate(
     metrics: Mapping[str, Metric], name: str, kind: str, split: str, rows: Sequence[Row], answered: Predictions
 ) -> CandidatePart:
     items = [(row, item) for row, item in zip(rows, answered.items, strict=True) if row.expected is not None]
-    pairs = [Pair(row.expected, item.target, row.count, row.input) for row, item in items if row.expected is not None]
+    pairs = make_pairs(items)
     tokens = [(item.input_tokens, item.output_tokens) for _row, item in items]
     has_confidence = any(item.confidence is not None for _row, item in items)
     return CandidatePart(

@@ -22,6 +22,7 @@ from journeyman.evaluation.gate import find_heaviest
 from journeyman.evaluation.grid import ERROR, compare_scores, draw_rows, score_answers, split_rows
 from journeyman.evaluation.halving import keep_better, plan_rounds
 from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
+from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.flows.answers import open_teacher
 from journeyman.flows.compare import refuse_few
@@ -33,7 +34,7 @@ from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.variants import Asker, Ground, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
-from journeyman.measure.metrics import Metric, Pair, estimate
+from journeyman.measure.metrics import Metric, estimate
 from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
 
@@ -309,9 +310,4 @@ class _Search:
         return DifferencePart.of(compare_scores(self.metric, rows, scores[0], scores[1], error, heaviest))
 
     def _figure(self, rows: Sequence[Row], answered: Predictions) -> Figure:
-        pairs = [
-            Pair(row.expected, item.target, row.count, row.input)
-            for row, item in zip(rows, answered.items, strict=True)
-            if row.expected is not None
-        ]
-        return Figure.of(estimate(self.metric, pairs))
+        return Figure.of(estimate(self.metric, make_pairs(zip(rows, answered.items, strict=True))))

@@ -23,8 +23,8 @@ from journeyman.models.nearest import EXAMPLES, save_examples
 from journeyman.models.template import load_base_template
 from journeyman.models.words import FILE as WORDS
 from journeyman.task.answer import answer_text
+from journeyman.task.grid import MOST_SHOTS
 
-MOST_SHOTS = 32
 SETTINGS = ("kind", "shots")
 
 
