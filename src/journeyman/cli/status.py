@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from journeyman.cli.options import AsJson, ProjectFolder, working
@@ -25,5 +26,6 @@ def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
         return
     table = Table("task", "traces", "dataset", "looks", "live release")
     for state in states:
-        table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), state.release[:12])
+        live = escape(f"{state.release[:12]} held: {state.held}" if state.held else state.release[:12])
+        table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), live)
     Console().print(table)

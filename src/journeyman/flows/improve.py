@@ -24,13 +24,13 @@ from journeyman.evaluation.halving import keep_better, plan_rounds
 from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Predictions, Row
-from journeyman.flows.answers import open_teacher
 from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
 from journeyman.flows.examples import known_rows
 from journeyman.flows.instructions import Edit, edit_instruction
 from journeyman.flows.rewriting import rewrite
 from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.upstream import open_teacher
 from journeyman.flows.variants import Asker, Ground, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
