@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyman.core.ids import make_id
+from journeyman.core.ids import make_id, make_trace_id
 
 MOMENTS = st.integers(100_000, 7_000_000_000_000).map(lambda ms: datetime.fromtimestamp(ms / 1000, UTC))
 ENTROPY = st.integers(0, 2**30 - 1)
@@ -38,3 +38,10 @@ def test_ids_are_safe_file_names_on_every_system() -> None:
     made = [make_id("run") for _ in range(500)]
     assert all(re.fullmatch(r"run-\d{8}T\d{6}-[0-9a-hjkmnp-tv-z]{6}", name) for name in made)
     assert len({name.lower() for name in made}) == len(made)
+
+
+def test_a_hundred_thousand_traces_of_one_second_are_apart() -> None:
+    moment = datetime(2026, 11, 21, tzinfo=UTC)
+    ids = {make_trace_id(moment) for _ in range(100_000)}
+    assert len(ids) == 100_000
+    assert len({len(id) for id in ids}) == 1

@@ -18,7 +18,7 @@ from typing import Protocol, cast, runtime_checkable
 from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
-from journeyman.core.ids import make_id
+from journeyman.core.ids import make_trace_id
 from journeyman.core.messages import Message, TextPart
 from journeyman.core.nodes import write_json
 from journeyman.core.trace import Origin, Trace
@@ -227,7 +227,7 @@ class Answerer:
         schema = call.wishes.schema if task is None else task.schema
         return _Plan(
             call=call,
-            trace=call.trace or make_id("trace", now),
+            trace=call.trace or make_trace_id(now),
             time=now,
             started=started,
             input=redacted,

@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
-from journeyman.core.ids import make_id
+from journeyman.core.ids import make_trace_id
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.dialects import openai
@@ -97,7 +97,7 @@ class _Routes:
         schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
         call = Call(
-            routed.model, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_id("trace")
+            routed.model, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_trace_id()
         )
         if not chat.is_streamed:
             answer = await self._router.answer(routed, call)

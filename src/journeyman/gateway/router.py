@@ -20,7 +20,7 @@ from typing import Literal
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
-from journeyman.core.ids import make_id
+from journeyman.core.ids import make_trace_id
 from journeyman.gateway.answer import Answer, Answerer, Attempt, Call
 from journeyman.gateway.registry import Policy, Routed
 
@@ -136,7 +136,7 @@ class Router:
     async def _audit(self, routed: Routed, call: Call, trace: str) -> None:
         """A failure is recorded as every call's is, and stops nothing."""
         assert routed.teacher is not None
-        id = make_id("trace")
+        id = make_trace_id()
         meta: Mapping[str, Json] = {"of": trace, "chance": routed.audit}
         try:
             await self._answerer.answer(replace(call, served=routed.teacher, origin="audit", trace=id, meta=meta))
