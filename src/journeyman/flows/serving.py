@@ -20,6 +20,7 @@ from journeyman.core.errors import GateError
 from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
+from journeyman.flows.votes import make_reader
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
@@ -38,6 +39,7 @@ from journeyman.models.protocol import Decoding, Model
 from journeyman.models.remote import OpenAIModel
 from journeyman.models.template import Template, load_base_template
 from journeyman.models.tokenizer import load_tokenizer
+from journeyman.models.votes import Votes
 from journeyman.models.words import load_words
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
@@ -233,13 +235,16 @@ def _find_calibrator(student: Student) -> Callable[[float], float] | None:
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
     manifest = student.manifest
     template = Template(manifest.template, load_tokenizer(weights))
-    name = f"{manifest.task_name}@{student.hash}"
+    name, task = f"{manifest.task_name}@{student.hash}", Task.from_json(manifest.task)
+    model: Model = LocalModel(engine, template, name, adapter=student.adapter, writing=student.writing)
+    if drawn := student.sampling:
+        model = Votes(model, drawn.samples, drawn.temperature, make_reader(task), drawn.seed)
     return Served(
         name=name,
-        model=LocalModel(engine, template, name, adapter=student.adapter, writing=student.writing),
-        task=Task.from_json(manifest.task),
+        model=model,
+        task=task,
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),
-        write=open_prompt(student) if manifest.kind == "prompt" else student_messages,
+        write=open_prompt(student) if student.is_prompted else student_messages,
         calibrate=_find_calibrator(student),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash, file_hash
@@ -46,10 +46,16 @@ def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[
             where=f"dataset {dataset[:12]}",
             hint=f"journeyman tune {task_name}",
         )
-    runs, ladder = workspace.project.runs, read_ladder(workspace, task, dataset)
-    best = max(found, key=lambda name: _dev_score(RunFolder(runs / name)))
-    chosen = str(ladder["chosen"]) if ladder else best
-    return RunFolder(runs / chosen), found[chosen]
+    chosen = find_best(workspace, task, dataset, found)
+    return RunFolder(workspace.project.runs / chosen), found[chosen]
+
+
+def find_best(workspace: Workspace, task: Task, dataset: str, among: Iterable[str]) -> str:
+    """The run of these that the ladder chose, if nothing was tuned since; else the best on dev."""
+    names, ladder = list(among), read_ladder(workspace, task, dataset)
+    if ladder and ladder["chosen"] in names:
+        return str(ladder["chosen"])
+    return max(names, key=lambda name: _dev_score(RunFolder(workspace.project.runs / name)))
 
 
 def read_ladder(workspace: Workspace, task: Task, dataset: str) -> dict[str, Json] | None:
