@@ -24,7 +24,7 @@ from journeyman.flows.classify import find_choice
 from journeyman.flows.costs import Traffic, find_break_even, read_traffic
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
-from journeyman.flows.runs import LADDER, RunFolder
+from journeyman.flows.runs import LADDER, NAMED, RunFolder
 from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
 from journeyman.flows.students import finished_students, gate_rule, ladder_run
@@ -98,6 +98,7 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
         seen = [tuned_run for tuned_run, _student in finished_students(workspace, task, dataset)]
         part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, rule)
         run.write(LADDER, part.model_dump(mode="json"))
+        (run.path / NAMED).unlink(missing_ok=True)
     return ladder
 
 
