@@ -143,7 +143,7 @@ async def _ask(workspace: Workspace, samples: int, *decodings: Decoding) -> tupl
             for decoding in decodings
         ]
         single = [
-            await model.model.complete(replace(request, decoding=model._decoding(request, number)))
+            await model.model.complete(replace(request, decoding=model.decoding_of(request, number)))
             for number in range(samples)
         ]
     return voted, single
@@ -407,7 +407,7 @@ def test_a_request_may_say_its_own_temperature_and_seed(workspace: Workspace) ->
             asked = [Request((make_message("user", "two"),), decoding) for decoding in wanted]
             other = Request((make_message("user", "one"),))
             votes = served.model
-            return [votes._decoding(request, 0) for request in [*asked, other]] + [votes._decoding(asked[0], 1)]
+            return [votes.decoding_of(request, 0) for request in [*asked, other]] + [votes.decoding_of(asked[0], 1)]
 
     first, same, cooler, seeded, other, second = asyncio.run(decodings())
     assert first == same

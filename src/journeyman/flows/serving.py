@@ -45,6 +45,7 @@ from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 
 LOADED_RELEASES = 4
+PATIENCE_S = 120.0  # for one answer of one student
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,12 @@ class Serving:
     url: str
     student_name: str
     base_name: str
+    patience_s: float = PATIENCE_S
 
     @asynccontextmanager
     async def asking(self, name: str) -> AsyncIterator[Model]:
         """A client for one of the names."""
-        client = OpenAIModel(name, f"{self.url}/v1", "")
+        client = OpenAIModel(name, f"{self.url}/v1", "", timeout_s=self.patience_s)
         try:
             yield client
         finally:
@@ -74,7 +76,9 @@ async def serve_student(workspace: Workspace, task: Task, student: Student) -> A
         stack.callback(recorder.close)
         app = make_app(Registry(served, lambda _task: None), recorder)
         url = await stack.enter_async_context(serve_in_background(app))
-        yield Serving(url, student_name(task, student), "" if student.is_light else served[-1].name)
+        base_name = "" if student.is_light else served[-1].name
+        samples = student.sampling.samples if student.sampling else 1
+        yield Serving(url, student_name(task, student), base_name, PATIENCE_S * samples)
 
 
 def student_name(task: Task, student: Student) -> str:

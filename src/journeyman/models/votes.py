@@ -78,7 +78,7 @@ class Votes:
         started, replies = time.perf_counter(), list[Reply]()
         votes: dict[str, list[Reply]] = {}
         for number in range(self.samples):
-            reply = await self.model.complete(replace(request, decoding=self._decoding(request, number)))
+            reply = await self.model.complete(replace(request, decoding=self.decoding_of(request, number)))
             replies.append(reply)
             said = self.read(reply)
             if said is not None:
@@ -101,7 +101,7 @@ class Votes:
     async def close(self) -> None:
         await self.model.close()
 
-    def _decoding(self, request: Request, number: int) -> Decoding:
+    def decoding_of(self, request: Request, number: int) -> Decoding:
         """Of one sample. How likely it is is always asked for, because it decides ties: an answer must not hang on whether its confidence was wanted."""
         wanted = request.decoding
         seed = self.seed if wanted.seed is None else wanted.seed
