@@ -1,9 +1,9 @@
 """Votes beside the one answer of the same student, on the same dev rows of a project, and what the samples cost.
 
-    python benchmarks/votes.py --project FOLDER --task TASK --of RUN [--samples 5] [--temperature 0.7] [--rows 150] [--json]
+    python benchmarks/votes.py --project FOLDER --task TASK --of RUN [--samples 5] [--temperature 0.7] [--rows 150] [--timed 40] [--json]
 
 `--of` is a finished run of the project, whose student is asked greedily and then by `journeyman tune TASK --kind votes --of RUN`. All rows are asked with confidence, so
-every sample is drawn; the latency ratio is measured on the first 40 of them, without confidence too, where drawing stops once the winner is certain: each row is asked greedily,
+every sample is drawn; the latency ratio is measured on the first `--timed` of them (40), without confidence too, where drawing stops once the winner is certain: each row is asked greedily,
 then by votes, so that whatever else the machine does slows both. Answers are kept in the project. A result takes the place of an earlier one of the same name in
 benchmarks/results/votes.json; docs/results/votes.md shows all.
 """
@@ -35,7 +35,6 @@ from journeyman.measure.intervals import clopper_pearson
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/votes.json"
-TIMED = 40
 
 
 def main() -> int:
@@ -68,7 +67,7 @@ async def measure(
     rows = draw_rows(splits.dev, arguments.rows)
     metric = find_metric(task, task.gate.metric, workspace.project.root)
     async with serve_student(workspace, task, asked) as one, serve_student(workspace, task, votes) as many:
-        cost = await _time(workspace, task, one, many, rows[:TIMED])
+        cost = await _time(workspace, task, one, many, rows[: arguments.timed])
         answered = [
             await _ask(workspace, task, serving, rows, workspace.project.runs.parent / "votes")
             for serving in (one, many)
@@ -88,11 +87,10 @@ async def measure(
         "lost": sum(item.scores[1] < item.scores[0] for item in differing),
         "unreadable": [sum(item.target is None for item in said.items) for said in answered],
         "agreed": statistics.fmean(item.confidence is not None and item.confidence.whole == 1 for item in answered[1].items),
-        "p50_ms": [statistics.median(said.latencies_ms) for said in answered],
         "tokens_out": [statistics.fmean(item.output_tokens or 0 for item in said.items) for said in answered],
         "cost": cost,
         "command": f"python benchmarks/votes.py --project FOLDER --task {task.name} --of {arguments.of} "
-        f"--samples {arguments.samples} --temperature {arguments.temperature:g} --rows {arguments.rows}",
+        f"--samples {arguments.samples} --temperature {arguments.temperature:g} --rows {arguments.rows} --timed {arguments.timed}",
         "commit": describe_commit(),
     }  # fmt: skip
 
@@ -119,19 +117,25 @@ async def _time(
     with tempfile.TemporaryDirectory() as scratch:
         async with one.asking(one.student_name) as first, many.asking(many.student_name) as second:
             for name, is_sure in (("every sample", True), ("until decided", False)):
-                ratios, spent = [], [0.0, 0.0]
-                for place, row in enumerate(rows):
-                    pair = []
+                spent: list[list[float]] = [[], []]
+                for place, row in enumerate([rows[0], *rows]):  # the first call makes what later ones use
                     for side, client in enumerate((first, second)):
                         path = Path(scratch) / f"{name}-{place}-{side}.jsonl"
                         said = await evaluate(
                             client, task, [row], requests_in_flight=1, cache_path=path, with_confidence=is_sure
                         )
-                        pair.append(said.latencies_ms[0])
-                        spent[side] += said.latencies_ms[0]
-                    ratios.append(pair[1] / pair[0])
-                ends = statistics.quantiles(ratios, n=20)
-                found[name] = {"ratio": spent[1] / spent[0], "p5": ends[0], "p95": ends[-1], "n": len(rows)}
+                        spent[side] += said.latencies_ms if place else []
+                ends = statistics.quantiles([votes / once for once, votes in zip(*spent, strict=True)], n=20)
+                once, votes = (statistics.median(times) for times in spent)
+                ratio = sum(spent[1]) / sum(spent[0])
+                found[name] = {
+                    "ratio": ratio,
+                    "p5": ends[0],
+                    "p95": ends[-1],
+                    "n": len(rows),
+                    "once_ms": once,
+                    "votes_ms": votes,
+                }
     return found
 
 
@@ -139,8 +143,8 @@ def _share(scores: list[float]) -> dict[str, float]:
     """Clopper-Pearson's interval. Raises: SystemExit for a graded metric, which it is not for."""
     if not {0.0, 1.0} >= set(scores):
         raise SystemExit("the gate's metric is graded: take a project whose answers are right or wrong")
-    low, high = clopper_pearson(round(sum(scores)), len(scores))
-    return {"value": statistics.fmean(scores), "low": low, "high": high}
+    ends = clopper_pearson(round(sum(scores)), len(scores))
+    return {"value": statistics.fmean(scores), "low": ends.low, "high": ends.high}
 
 
 def describe(document: Document) -> str:
@@ -164,14 +168,14 @@ def describe(document: Document) -> str:
         "",
         "What it costs: time over that of one answer, all rows together (in brackets the 5th and 95th percentile of a row), asked in turns.",
         "",
-        "| student, samples | every sample (confidence asked) | until decided | n | p50 ms, one answer and votes | tokens out, one answer and votes |",
+        "| student, samples | every sample (confidence asked) | until decided | n | p50 ms, one answer and votes until decided | tokens out, one answer and votes |",
         "|---|---|---|---|---|---|",
     ]
     for row in document["rows"]:
         every, decided = (row["cost"][name] for name in ("every sample", "until decided"))
-        p50, tokens = row["p50_ms"], row["tokens_out"]
+        tokens = row["tokens_out"]
         lines.append(
-            f"| {row['row']} | {_ratio(every)} | {_ratio(decided)} | {every['n']} | {p50[0]:.0f}, {p50[1]:.0f} | {tokens[0]:.0f}, {tokens[1]:.0f} |"
+            f"| {row['row']} | {_ratio(every)} | {_ratio(decided)} | {every['n']} | {decided['once_ms']:.0f}, {decided['votes_ms']:.0f} | {tokens[0]:.0f}, {tokens[1]:.0f} |"
         )
     commands = [f"    {row['command']}" for row in document["rows"]]
     commits = sorted({row["commit"] for row in document["rows"]})
@@ -194,6 +198,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--rows", type=int, default=150)
+    parser.add_argument("--timed", type=int, default=40)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
