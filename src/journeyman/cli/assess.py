@@ -24,6 +24,12 @@ def assess(
         ),
     ] = False,
     is_whole: Annotated[bool, typer.Option("--all", help="With --ladder: measure every rung on dev.")] = False,
+    run: Annotated[
+        str,
+        typer.Option(
+            help="The finished run whose student is assessed, and then released; default: the ladder's choice, else the best on dev."
+        ),
+    ] = "",
     ceiling: Annotated[
         int,
         typer.Option(
@@ -47,10 +53,14 @@ def assess(
 
     if is_whole and not is_ladder:
         raise typer.BadParameter("--all belongs to --ladder")
+    if run and is_ladder:
+        raise typer.BadParameter("--run names a student, and --ladder chooses one")
     with working(project, is_json) as workspace:
         if is_ladder:
             climb(workspace, task, is_whole=is_whole)
-        assessed = assess_task(workspace, task, base_rows=base_rows, requests_in_flight=in_flight, ceiling=ceiling)
+        assessed = assess_task(
+            workspace, task, base_rows=base_rows, requests_in_flight=in_flight, ceiling=ceiling, named=run
+        )
         path = write_assessed(workspace, assessed)
     if is_json:
         print_json(assessed.document.shown())

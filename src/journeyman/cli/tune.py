@@ -28,10 +28,11 @@ def tune(
         ),
     ] = "json",
     kind: Annotated[
-        Literal["lora", "qlora", "rslora", "dora", "full", "head", "nearest", "prompt"] | None,
+        Literal["lora", "qlora", "rslora", "dora", "full", "head", "nearest", "prompt", "votes"] | None,
         typer.Option(
             help="What is changed; qlora: the base in 4 bits beside it; head: no language model but classifiers on an embedding model, "
-            "for outputs that are a choice; nearest: the answer of the most similar train row; prompt: nothing, the base answers with the instruction and --shots examples; default: lora."
+            "for outputs that are a choice; nearest: the answer of the most similar train row; prompt: nothing, the base answers with the instruction and --shots examples; "
+            "votes: nothing, another run's student is asked several times and most of its samples decide; default: lora."
         ),
     ] = None,
     features: Annotated[
@@ -42,6 +43,16 @@ def tune(
     ] = None,
     shots: Annotated[
         int | None, typer.Option(min=0, help="With --kind prompt: nearest examples before each input; default: none.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="With --kind votes: how often the student is asked; default: 5.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="With --kind votes: the temperature of each sample; default: 0.7.")
+    ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option(help="With --kind votes: the finished run whose student is asked; default: the best on dev."),
     ] = None,
     layers: Annotated[int | None, typer.Option(help="Tune the last N layers alone; default: all.")] = None,
     finish: Annotated[
@@ -126,6 +137,9 @@ def tune(
         "kind": kind,
         "features": features,
         "shots": shots,
+        "samples": samples,
+        "temperature": temperature,
+        "of": of,
         "layers": layers,
         "finish": finish,
         "rank": rank,

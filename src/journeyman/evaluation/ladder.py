@@ -49,9 +49,13 @@ def foresee(gate: Gate, scores: Sequence[Score], rows: int, level: float, kind: 
 
 def choose_rung(rungs: Sequence[Rung]) -> Rung | None:
     """The first promising rung, else the one with the best figure; None where none can be released."""
-    known = [rung for rung in rungs if rung.run and rung.verdict is not None]
-    promising = [rung for rung in known if rung.is_promising]
-    return promising[0] if promising else max(known, key=_figure, default=None)
+    promising = [rung for rung in rungs if rung.run and rung.verdict is not None and rung.is_promising]
+    return promising[0] if promising else choose_best(rungs)
+
+
+def choose_best(rungs: Sequence[Rung]) -> Rung | None:
+    """The one with the best figure on dev of those that can be released."""
+    return max((rung for rung in rungs if rung.run and rung.verdict is not None), key=_figure, default=None)
 
 
 def break_even_days(setup_usd: float, calls_per_day: float, teacher_usd: float, student_usd: float) -> float | None:

@@ -57,7 +57,7 @@ from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student
-from journeyman.flows.students import choose_student, gate_rule, read_ladder, read_rules
+from journeyman.flows.students import choose_student, gate_rule, name_student, read_ladder, read_rules
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
 from journeyman.measure.latency import measure_latency
@@ -85,19 +85,27 @@ class Assessed:
 
 
 def assess(
-    workspace: Workspace, task_name: str, *, base_rows: int = BASE_ROWS, requests_in_flight: int = 1, ceiling: int = 0
+    workspace: Workspace,
+    task_name: str,
+    *,
+    base_rows: int = BASE_ROWS,
+    requests_in_flight: int = 1,
+    ceiling: int = 0,
+    named: str = "",
 ) -> Assessed:
-    """Evaluate the best student of the latest dataset and decide the gate. ``ceiling`` dev rows are asked of the teacher again, at the most.
+    """Evaluate the best student of the latest dataset, or that of the run ``named``, and decide the gate. ``ceiling`` dev rows are asked of the teacher again, at the most.
 
     Raises:
         GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge,
-            JM-677 and JM-678 from labels, JM-679 from the ceiling.
+            JM-677 and JM-678 from labels, JM-679 from the ceiling, JM-695 no such run.
     """
     task = workspace.task(task_name)
     panel = Panel(workspace, task)
     panel.refuse_unmeasured()
     metrics = metrics_of(task, workspace.project.root, panel.metrics)
     dataset, manifest = read_manifest(workspace.store, task_name)
+    if named:
+        name_student(workspace, task_name, dataset, named)
     tune_run, student = choose_student(workspace, task_name, dataset)
     rows = read_rows(workspace.store, manifest)
     if not rows.sealed:

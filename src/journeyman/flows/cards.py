@@ -108,6 +108,25 @@ Task: {instruction}
 
 `template.jinja` is the base's own chat template, `schema.json` what an answer must fit{files}. `journeyman serve` answers with it.
 """
+VOTES_CARD = """\
+# {task}
+
+The answer that most of {samples} samples agree on, each at temperature {temperature} from {what} on `{base}` (sha256 `{base_hash}`, licence {licence}; student `{student}`).
+Nothing was tuned for the vote. Release `{hash}`.
+
+Task: {instruction}
+
+## Is it as good?
+
+{verdict}
+
+{table}
+
+{forced}
+## What is in it
+
+The files of the student that is asked. `journeyman serve` asks it, counts and answers; a call costs up to {samples} answers. Its confidence is the share of samples that agree.
+"""
 MODELFILE = '''\
 FROM ./{from_file}
 {adapter}TEMPLATE """{before}{{{{ .Prompt }}}}{between}"""
@@ -169,6 +188,11 @@ def write_card(
         return
     if manifest.kind == "nearest":
         write_atomic(folder / "README.md", NEAREST_CARD.format(**common))
+        return
+    if drawn := Student(folder, manifest).sampling:
+        what = {"prompt": "a prompt", "full": "a whole model tuned"}.get(drawn.kind, "an adapter")
+        values = common | {"samples": drawn.samples, "temperature": drawn.temperature, "student": drawn.student[:12]}
+        write_atomic(folder / "README.md", VOTES_CARD.format(**values, what=what))
         return
     if manifest.kind == "prompt":
         count = cast(int, manifest.decoding["shots"])

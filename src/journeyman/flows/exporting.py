@@ -57,6 +57,7 @@ FORMLESS = {
     "head": "a head, which has no form for other tools",
     "nearest": "a memory of examples, which has no form for other tools",
     "prompt": "its base as it is, with a prompt",
+    "votes": "a vote over several answers of a student, which only a server can hold",
 }
 
 
@@ -94,7 +95,8 @@ def export(workspace: Workspace, task_name: str, form: Form, out: Path, written_
             f"this release is {FORMLESS[kind]}",
             where=str(folder),
             expected="a release that was tuned from a language model",
-            hint="journeyman serve answers with it",
+            hint="journeyman serve answers with it"
+            + ("; what is asked can be exported once it is released by itself" if kind == "votes" else ""),
         )
     refuse_existing(out)
     if form in ("merged", "hf"):

@@ -1,7 +1,8 @@
 """`assess T --ladder`: the cheapest candidate that looks good enough on dev goes to the sealed split.
 
 Rungs are tried in the order of what a call costs: the majority answer, patterns mined from the data, words with a linear head (these and the embedding head where
-the output is a choice), the answer of the nearest example, an embedding head, the students that were tuned, the untuned base without and with examples. The climb ends at the first promising one, unless every rung is asked for. The teacher's
+the output is a choice), the answer of the nearest example, an embedding head, the students that were tuned, the untuned base without and with examples, votes
+over samples of the best of these. The climb ends at the first promising one, unless every rung is asked for. The teacher's
 recorded answers stand beside them.
 """
 
@@ -17,18 +18,19 @@ from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.document import LadderPart
 from journeyman.evaluation.gate import DRAWN, Verdict, decide, fitting_rows, score_rows
-from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
+from journeyman.evaluation.ladder import Rung, advise, choose_best, choose_rung, foresee, usd_per_1000
 from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.flows.classify import find_choice
 from journeyman.flows.costs import Traffic, find_break_even, read_traffic
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
-from journeyman.flows.runs import LADDER, RunFolder
+from journeyman.flows.runs import LADDER, NAMED, RunFolder
 from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
 from journeyman.flows.students import finished_students, gate_rule, ladder_run
 from journeyman.flows.tune import tune
 from journeyman.flows.upstream import find_upstream
+from journeyman.flows.voting import SAMPLES, can_vote
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
 from journeyman.measure.metrics import Metric
@@ -43,7 +45,8 @@ CHEAP: tuple[tuple[str, Mapping[str, Json]], ...] = (
     ("a head on an embedding model", {"kind": "head"}),
 )
 SHOTS = (0, 4)
-SLOW_ROWS = 150  # of dev, that a prompted base is asked: a call reads the instruction and the examples
+SLOW = ("prompt", "votes")  # a call reads the instruction and the examples, or draws several answers
+SLOW_ROWS = 150  # of dev, that these are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
     run = ladder_run(workspace, task, dataset)
     rungs: list[Rung] = []
     with run.lock():
-        for name, tuned_run, student in _candidates(workspace, task, dataset):
+        for name, tuned_run, student in _candidates(workspace, task, dataset, rungs):
             try:
                 rungs.append(_measure(workspace, judge, run, name, tuned_run, student))
             except (GateError, ModelError) as error:
@@ -95,6 +98,7 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
         seen = [tuned_run for tuned_run, _student in finished_students(workspace, task, dataset)]
         part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, rule)
         run.write(LADDER, part.model_dump(mode="json"))
+        (run.path / NAMED).unlink(missing_ok=True)
     return ladder
 
 
@@ -135,8 +139,10 @@ class _Judge:
         return verdict, foresee(gate, scores, self.sealed, self.levels.get(student, self.fresh), kind, self.heaviest)
 
 
-def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tuple[str, str, Student]]:
-    """Name, run and student of each rung that can be released, the cheapest first as far as that is known beforehand."""
+def _candidates(
+    workspace: Workspace, task: Task, dataset: str, measured: Sequence[Rung]
+) -> Iterator[tuple[str, str, Student]]:
+    """Name, run and student of each rung that can be released, the cheapest first as far as that is known beforehand. ``measured`` grows with the rungs."""
     tried: set[str] = set()
     try:
         find_choice(task)
@@ -157,7 +163,7 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
     tuned = [
         (run, student)
         for run, student in finished_students(workspace, task, dataset)
-        if run not in tried and student.manifest.kind != "prompt"
+        if run not in tried and student.manifest.kind not in ("prompt", "votes")
     ]
     for run, student in sorted(tuned, key=lambda pair: _bytes(pair[1])):
         yield f"{student.manifest.base.name or 'words'}, {student.manifest.kind} ({run[-6:]})", run, student
@@ -173,6 +179,27 @@ def _candidates(workspace: Workspace, task: Task, dataset: str) -> Iterator[tupl
     for run, student in finished_students(workspace, task, dataset):
         if run not in tried and student.manifest.kind == "prompt":
             yield f"the base with a prompt of its own ({run[-6:]})", run, student
+    yield from _votes(workspace, task, dataset, measured, is_choice)
+
+
+def _votes(
+    workspace: Workspace, task: Task, dataset: str, measured: Sequence[Rung], is_choice: bool
+) -> Iterator[tuple[str, str, Student]]:
+    """Samples of the language model that was best on dev so far, and votes that were made by hand."""
+    note, own = workspace.progress.note, ""
+    known = dict(finished_students(workspace, task, dataset))
+    best = choose_best([rung for rung in measured if rung.run in known and can_vote(known[rung.run])])
+    if is_choice:
+        note("left out: votes: the output is a choice, whose likeliest value is what most samples would say")
+    elif best is None:
+        note("left out: votes: no language model could be measured that could be asked several times")
+    else:
+        result = tune(workspace, task.name, {"kind": "votes", "of": best.run})
+        own = result.run.id
+        yield f"{SAMPLES} votes of {best.name}", own, result.student
+    for run, student in known.items():
+        if run != own and (drawn := student.sampling):
+            yield f"{drawn.samples} votes of the student {drawn.student[:6]} ({run[-6:]})", run, student
 
 
 def _bytes(student: Student) -> int:
@@ -188,7 +215,7 @@ def _bytes(student: Student) -> int:
 
 def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tuned_run: str, student: Student) -> Rung:
     workspace.progress.note(f"rung: {name}")
-    if student.manifest.kind == "prompt":
+    if student.manifest.kind in SLOW:
         fitting = fitting_rows(judge.task.gate, judge.rows)
         judge = replace(judge, rows=sorted(fitting, key=lambda row: row.hash)[:SLOW_ROWS])
     answered = asyncio.run(_ask(workspace, judge, run, student))

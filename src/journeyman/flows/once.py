@@ -20,7 +20,7 @@ def make_once(
     workspace: Workspace,
     material: Material,
     given: Mapping[str, Json],
-    method: Literal["sft", "prompt", "nearest"],
+    method: Literal["sft", "prompt", "nearest", "votes"],
     reason: str,
     make: Callable[[RunFolder], Student],
     check: Callable[[Student], Mapping[str, Json]],

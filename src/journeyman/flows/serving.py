@@ -23,6 +23,7 @@ from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
 from journeyman.flows.upstream import find_upstream
+from journeyman.flows.votes import make_reader
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
@@ -41,11 +42,13 @@ from journeyman.models.protocol import Decoding, Model
 from journeyman.models.remote import OpenAIModel
 from journeyman.models.template import Template, load_base_template
 from journeyman.models.tokenizer import load_tokenizer
+from journeyman.models.votes import Votes
 from journeyman.models.words import load_words
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
 
 LOADED_RELEASES = 4
+PATIENCE_S = 120.0  # for one answer of one student
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,12 @@ class Serving:
     url: str
     student_name: str
     base_name: str
+    patience_s: float = PATIENCE_S
 
     @asynccontextmanager
     async def asking(self, name: str) -> AsyncIterator[Model]:
         """A client for one of the names."""
-        client = OpenAIModel(name, f"{self.url}/v1", "")
+        client = OpenAIModel(name, f"{self.url}/v1", "", timeout_s=self.patience_s)
         try:
             yield client
         finally:
@@ -75,7 +79,9 @@ async def serve_student(workspace: Workspace, task: Task, student: Student) -> A
         stack.callback(recorder.close)
         app = make_app(Registry(served, lambda _task: None), recorder)
         url = await stack.enter_async_context(serve_in_background(app))
-        yield Serving(url, student_name(task, student), "" if student.is_light else served[-1].name)
+        base_name = "" if student.is_light else served[-1].name
+        samples = student.sampling.samples if student.sampling else 1
+        yield Serving(url, student_name(task, student), base_name, PATIENCE_S * samples)
 
 
 def student_name(task: Task, student: Student) -> str:
@@ -258,14 +264,18 @@ def _find_trust(student: Student) -> _Trust:
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
     manifest = student.manifest
     template = Template(manifest.template, load_tokenizer(weights))
-    name, trust = f"{manifest.task_name}@{student.hash}", _find_trust(student)
+    name, task = f"{manifest.task_name}@{student.hash}", Task.from_json(manifest.task)
+    model: Model = LocalModel(engine, template, name, adapter=student.adapter, writing=student.writing)
+    if drawn := student.sampling:
+        model = Votes(model, drawn.samples, drawn.temperature, make_reader(task), drawn.seed)
+    trust = _find_trust(student)
     return Served(
         name=name,
-        model=LocalModel(engine, template, name, adapter=student.adapter, writing=student.writing),
-        task=Task.from_json(manifest.task),
+        model=model,
+        task=task,
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),
-        write=open_prompt(student) if manifest.kind == "prompt" else student_messages,
+        write=open_prompt(student) if student.is_prompted else student_messages,
         calibrate=trust.calibrate,
         threshold=trust.threshold,
     )

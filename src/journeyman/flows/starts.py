@@ -42,7 +42,7 @@ def find_start(path: Path, task: Task, form: Form = "json") -> RunFolder:
     """
     run = RunFolder(path)
     student = load_student(run.path / STUDENT) if run.read(MATERIAL) is not None else None
-    if student is None or student.manifest.kind in ("head", "nearest", "prompt"):
+    if student is None or student.manifest.kind in ("head", "nearest", "prompt", "votes"):
         raise _unfinished(run)
     if not run.id.startswith(f"{task.name}-tune-"):
         raise TuneError("JM-534", "this run tuned another task", where=run.id, expected=task.name)
@@ -87,5 +87,5 @@ def _unfinished(run: RunFolder) -> TuneError:
         "JM-533",
         "this run has no tuned weights to begin at",
         where=str(run.path),
-        hint="let `journeyman tune TASK` finish, then name its run; a head has none",
+        hint="let `journeyman tune TASK` finish, then name its run; a head has none, and votes have those of the run that they ask",
     )

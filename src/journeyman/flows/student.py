@@ -22,6 +22,17 @@ SPARE_TOKENS, LEAST_TOKENS = 1.5, 64
 
 
 @dataclass(frozen=True, slots=True)
+class Sampling:
+    """``samples`` at ``temperature`` of the student ``student`` (its hash), which is of the kind ``kind``; ``seed`` begins their seeds."""
+
+    student: str
+    kind: StudentKind
+    samples: int
+    temperature: float
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Student:
     """A folder with a manifest; ``hash`` names what answers."""
 
@@ -54,6 +65,17 @@ class Student:
     def is_light(self) -> bool:
         """Whether it answers without a language model: classifiers, or the nearest example."""
         return self.manifest.kind in ("head", "nearest")
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How often it is asked, and what is asked, where its samples vote; None: it is asked once."""
+        raw = cast(dict[str, Json] | None, self.manifest.decoding.get("sampling"))
+        return Sampling(**raw) if raw else None  # type: ignore[arg-type]
+
+    @property
+    def is_prompted(self) -> bool:
+        """Whether a base answers with the instruction and examples before the input."""
+        return "prompt" in (self.manifest.kind, self.sampling.kind if self.sampling else "")
 
     @property
     def max_tokens(self) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from journeyman.core.canonical import Json, content_hash, file_hash
 from journeyman.core.errors import GateError
 from journeyman.flows.panel import find_judge
-from journeyman.flows.runs import LADDER, MATERIAL, PARITY, RESULT, STUDENT, RunFolder, find_run
+from journeyman.flows.runs import LADDER, MATERIAL, NAMED, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
 from journeyman.task.behaviour import BehaviourSpec, required_tests
@@ -32,7 +32,8 @@ def finished_students(workspace: Workspace, task: Task, dataset: str) -> list[tu
 
 
 def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[RunFolder, Student]:
-    """The ladder's choice, if nothing was tuned since; else the best on dev: the exact share decides, then the loss of a whole answer there.
+    """The one that was named, else the ladder's choice, if nothing was tuned since; else the best on dev: the exact share decides, then the loss of a whole
+    answer there.
 
     Raises:
         GateError: JM-630 there is none.
@@ -46,20 +47,55 @@ def choose_student(workspace: Workspace, task_name: str, dataset: str) -> tuple[
             where=f"dataset {dataset[:12]}",
             hint=f"journeyman tune {task_name}",
         )
-    runs, ladder = workspace.project.runs, read_ladder(workspace, task, dataset)
-    best = max(found, key=lambda name: _dev_score(RunFolder(runs / name)))
-    chosen = str(ladder["chosen"]) if ladder else best
-    return RunFolder(runs / chosen), found[chosen]
+    chosen = find_best(workspace, task, dataset, found)
+    return RunFolder(workspace.project.runs / chosen), found[chosen]
+
+
+def find_best(workspace: Workspace, task: Task, dataset: str, among: Iterable[str]) -> str:
+    """The run of these that was named, or else that the ladder chose, if nothing was tuned since; else the best on dev."""
+    names = list(among)
+    for choice in (_read_choice(workspace, task, dataset, NAMED), read_ladder(workspace, task, dataset)):
+        if choice and choice["chosen"] in names:
+            return str(choice["chosen"])
+    return max(names, key=lambda name: _dev_score(RunFolder(workspace.project.runs / name)))
+
+
+def name_student(workspace: Workspace, task_name: str, dataset: str, run: str) -> None:
+    """Keep that this run's student is the one to assess and release, until the next climb or until something else is tuned.
+
+    Raises:
+        GateError: JM-695 no such run.
+    """
+    task = workspace.task(task_name)
+    there = [name for name, _student in finished_students(workspace, task, dataset)]
+    if run not in there:
+        raise GateError(
+            "JM-695",
+            "this is no finished run on the latest dataset, of the task as its file says it now",
+            where=f"task {task_name}, dataset {dataset[:12]}",
+            expected=", ".join(there[-5:]) or "a run of `journeyman tune`",
+            got=run,
+            hint="leave out --run, and the best on dev is taken",
+        )
+    folder, rule = ladder_run(workspace, task, dataset), content_hash(gate_rule(workspace, task))
+    with folder.lock():
+        folder.write(NAMED, {"chosen": run, "rule": rule, "seen": cast(list[Json], there)})
 
 
 def read_ladder(workspace: Workspace, task: Task, dataset: str) -> dict[str, Json] | None:
-    """What the last climb chose and saw; None where there was none, it chose nothing, the gate is another, or students were tuned since."""
-    ladder = ladder_run(workspace, task, dataset).read(LADDER)
-    if not ladder or ladder["rule"] != content_hash(gate_rule(workspace, task)):
+    """What the last climb chose and saw; None where there was none, it chose nothing, the gate is another, students were tuned since, or another one was named."""
+    named = _read_choice(workspace, task, dataset, NAMED)
+    ladder = _read_choice(workspace, task, dataset, LADDER)
+    return None if named and ladder and named["chosen"] != ladder["chosen"] else ladder
+
+
+def _read_choice(workspace: Workspace, task: Task, dataset: str, name: str) -> dict[str, Json] | None:
+    choice = ladder_run(workspace, task, dataset).read(name)
+    if not choice or choice["rule"] != content_hash(gate_rule(workspace, task)):
         return None
-    seen = set(cast(list[str], ladder["seen"]))
+    seen = set(cast(list[str], choice["seen"]))
     there = {run for run, _student in finished_students(workspace, task, dataset)}
-    return ladder if ladder["chosen"] in there and there <= seen else None
+    return choice if choice["chosen"] in there and there <= seen else None
 
 
 def read_rules(workspace: Workspace, task: Task) -> dict[str, Json]:

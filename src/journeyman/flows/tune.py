@@ -28,6 +28,7 @@ from journeyman.flows.signals import Asked, Writer, choose_method, hold, make_wr
 from journeyman.flows.starts import base_of, find_start, load_writing, open_start
 from journeyman.flows.student import Form, Student, answer_budget, load_student
 from journeyman.flows.texts import read_texts
+from journeyman.flows.voting import make_votes
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.models.families import DecoderConfig, read_config
@@ -55,7 +56,7 @@ from journeyman.tuning.vocabulary import held_tokens
 CONTINUING = ("dpo", "ipo", "kto")
 SHAPE = ("kind", "layers", "rank", "alpha")
 # What a form of answers cannot be learned by: codes have no worse answer beside them, and a teacher's tokens are those of JSON.
-PLAIN = ("head", "nearest", "prompt")  # kinds that are made in one piece
+PLAIN = ("head", "nearest", "prompt", "votes")  # kinds that are made in one piece
 CANNOT: dict[Form, tuple[str, ...]] = {"codes": (*CONTINUING, "orpo", "reject")}
 
 
@@ -141,10 +142,10 @@ def tune(
 
 
 def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json], request: Request) -> TuneResult:
-    """A head, the nearest example or a prompted base, which are made in one piece.
+    """A head, the nearest example, a prompted base or votes, which are made in one piece.
 
     Raises:
-        TuneError: JM-567, JM-569 it was asked for what only tuned language models have; what making it raises.
+        TuneError: JM-567, JM-569, JM-595 it was asked for what only tuned language models have; what making it raises.
     """
     kind = str(given["kind"])
     has_threads = {"threads": request.threads} if kind == "head" else {}
@@ -158,6 +159,7 @@ def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json],
             ),
             "nearest": ("JM-569", "the nearest example is not tuned", "out another option"),
             "prompt": ("JM-569", "a prompted base is not tuned", " --shots and --base"),
+            "votes": ("JM-595", "votes are not tuned", " --samples, --temperature and --of"),
         }[kind]
         raise TuneError(
             code,
@@ -168,7 +170,7 @@ def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json],
     if kind == "head":
         made = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
     else:
-        make = make_nearest if kind == "nearest" else make_prompted
+        make = {"nearest": make_nearest, "prompt": make_prompted, "votes": make_votes}[kind]
         made = make(workspace, task_name, given, request.base, request.dataset)
     run, material, student = made
     return TuneResult(run, material.dataset, student, run.read(PARITY) or {}, run.read(RESULT) or {})

@@ -63,7 +63,7 @@ class Codes:
 
     @cached_property
     def _values(self) -> list[dict[str, str]]:
-        return [dict(_fields(json.loads(answer), ())) for answer in self.answers]
+        return [dict(list_values(json.loads(answer))) for answer in self.answers]
 
     @cached_property
     def _by_answer(self) -> dict[str, str]:
@@ -168,11 +168,11 @@ def _leaves(value: Json) -> Iterator[str]:
         yield value if isinstance(value, str) else json.dumps(value)
 
 
-def _fields(value: Json, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def list_values(value: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Dotted paths of an answer's leaves, a list being one, and their values as JSON."""
     if isinstance(value, dict) and value:
         for name, item in value.items():
-            yield from _fields(item, (*path, name))
+            yield from list_values(item, (*path, name))
     else:
         yield dotted(path), dump(value)
 

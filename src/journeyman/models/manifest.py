@@ -15,7 +15,7 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json, content_hash, file_hash
 from journeyman.core.errors import ModelError
 
-StudentKind = Literal["lora", "full", "head", "nearest", "prompt"]
+StudentKind = Literal["lora", "full", "head", "nearest", "prompt", "votes"]
 MANIFEST = "manifest.json"
 EDITION = 1
 
