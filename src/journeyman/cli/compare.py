@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
-from journeyman.cli.terminal import print_json, print_lines
+from journeyman.cli.terminal import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from journeyman.evaluation.comparison import Comparison
@@ -61,7 +61,6 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def _print_cells(comparison: Comparison) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from journeyman.evaluation.comparison import describe_difference
@@ -84,7 +83,7 @@ def _print_cells(comparison: Comparison) -> None:
             str(cell.unreadable),
             str(cell.errors),
         )
-    Console().print(table)
+    print_table(table)
     print_lines(*(f"cell {cell.number} failed: {cell.failed}" for cell in comparison.cells if cell.failed))
     print_lines(
         f"{comparison.rows} rows of dev in {comparison.groups} groups; the differences to cell {comparison.baseline} hold all together with 95 %"

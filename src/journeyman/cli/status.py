@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from journeyman.cli.options import AsJson, ProjectFolder, working
-from journeyman.cli.terminal import print_json
+from journeyman.cli.terminal import print_json, print_table
 
 
 def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
@@ -26,4 +25,4 @@ def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
     table = Table("task", "traces", "dataset", "looks", "live release")
     for state in states:
         table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), state.release[:12])
-    Console().print(table)
+    print_table(table)

@@ -44,10 +44,9 @@ def describe_assessed(document: Document) -> list[str]:
 
 def print_ladder(ladder: LadderPart) -> None:
     """The rungs as a table, then what to do."""
-    from rich.console import Console
     from rich.table import Table
 
-    from journeyman.cli.terminal import print_lines
+    from journeyman.cli.terminal import print_lines, print_table
 
     priced: list[tuple[str, Callable[[RungPart], float | None], str]] = [
         ("$ per 1,000", lambda rung: rung.usd_per_1000, ".4f"),
@@ -65,5 +64,5 @@ def print_ladder(ladder: LadderPart) -> None:
             f"{rung.p50_ms:.1f}" if rung.p50_ms is not None else "",
             *("" if (value := read(rung)) is None else f"{value:{form}}" for _name, read, form in shown),
         )
-    Console().print(table)
+    print_table(table)
     print_lines(ladder.advice)
