@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from journeyman.core.errors import GateError
-from journeyman.evaluation.gate import Score, Verdict
+from journeyman.evaluation.gate import Score, Verdict, describe_more
 from journeyman.evaluation.ladder import (
     Rung,
     advise,
@@ -109,14 +109,21 @@ def test_what_saves_nothing_never_pays() -> None:
 
 def test_what_the_sealed_rows_decide_is_said_in_one_sentence() -> None:
     figure = describe_figure("teacher", "exact_match", 3080, 0.004, -0.011, 0.019)
-    assert conclude("a linear head", "head", "pass", figure) == (
+    assert conclude("a linear head", "head", "pass", figure, "") == (
         "Do not tune a language model: a linear head passes (n = 3,080, +0.4 points against the teacher, -1.1 to +1.9)."
     )
-    assert conclude("a linear head", "head", "fail", figure).startswith(
+    assert conclude("a linear head", "head", "fail", figure, "").startswith(
         "A linear head, the best that was tried, does not"
     )
-    assert "label more rows" in conclude("base", "prompt", "inconclusive", figure)
-    assert conclude("base", "lora", "pass", figure).startswith("Use base: it passes")
+    for against, is_judged, more in (
+        ("teacher", False, "label more rows"),
+        ("teacher", True, "import more sealed rows with a recorded answer"),
+        ("floor", False, "import more sealed rows with gold"),
+        ("agreement", False, "import more sealed rows with a recorded answer"),
+    ):
+        said = conclude("base", "prompt", "inconclusive", figure, describe_more(against, is_judged))  # type: ignore[arg-type]
+        assert more in said
+    assert conclude("base", "lora", "pass", figure, "").startswith("Use base: it passes")
 
 
 def test_a_student_that_was_tuned_since_ends_the_ladders_choice(workspace: Workspace) -> None:

@@ -13,6 +13,7 @@ def describe_assessed(document: Document) -> list[str]:
     """A line per candidate and metric, then the verdict."""
     from journeyman.evaluation.asides import describe_asides
     from journeyman.evaluation.document import (
+        asks_judge,
         describe_behaviour,
         describe_interval,
         describe_judge,
@@ -35,7 +36,10 @@ def describe_assessed(document: Document) -> list[str]:
     lines += [describe_behaviour(test) for test in document.behaviours]
     lines += [describe_judge(judge) for judge in document.judges]
     if document.gate is not None:
-        lines += [describe_verdict(document.gate), describe_interval(document.gate)]
+        lines += [
+            describe_verdict(document.gate, asks_judge(document.gate, document.judges)),
+            describe_interval(document.gate),
+        ]
     lines += describe_asides(document)
     if document.promise is not None:
         lines.append(describe_promise(document.promise))

@@ -16,7 +16,7 @@ from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.document import LadderPart
-from journeyman.evaluation.gate import DRAWN, Verdict, decide, fitting_rows, score_rows
+from journeyman.evaluation.gate import DRAWN, WANTED, Verdict, decide, describe_lack, fitting_rows, score_rows
 from journeyman.evaluation.ladder import Rung, advise, choose_rung, foresee, usd_per_1000
 from journeyman.evaluation.run import Predictions, Row, evaluate
 from journeyman.flows.classify import find_choice
@@ -117,14 +117,11 @@ class _Judge:
                 "JM-632",
                 "dev has too few rows that the gate's rule looks at to climb a ladder on",
                 where=f"task {self.task.name}",
-                expected={
-                    "teacher": "two rows or more with gold and a recorded answer",
-                    "floor": "two rows or more with gold",
-                }.get(self.task.gate.against, "two rows or more with a recorded answer"),
+                expected=f"two or more {WANTED[self.task.gate.against]}",
                 got=f"{len(fitting)} of {len(self.rows)}",
                 hint="import more rows, or raise dev_share under [prepare] in journeyman.toml"
                 if len(self.rows) < 2
-                else "import reviewed answers (gold) beside the recorded ones, or set `against: agreement`",
+                else describe_lack(self.task.gate, self.rows),
             )
 
     def decide(self, answered: Predictions, student: str) -> tuple[Verdict, bool]:
