@@ -15,8 +15,8 @@ from journeyman.core.errors import TuneError
 from journeyman.core.example import Target
 from journeyman.flows.examples import gather_examples
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.once import UNCOMPARED, make_once
-from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
+from journeyman.flows.once import UNCOMPARED, make_once, write_untuned
+from journeyman.flows.runs import STUDENT, RunFolder
 from journeyman.flows.student import Student, answer_budget, write_manifest
 from journeyman.flows.workspace import Workspace
 from journeyman.models.nearest import EXAMPLES, save_examples
@@ -76,15 +76,7 @@ def _write(material: Material, run: RunFolder, shots: int, examples: Sequence[st
     if shots:
         save_examples(folder, gather_examples(task, known, examples))
         files = {"examples": EXAMPLES, "words": WORDS}
-    run.write(
-        PLAN,
-        {
-            "kind": {"value": "prompt", "origin": "flag"},
-            "shots": {"value": shots, "origin": "flag" if shots else "default"},
-        },
-    )
-    result: dict[str, Json] = {"seconds": round(time.monotonic() - started, 1), "tokens": 0, "steps": 0}
-    run.write(RESULT, result | {"dev_exact": None, "dev_loss": None, "dev_row_loss": None, "lesson": {}})
+    write_untuned(run, "prompt", started, shots={"value": shots, "origin": "flag" if shots else "default"})
     budget = task.max_output_tokens or answer_budget(len(template.tokenizer.encode(text)) for text in answers)
     decoding: dict[str, Json] = {"max_tokens": budget, "temperature": 0, "whitespace": "compact", "shots": shots}
     engine = f"xllamacpp {version('xllamacpp')}"
