@@ -64,6 +64,7 @@ def _print_cells(comparison: Comparison) -> None:
     from rich.table import Table
 
     from journeyman.evaluation.comparison import describe_difference
+    from journeyman.evaluation.document import describe_judge
 
     metric = comparison.metric
     table = Table("", "cell", f"{metric}, % (95 %)", "difference, points", "p50 ms", "tokens", "unreadable", "errors")
@@ -86,7 +87,8 @@ def _print_cells(comparison: Comparison) -> None:
     print_table(table)
     print_lines(*(f"cell {cell.number} failed: {cell.failed}" for cell in comparison.cells if cell.failed))
     print_lines(
-        f"{comparison.rows} rows of dev in {comparison.groups} groups; the differences to cell {comparison.baseline} hold all together with 95 %"
+        f"{comparison.rows} rows of dev in {comparison.groups} groups; the differences to cell {comparison.baseline} hold all together with 95 %",
+        *(describe_judge(judge) for judge in comparison.judges),
     )
 
 

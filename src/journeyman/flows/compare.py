@@ -102,6 +102,7 @@ def compare(workspace: Workspace, task_name: str, grid: Grid, pair: tuple[int, i
         },
         cells=parts,
         calls=asked.calls,
+        judges=panel.parts(),
     )
     chosen = pair or _best_pair(differences, baseline)
     return _with_disagreements(comparison, ground, rows, asked, scores, chosen)

@@ -62,6 +62,7 @@ def compare_runs(
         pair=(1, 2),
         disagreed=len(found),
         disagreements=tuple(describe_disagreement(task, item) for item in found[:MOST_SHOWN]),
+        judges=panel.parts(),
     )
     path = out or assess_run(workspace, task_name, students[1], dataset).path / PAGE
     write_page(path, comparison, workspace.now())
