@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import load_student
 from journeyman.flows.students import finished_students
-from journeyman.flows.variants import find_ground
+from journeyman.flows.variants import Asker, find_ground
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.store.ledger import level
 from tests.flows.projects import journeyman, make_project
@@ -136,6 +137,56 @@ def test_a_budget_ends_the_search_and_nothing_is_lost(workspace: Workspace) -> N
     asked = _answers(workspace)
     assert asked > 0
     assert improve(workspace, "paint", Options(budget_s=12)) == cut, "what was chosen in time stays chosen"
+
+
+def test_what_was_spent_before_a_kill_counts(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes a second with each look at it; the kill comes in the fourth block."""
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
+    options, ask, asked = Options(budget_s=12), Asker.ask, list[int]()
+
+    async def killed(*arguments: Any) -> Any:
+        asked.append(len(arguments[2]))
+        if len(asked) > 3:
+            raise KeyboardInterrupt
+        return await ask(*arguments)
+
+    monkeypatch.setattr(Asker, "ask", killed)
+    ticks = iter(range(10_000))
+    with pytest.raises(KeyboardInterrupt):
+        improve(workspace, "paint", options, clock=lambda: float(next(ticks)))
+    monkeypatch.undo()
+    spent, before = next(ticks), _answers(workspace)
+    assert before > 0
+    (run,) = (
+        path.parent
+        for path in workspace.project.runs.glob("paint-improve-*/spent.json")
+        if not (path.parent / IMPROVED).exists()
+    )
+    later = iter(range(1000, 10_000))
+    found = improve(workspace, "paint", options, clock=lambda: float(next(later)))
+    assert found.is_cut
+    spent += next(later) - 1000
+    whole = json.loads((run / "spent.json").read_text())["seconds"]
+    assert whole == pytest.approx(spent - 2), "but for the looks at the clock that begin a command"
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
+    shutil.rmtree(run)
+    again = iter(range(10_000))
+    improve(workspace, "paint", options, clock=lambda: float(next(again)))
+    assert whole <= next(again) + 1, "a search that was killed takes no longer than one that was not"
+
+
+def test_answers_that_are_there_are_measured_when_the_time_is_out(workspace: Workspace) -> None:
+    found = improve(workspace, "paint", OPTIONS)
+    _choose(workspace, found, ChosenPart(name="short", instruction="Colour?", shots=0))
+    measured = improve(workspace, "paint", OPTIONS).measured
+    (run,) = workspace.project.runs.glob("paint-improve-*")
+    (run / IMPROVED).unlink()
+    (run / "spent.json").write_text('{"seconds": 1e9}')
+    again = improve(workspace, "paint", OPTIONS)
+    assert again.measured == measured
+    assert not again.is_cut
 
 
 @pytest.mark.parametrize(("in_time", "winner"), [(0, "a"), (2, "b"), (3, "c"), (5, "c")])

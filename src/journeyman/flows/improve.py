@@ -25,6 +25,7 @@ from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.flows.answers import open_teacher
+from journeyman.flows.budget import Budget, open_budget
 from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
 from journeyman.flows.examples import known_rows
@@ -49,7 +50,7 @@ SHOWN_UNTIL, PICKED_UNTIL = 0.35, 0.7  # of the budget; the rest is for measurin
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``budget_s`` in all, loading included; ``rewrites`` calls of the teacher where it proposes."""
+    """``budget_s`` in all, loading and earlier commands of the same search included; ``rewrites`` calls of the teacher where it proposes."""
 
     model: str = "base"
     budget_s: float = 600.0
@@ -88,7 +89,8 @@ def improve(
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
-        search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), started, clock)
+        budget = open_budget(run, options.budget_s, clock, started)
+        search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), budget)
         found = asyncio.run(search.run_all(pick[:MOST_PICK], measure))
         run.write(IMPROVED, found.model_dump(mode="json"))
     return found
@@ -130,11 +132,10 @@ class _Search:
         run: RunFolder,
         options: Options,
         own: Variant,
-        started: float,
-        clock: Callable[[], float],
+        budget: Budget,
     ) -> None:
         self.workspace, self.ground, self.metric, self.run, self.options = workspace, ground, metric, run, options
-        self.own, self.started, self.clock = own, started, clock
+        self.own, self.budget = own, budget
         self.arms: dict[tuple[Phase, str], ArmPart] = {}
         self.is_cut = False
         self.problem, self.rewrites = "", 0
@@ -191,15 +192,17 @@ class _Search:
         chosen = found.chosen
         task = with_instruction(self.ground.task, chosen.instruction)
         variant = replace(self.own, task=task, shots=chosen.shots, chosen=chosen.examples)
-        count, ended = 0, self.started + self.options.budget_s
-        self.workspace.progress.start("measuring", total=len(rows), unit="rows")
-        while count < len(rows) and (not count or self.clock() < ended):
+        count = min(self.ground.answered(item, rows) for item in (variant, self.own))
+        self.workspace.progress.start("measuring", total=len(rows) - count, unit="rows")
+        while count < len(rows) and (not count or self.budget.has_time()):
             step = min(BLOCK, len(rows) - count)
             count += step
-            answers = [await self._ask(asker, item, rows[:count]) for item in (variant, self.own)]
+            for item in (variant, self.own):
+                await self._ask(asker, item, rows[:count])
             self.workspace.progress.advance(step)
         self.workspace.progress.finish()
         seen = rows[:count]
+        answers = [await self._ask(asker, item, seen) for item in (variant, self.own)]
         figures = [self._figure(seen, item) for item in answers]
         return found.model_copy(
             update={
@@ -267,7 +270,7 @@ class _Search:
     async def _answers(self, asker: Asker, variant: Variant, rows: Sequence[Row], until: float) -> Predictions:
         """Answers to as many of the first rows as there is time for, those that are there already at the least."""
         done = self.ground.answered(variant, rows)
-        while done < len(rows) and self.clock() - self.started <= until * self.options.budget_s:
+        while done < len(rows) and self.budget.has_time(until):
             done = min(done + BLOCK, len(rows))
             await self._ask(asker, variant, rows[:done])
         return await self._ask(asker, variant, rows[:done]) if done else Predictions("", ())
