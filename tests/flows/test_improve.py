@@ -210,8 +210,11 @@ def test_a_race_that_is_cut_goes_to_the_best_that_was_asked(in_time: int, winner
 def test_what_cannot_be_improved_is_refused(workspace: Workspace, tmp_path: Path, tiny_gguf: Path) -> None:
     with pytest.raises(ModelError, match="JM-402"):
         improve(workspace, "paint", Options(model="smolm2"))
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
     with pytest.raises(ServeError, match="JM-730"):
         improve(workspace, "paint", Options(proposer="teacher"))
+    assert _answers(workspace) == 0, "a teacher that is not there is found before anything is asked"
     for few in _open(tmp_path / "few", tiny_gguf, "[prepare]\ndev_share = 0.0\n"):
         with pytest.raises(GateError, match="JM-666"):
             improve(few, "paint", Options())

@@ -10,7 +10,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
 from journeyman.core.trace import Origin
 from journeyman.flows.serving import load_students, loadable
-from journeyman.flows.upstream import find_upstream
+from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.answer import Answer, Answerer, Call
 from journeyman.gateway.recorder import Recorder
@@ -50,8 +50,8 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     return Desk(_teacher(stack, workspace, task), answerer)
 
 
-def open_teacher(workspace: Workspace, task: Task) -> OpenAIModel:
-    """The task's teacher, to be closed.
+def find_teacher(workspace: Workspace, task: Task) -> Upstream:
+    """The task's teacher; nothing is opened.
 
     Raises:
         ServeError: JM-730 it is not set, or has no key.
@@ -65,7 +65,12 @@ def open_teacher(workspace: Workspace, task: Task) -> OpenAIModel:
             got=upstream.describe(),
             hint=f"journeyman run {task.name}, or set the teacher",
         )
-    return upstream.open()
+    return upstream
+
+
+def open_teacher(workspace: Workspace, task: Task) -> OpenAIModel:
+    """The same, to be closed."""
+    return find_teacher(workspace, task).open()
 
 
 def _teacher(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Served:

@@ -23,7 +23,7 @@ from journeyman.evaluation.grid import (
     score_answers,
 )
 from journeyman.evaluation.run import Predictions, Row
-from journeyman.flows.answers import open_teacher
+from journeyman.flows.answers import find_teacher
 from journeyman.flows.panel import Panel
 from journeyman.flows.releases import find_release
 from journeyman.flows.student import Student
@@ -172,7 +172,7 @@ def _find_source(workspace: Workspace, ground: Ground, grid: Grid, model: str) -
     """
     try:
         if model == TEACHER:
-            open_teacher(workspace, ground.task)  # is one set, and has it a key?
+            find_teacher(workspace, ground.task)
             return Paid(grid.most_calls)
         if model == STUDENT:
             return _find_student(workspace, ground)

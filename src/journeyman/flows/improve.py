@@ -24,7 +24,7 @@ from journeyman.evaluation.halving import keep_better, plan_rounds
 from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Predictions, Row
-from journeyman.flows.answers import open_teacher
+from journeyman.flows.answers import find_teacher, open_teacher
 from journeyman.flows.budget import Budget, open_budget
 from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
@@ -88,6 +88,8 @@ def improve(
     with ground.run.lock(), run.lock():
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
+        if options.proposer == "teacher" and run.read(CHOSEN) is None:
+            find_teacher(workspace, ground.task)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
         budget = open_budget(run, options.budget_s, clock, started)
         search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), budget)
