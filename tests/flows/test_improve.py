@@ -16,17 +16,22 @@ from journeyman.core.errors import GateError, ModelError, ServeError
 from journeyman.core.progress import Silent
 from journeyman.evaluation.grid import split_rows
 from journeyman.evaluation.improvement import ChosenPart, Improvement, describe_improvement
+from journeyman.evaluation.run import Row
+from journeyman.flows.answers import open_teacher
 from journeyman.flows.example_sets import cover, find_sets
 from journeyman.flows.examples import gather_examples, known_rows
 from journeyman.flows.improve import CHOSEN, IMPROVED, Options, _OutOfTimeError, _Search, improve
 from journeyman.flows.improving import adopt
-from journeyman.flows.instructions import edit_instruction
+from journeyman.flows.instructions import Edit, edit_instruction
 from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.rewriting import REWRITES, rewrite
+from journeyman.flows.runs import RunFolder
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import load_student
 from journeyman.flows.students import finished_students
-from journeyman.flows.variants import Asker, find_ground
+from journeyman.flows.variants import Asker, Variant, find_ground
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
 from tests.flows.projects import journeyman, make_project
 from tests.flows.teaching import teaching
@@ -304,6 +309,35 @@ def test_a_teacher_proposes_from_train_rows_alone(tmp_path: Path, tiny_gguf: Pat
             assert found.rewrites == len([arm for arm in found.arms if arm.name.startswith("rewrite")])
             assert improve(opened, "paint", options) == found
             assert len(teacher.asked()) == len(asked)
+
+
+async def _rewrite(workspace: Workspace, run: RunFolder) -> tuple[list[Edit], str]:
+    """Three calls at the most."""
+    teacher = open_teacher(workspace, workspace.task("paint"))
+    try:
+        return await rewrite(teacher, workspace.task("paint"), [], 3, run, lambda: True)
+    finally:
+        await teacher.close()
+
+
+def test_a_teacher_is_asked_within_time_and_calls(tmp_path: Path, tiny_gguf: Path) -> None:
+    ticks = iter(range(10_000))
+    with teaching(tiny_gguf, tmp_path / "teacher") as teacher:
+        for opened in _open(tmp_path / "project", tiny_gguf, DEV + teacher.settings):
+            options = Options(budget_s=3, proposer="teacher", rewrites=3)
+            late = improve(opened, "paint", options, clock=lambda: float(next(ticks)))
+            assert late.is_cut
+            assert late.rewrites == 0
+            assert teacher.asked() == [], "the time for proposals was out"
+            own = Variant(opened.task("paint"), resolve(str(tiny_gguf)))
+            ground = find_ground(opened, "paint")
+            train = [Row.from_example(row) for row in known_rows(ground.train)][:24]
+            assert ground.missing(own, train) == len(train), "no train row was asked either"
+            run = RunFolder(tmp_path / "killed")
+            run.write(REWRITES, {"texts": ["Name it."], "calls": 2})
+            edits, problem = asyncio.run(_rewrite(opened, run))
+            assert (edits[0].text, problem) == ("Name it.", "")
+            assert len(teacher.asked()) == 1, "one of three calls was answered, one cut off, one is left"
 
 
 def test_the_command(workspace: Workspace) -> None:

@@ -45,7 +45,7 @@ IMPROVED, CHOSEN, LOOK = "improved.json", "chosen.json", "look.json"
 MOST_PICK = 128  # rows of a race
 BLOCK = 16  # rows between two looks at the clock
 TRAIN_ROWS, MOST_FAILURES = 24, 8  # that a proposer may see
-SHOWN_UNTIL, PICKED_UNTIL = 0.35, 0.7  # of the budget; the rest is for measuring
+SHOWN_UNTIL, PROPOSED_UNTIL, PICKED_UNTIL = 0.35, 0.5, 0.7  # of the budget; the rest is for measuring
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +287,9 @@ class _Search:
         teacher = open_teacher(self.workspace, self.ground.task)
         self.workspace.progress.note(f"{self.options.rewrites} calls to the teacher {teacher.name} at the most")
         try:
+            failures = await self._failures(asker, known)
             edits, self.problem = await rewrite(
-                teacher, self.ground.task, await self._failures(asker, known), self.options.rewrites, self.run
+                teacher, self.ground.task, failures, self.options.rewrites, self.run, self._may_propose
             )
         finally:
             await teacher.close()
@@ -297,10 +298,16 @@ class _Search:
         self.rewrites = len(edits)
         return edits
 
+    def _may_propose(self) -> bool:
+        is_in_time = self.budget.has_time(PROPOSED_UNTIL)
+        self.is_cut |= not is_in_time
+        return is_in_time
+
     async def _failures(self, asker: Asker, known: Sequence[Example]) -> list[tuple[Example, str]]:
+        """Of the train rows that there is time to ask."""
         rows = [Row.from_example(example) for example in known[:TRAIN_ROWS]]
-        answered = await self._ask(asker, self.own, rows)
-        scores = score_answers(self.metric, rows, answered)
+        answered = await self._answers(asker, self.own, rows, PROPOSED_UNTIL)
+        scores = score_answers(self.metric, rows[: len(answered.items)], answered)
         wrong = [
             (example, item.text)
             for example, item, score in zip(known, answered.items, scores, strict=False)
