@@ -33,6 +33,7 @@ from journeyman.flows.variants import Asker, Variant, find_ground
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
+from journeyman.task.rewrite import write_instruction
 from tests.flows.projects import journeyman, make_project
 from tests.flows.teaching import teaching
 
@@ -290,6 +291,31 @@ def test_write_leaves_a_task_and_a_student(workspace: Workspace) -> None:
     assert load_student(student.folder) == student
     assert adopt(workspace, found) == said[-1:], "the second time the instruction is there already"
     assert prepare_task(workspace, "paint", "any").hash == ground.dataset
+
+
+def test_a_write_that_was_killed_is_finished_and_nothing_is_searched(workspace: Workspace) -> None:
+    rows = tuple(row.hash for row in known_rows(find_ground(workspace, "paint").train)[3:5])
+    chosen = ChosenPart(name="two", instruction="Name the colour.", shots=2, examples=rows)
+    _choose(workspace, improve(workspace, "paint", OPTIONS), chosen)
+    found = improve(workspace, "paint", OPTIONS)
+    write_instruction(workspace.project.tasks / "paint.yaml", chosen.instruction)  # and the kill comes here
+    asked, folder = _answers(workspace), workspace.project.root
+    student = None
+    for _time in range(2):
+        done = journeyman(folder, "improve", "paint", "--budget", "50m", "--write", "--json")
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        said = document.pop("written")
+        assert Improvement.model_validate(document) == found
+        ((run, _student),) = finished_students(workspace, workspace.task("paint"), found.dataset)
+        assert said == [f"student {run}; next: journeyman assess paint"]
+        assert run == (student or run)
+        student = run
+    assert _answers(workspace) == asked
+    assert len(list(workspace.project.runs.glob("paint-improve-*"))) == 1
+    further = improve(workspace, "paint", OPTIONS)
+    assert len(list(workspace.project.runs.glob("paint-improve-*"))) == 2, "without --write a search begins there"
+    assert improve(workspace, "paint", OPTIONS, is_write=True) == further != found
 
 
 def test_a_teacher_proposes_from_train_rows_alone(tmp_path: Path, tiny_gguf: Path) -> None:

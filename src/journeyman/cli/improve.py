@@ -48,7 +48,7 @@ def improve(
 
     options = Options(model, parse_duration(budget), proposer, rewrites)
     with working(project, is_json) as workspace:
-        found = improve_task(workspace, task, options)
+        found = improve_task(workspace, task, options, is_write=is_write)
         said = adopt(workspace, found) if is_write else []
     if is_json:
         print_json(found.model_dump(mode="json") | ({"written": said} if is_write else {}))

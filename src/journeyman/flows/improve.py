@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
 from journeyman.core.example import Example
 from journeyman.core.progress import Silent
@@ -41,7 +41,7 @@ from journeyman.store.ledger import level
 
 Proposer = Literal["none", "teacher"]
 Phase = Literal["examples", "instruction"]
-IMPROVED, CHOSEN, LOOK = "improved.json", "chosen.json", "look.json"
+KEY, IMPROVED, CHOSEN, LOOK = "key.json", "improved.json", "chosen.json", "look.json"
 MOST_PICK = 128  # rows of a race
 BLOCK = 16  # rows between two looks at the clock
 TRAIN_ROWS, MOST_FAILURES = 24, 8  # that a proposer may see
@@ -69,9 +69,15 @@ class _OutOfTimeError(Exception):
 
 
 def improve(
-    workspace: Workspace, task_name: str, options: Options, clock: Callable[[], float] = time.monotonic
+    workspace: Workspace,
+    task_name: str,
+    options: Options,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    is_write: bool = False,
 ) -> Improvement:
-    """Search and measure; the same command finds its finished result, or continues.
+    """Search and measure; the same command finds its finished result, or continues. ``is_write``: the result will be written into the task's file, so
+    a finished search whose winner stands there already is this one, and not the search that would begin at it.
 
     Raises:
         DataError: JM-352 nothing prepared. GateError: JM-662, JM-666 dev that cannot measure, JM-602 a model that answers nothing, JM-61x of a metric.
@@ -84,10 +90,18 @@ def improve(
     source = resolve(base, progress=workspace.progress)
     pick, measure = (draw_rows(half, len(half)) for half in split_rows([row for row in ground.dev if row.expected]))
     refuse_few(ground, min(pick, measure, key=len), 2)
-    run = _find_run(workspace, ground, source.sha256, options)
+    key = _make_key(ground, source.sha256, options)
+    run = find_run(workspace.project.runs, ground.task.name, "improve", key)
+    if is_write and not run.path.is_dir():
+        run = _find_written(workspace, key) or run
+        if run.read(IMPROVED):
+            workspace.progress.note(
+                "the task's file holds what an earlier search chose; without --write a new one begins"
+            )
     with ground.run.lock(), run.lock():
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
+        run.decide(KEY, lambda: key)
         if options.proposer == "teacher" and run.read(CHOSEN) is None:
             find_teacher(workspace, ground.task)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
@@ -112,15 +126,31 @@ def _refuse_judge(ground: Ground) -> None:
         )
 
 
-def _find_run(workspace: Workspace, ground: Ground, model: str, options: Options) -> RunFolder:
-    key: dict[str, Json] = {
+def _make_key(ground: Ground, model: str, options: Options) -> dict[str, Json]:
+    """What decides a search."""
+    return {
         "task": ground.task.to_json(),
         "dataset": ground.dataset,
         "model": model,
         "budget_s": options.budget_s,
         "proposer": [options.proposer, options.rewrites if options.proposer == "teacher" else 0],
     }
-    return find_run(workspace.project.runs, ground.task.name, "improve", key)
+
+
+def _find_written(workspace: Workspace, key: Mapping[str, Json]) -> RunFolder | None:
+    """The latest finished search that has ``key`` once its own winner is written into the task's file."""
+    name = cast(Mapping[str, Json], key["task"])["name"]
+    found = []
+    for path in workspace.project.runs.glob(f"{name}-improve-*/{IMPROVED}"):
+        run = RunFolder(path.parent)
+        begun, ended = run.read(KEY), run.read(IMPROVED)
+        if begun is None or ended is None:
+            continue
+        instruction = Improvement.model_validate(ended).chosen.instruction.strip("\n")
+        task = cast(dict[str, Json], begun["task"]) | {"instruction": instruction}
+        if content_hash(begun | {"task": task}) == content_hash(dict(key)):
+            found.append(run)
+    return max(found, key=lambda run: (run.path / IMPROVED).stat().st_mtime, default=None)
 
 
 class _Search:
