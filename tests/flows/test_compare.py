@@ -19,7 +19,7 @@ from journeyman.flows.variants import find_ground, open_asker
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.catalog import resolve
 from journeyman.task.grid import Grid
-from tests.flows.projects import journeyman, make_project, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, write_rows
 from tests.flows.teaching import teaching
 
 GRID = Grid({"own": None, "short": "Colour?"}, ("base",), (0, 2), (0.0,), 12, 0, "grid.yaml")
@@ -34,9 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iter
 def _open(folder: Path, gguf: Path, settings: str = DEV) -> Iterator[Workspace]:
     make_project(folder, gguf, settings=settings)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 

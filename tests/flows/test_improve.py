@@ -23,7 +23,7 @@ from journeyman.flows.examples import gather_examples, known_rows
 from journeyman.flows.improve import CHOSEN, IMPROVED, Options, _OutOfTimeError, _Search, improve
 from journeyman.flows.improving import adopt
 from journeyman.flows.instructions import Edit, edit_instruction
-from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.prepare import prepare_task
 from journeyman.flows.rewriting import REWRITES, rewrite
 from journeyman.flows.runs import RunFolder
 from journeyman.flows.shots import open_prompt
@@ -34,7 +34,7 @@ from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
 from journeyman.task.rewrite import write_instruction
-from tests.flows.projects import journeyman, make_project
+from tests.flows.projects import fill_project, journeyman, make_project
 from tests.flows.teaching import teaching
 
 DEV = "[prepare]\ndev_share = 0.3\n"
@@ -62,9 +62,7 @@ def workspace(searched: Path, tmp_path: Path) -> Iterator[Workspace]:
 def _open(folder: Path, gguf: Path, settings: str = DEV) -> Iterator[Workspace]:
     make_project(folder, gguf, rows=36, settings=settings)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 

@@ -30,12 +30,11 @@ from journeyman.flows.comparing import compare_runs
 from journeyman.flows.judges import choose_judge, find_groups, measure_judge, read_labels
 from journeyman.flows.ladder import climb
 from journeyman.flows.panel import Panel, make_contest
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.measure.metrics import Pair
 from journeyman.task.grid import Grid
-from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import COLOURS, fill_project, journeyman, make_project, paint_rows, write_rows
 from tests.tiny import write_tiny_llama
 
 Rule = Callable[[str, str, str], str]
@@ -155,9 +154,7 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def tuned(folder: Path) -> Iterator[Workspace]:
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
         yield opened
 

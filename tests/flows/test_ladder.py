@@ -23,11 +23,10 @@ from journeyman.evaluation.ladder import (
 )
 from journeyman.flows.assess import assess
 from journeyman.flows.ladder import climb
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.task.task import Gate
-from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 
 
 @pytest.fixture
@@ -49,9 +48,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     settings = folder / "journeyman.toml"
     settings.write_text(settings.read_text() + "\n[serve]\nmachine_usd_per_hour = 0.36\n")
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 
@@ -155,9 +152,7 @@ def test_the_command(workspace: Workspace) -> None:
 def test_dev_without_rows_is_told(tmp_path: Path) -> None:
     folder = make_project(tmp_path / "project", Path("/nowhere.gguf"), settings="[prepare]\ndev_share = 0.0\n")
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         with pytest.raises(GateError, match="JM-632"):
             climb(opened, "paint")
 
