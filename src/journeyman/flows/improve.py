@@ -92,7 +92,7 @@ def improve(
     refuse_few(ground, min(pick, measure, key=len), 2)
     key = _make_key(ground, source.sha256, options)
     run = find_run(workspace.project.runs, ground.task.name, "improve", key)
-    if is_write and not run.path.is_dir():
+    if is_write and run.read(KEY) is None and run.read(IMPROVED) is None:
         run = _find_written(workspace, key) or run
         if run.read(IMPROVED):
             workspace.progress.note(
@@ -101,9 +101,9 @@ def improve(
     with ground.run.lock(), run.lock():
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
-        run.decide(KEY, lambda: key)
         if options.proposer == "teacher" and run.read(CHOSEN) is None:
             find_teacher(workspace, ground.task)
+        run.decide(KEY, lambda: key)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
         budget = open_budget(run, options.budget_s, clock, started)
         search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), budget)
