@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from journeyman.core.example import object_target
 from journeyman.evaluation.document import ConfidencePart, PromisePart, describe_promise
 from journeyman.evaluation.run import Prediction, Row
-from journeyman.evaluation.threshold import Outcomes, outcomes, trust
+from journeyman.evaluation.threshold import Outcomes, disagreement, outcomes, trust
 from journeyman.measure.calibrators import Calibrator
 from journeyman.measure.metrics import METRICS
 from journeyman.models.protocol import Confidence
@@ -97,3 +98,17 @@ def test_too_few_rows_promise_nothing_and_say_how_many_it_takes() -> None:
     assert "are wrong;" in describe_promise(promise)
     assert "are other than the teacher's;" in describe_promise(promise.model_copy(update={"gold": 0}))
     assert "33 of the 40 rows say" in describe_promise(promise.model_copy(update={"gold": 7}))
+
+
+def test_how_often_accepted_answers_differ_from_the_teachers_is_bounded_on_rows_with_both() -> None:
+    found = trust(_known(1500, 1), _known(1500, 2), _known(3000, 3), 0.1, 0.05, 1.0)
+    assert found is not None
+    said = [(replace(_row(str(place)), teacher=NEARLY if place < 3 else ANSWER), 0.999) for place in range(40)]
+    said += [(replace(_row("unsure"), teacher=NEARLY), 0.01), (_row("gold alone"), 0.999)]
+    said += [(replace(_row("teacher alone"), gold=None, teacher=NEARLY), 0.999)]
+    answered = [(row, Prediction(row.hash, "", ANSWER, confidence=Confidence(sure))) for row, sure in said]
+    bound = disagreement(METRICS["exact_match"], answered, found, 0.05)
+    assert bound == pytest.approx(stats.beta.ppf(0.95, 4, 37))  # 3 of 40
+    assert disagreement(METRICS["exact_match"], answered[40:], found, 0.05) is None
+    silent = replace(found, promise=None)
+    assert disagreement(METRICS["exact_match"], answered, silent, 0.05) is None

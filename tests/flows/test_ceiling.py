@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from journeyman.core.errors import GateError
 from journeyman.evaluation.document import CeilingPart, Document
@@ -24,11 +20,11 @@ from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.measure.intervals import clopper_pearson
 from journeyman.measure.metrics import METRICS
 from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.providers import provider
 
 EXACT = METRICS["exact_match"]
 ROWS = paint_rows(300, 1)
 OTHER = {"colour": "red", "many": True}
-Answer = Callable[[dict[str, Any]], tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
@@ -54,51 +50,6 @@ def folder(made: Path, tmp_path: Path) -> Path:
 def workspace(folder: Path) -> Iterator[Workspace]:
     with open_workspace(folder) as opened:
         yield opened
-
-
-@contextmanager
-def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
-    """A provider of the OpenAI shape in a thread of its own, set as the project's teacher; the requests that it saw."""
-    seen: list[dict[str, Any]] = []
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    place: list[int] = []
-
-    async def reply(request: web.Request) -> web.Response:
-        body = await request.json()
-        seen.append(body | {"_origin": request.headers.get("x-journeyman-origin")})
-        status, text = answer(body)
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "finish_reason": "stop", "message": message}
-        return web.json_response({"id": "x", "choices": [choice]} if status == 200 else {"error": text}, status=status)
-
-    async def start() -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", reply)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        place.append(runner.addresses[0][1])
-        return runner
-
-    def serve() -> None:
-        runner = loop.run_until_complete(start())
-        ready.set()
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    assert ready.wait(30)
-    settings = folder / "journeyman.toml"
-    before = settings.read_text()
-    settings.write_text(f'{before}\n[teacher]\nmodel = "big"\nurl = "http://127.0.0.1:{place[0]}/v1"\n')
-    try:
-        yield seen
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
-        settings.write_text(before)
 
 
 def gold_of(body: dict[str, Any]) -> object:

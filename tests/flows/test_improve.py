@@ -17,7 +17,6 @@ from journeyman.core.progress import Silent
 from journeyman.evaluation.grid import split_rows
 from journeyman.evaluation.improvement import ChosenPart, Improvement, describe_improvement
 from journeyman.evaluation.run import Row
-from journeyman.flows.answers import open_teacher
 from journeyman.flows.example_sets import cover, find_sets
 from journeyman.flows.examples import gather_examples, known_rows
 from journeyman.flows.improve import CHOSEN, IMPROVED, Options, _OutOfTimeError, _Search, improve
@@ -29,6 +28,7 @@ from journeyman.flows.runs import RunFolder
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import load_student
 from journeyman.flows.students import finished_students
+from journeyman.flows.upstream import open_teacher
 from journeyman.flows.variants import Asker, Variant, find_ground
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.catalog import resolve

@@ -75,7 +75,7 @@ def test_calls_like_the_measured_rows_are_silent_and_others_are_not(folder: Path
     shown = journeyman(folder, "drift", "paint")
     assert shown.returncode == 1
     assert "DIFFERS since call" in shown.stdout
-    assert "rollback" in shown.stdout
+    assert "journeyman drift paint --hold" in shown.stdout
 
 
 def test_what_is_compared_travels_with_the_release_and_not_on_the_screen(folder: Path) -> None:

@@ -64,3 +64,23 @@ def test_the_stack_never_repeats_a_neighbour_and_its_top_is_live(moves: list[str
     stack = stack_releases(entries)
     assert all(left != right for left, right in pairwise(stack))
     assert (stack[-1] if stack else None) == (entries[-1].release if entries else None)
+
+
+def test_a_live_release_is_held_and_resumed_and_the_way_back_stays(store: Store) -> None:
+    assert store.hold("tickets", "r1", "drift", "t0") is None
+    store.set_alias("tickets", "r1", "passed", "t1")
+    store.set_alias("tickets", "r2", "passed", "t2")
+    assert store.hold("tickets", "r1", "drift", "t3") is None  # not live
+    assert store.hold("tickets", "r2", "drift", "t3") == AliasEntry("r2", "hold", "drift", "t3")
+    assert store.hold("tickets", "r2", "drift again", "t4") is None
+    live = store.live("tickets")
+    assert live is not None
+    assert (live.release, live.is_held, live.reason) == ("r2", True, "drift")
+    assert store.alias("tickets") == "r2"
+    assert store.resume("tickets", "looked at", "t5") == AliasEntry("r2", "resume", "looked at", "t5")
+    assert store.resume("tickets", "again", "t6") is None
+    store.hold("tickets", "r2", "drift", "t7")
+    assert store.roll_back("tickets", "held", "t8").release == "r1"
+    live = store.live("tickets")
+    assert live is not None
+    assert not live.is_held

@@ -24,5 +24,6 @@ def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
         return
     table = Table("task", "traces", "dataset", "looks", "live release")
     for state in states:
-        table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), state.release[:12])
+        live = f"{state.release[:12]} held: {state.held}" if state.held else state.release[:12]
+        table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), live)
     print_table(table)

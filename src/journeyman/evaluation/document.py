@@ -326,7 +326,7 @@ class CurvePart(Part):
 class PromisePart(Part):
     """Of what is answered at ``threshold`` or above, at most ``error`` is wrong, with confidence 1 - ``delta``. Without a threshold nothing can be
     promised; ``needed`` is then how many accepted rows it takes at least, where there were fewer. ``n`` rows decided, of which ``gold`` had a reviewed answer:
-    on the others wrong means other than the teacher's."""
+    on the others wrong means other than the teacher's. ``disagreement`` bounds how often accepted answers differ from the teacher's, where gold decided."""
 
     threshold: float | None
     error: float
@@ -335,9 +335,10 @@ class PromisePart(Part):
     curve: tuple[CurvePart, ...]
     n: int
     gold: int
+    disagreement: float | None = None
 
     @staticmethod
-    def of(trust: Trust) -> PromisePart | None:
+    def of(trust: Trust, disagreement: float | None = None) -> PromisePart | None:
         """None where no row could decide."""
         promise = trust.promise
         if promise is None:
@@ -350,6 +351,7 @@ class PromisePart(Part):
             curve=tuple(CurvePart.of(point) for point in promise.curve),
             n=trust.decided,
             gold=trust.gold,
+            disagreement=disagreement,
         )
 
     @property

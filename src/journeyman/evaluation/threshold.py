@@ -17,8 +17,8 @@ from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.measure.calibration import Bin, brier_score, debiased_error, debiased_interval, reliability
 from journeyman.measure.calibrators import Calibrator, choose
-from journeyman.measure.intervals import Interval
-from journeyman.measure.metrics import METRICS, Metric
+from journeyman.measure.intervals import Interval, clopper_pearson
+from journeyman.measure.metrics import METRICS, Metric, Pair
 from journeyman.measure.risk import Promise, Scored, promise
 
 Floats = NDArray[np.float64]
@@ -67,9 +67,7 @@ class Trust:
 def outcomes(metric: Metric, answered: Answered) -> Outcomes:
     """The rows that have an expected answer. Raises what the metric raises."""
     known = [(row, item) for row, item in answered if row.expected is not None]
-    judge = METRICS["exact_match"] if metric.name == "valid" or metric.kind == "ratio" else metric
-    pairs = make_pairs(known)
-    right = [top >= FULL * bottom for top, bottom in judge.score(pairs)] if pairs else []
+    right = are_right(metric, make_pairs(known))
     sure = [item.confidence.whole if item.confidence and item.target is not None else 0.0 for _row, item in known]
     return Outcomes(
         np.clip(np.array(sure, dtype=np.float64), 0.0, 1.0),
@@ -78,6 +76,30 @@ def outcomes(metric: Metric, answered: Answered) -> Outcomes:
         tuple(row.group or row.hash for row, _item in known),
         sum(row.gold is not None for row, _item in known),
     )
+
+
+def are_right(metric: Metric, pairs: Sequence[Pair]) -> list[bool]:
+    """Where the metric gives an answer all that it can give; one that does not compare answers leaves it to exact match. Raises what the metric raises."""
+    judge = METRICS["exact_match"] if metric.name == "valid" or metric.kind == "ratio" else metric
+    return [top >= FULL * bottom for top, bottom in judge.score(pairs)] if pairs else []
+
+
+def disagreement(metric: Metric, answered: Answered, trust: Trust, delta: float) -> float | None:
+    """How often what the student answers itself may differ from the teacher's answers, at the most (Clopper-Pearson, one-sided at ``delta``), by rows that have
+    both gold and an answer of the teacher; None where none of those is accepted. What audits are compared with: the promise counts gold where there is some."""
+    threshold = trust.promise.threshold if trust.promise else None
+    if threshold is None:
+        return None
+    pairs = [
+        Pair(row.teacher, item.target, row.count, row.input)
+        for row, item in answered
+        if row.gold is not None
+        and row.teacher is not None
+        and item.confidence is not None
+        and float(trust.calibrator(item.confidence.whole)) >= threshold
+    ]
+    wrong = len(pairs) - sum(are_right(metric, pairs))
+    return clopper_pearson(wrong, len(pairs), delta, 1).high if pairs else None
 
 
 def trust(

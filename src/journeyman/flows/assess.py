@@ -40,7 +40,7 @@ from journeyman.evaluation.document import (
 )
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
-from journeyman.evaluation.threshold import Outcomes, Trust, outcomes, trust
+from journeyman.evaluation.threshold import Outcomes, Trust, disagreement, outcomes, trust
 from journeyman.flows.behaviours import Tests, load_tests, with_required
 from journeyman.flows.ceiling import ask_ceiling, find_ceiling
 from journeyman.flows.labels import (
@@ -117,7 +117,9 @@ def assess(
         basis = find_basis(task, metric, facing, asked.student, kept)
         gate = _decide(workspace, task, dataset, student, rule, basis, asked.tried)
         shown = None if metric.name in panel.judges else _ceiling(workspace, task, metric)
-        judged = _Judged(gate, _trust(task, panel.right(metric), rows, asked), basis, panel.parts())
+        right = panel.right(metric)
+        trusted = _trust(task, right, rows, asked)
+        judged = _Judged(gate, trusted, _promise(task, right, rows, asked, trusted), basis, panel.parts())
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         document = document.model_copy(update={"ceiling": shown, "reference": _reference(task, rows, asked)})
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
@@ -177,6 +179,7 @@ class _Asked:
 class _Judged:
     gate: GatePart
     trusted: Trust | None
+    promise: PromisePart | None
     basis: Basis
     judges: tuple[JudgePart, ...]
 
@@ -240,6 +243,13 @@ def _trust(task: Task, metric: Metric, rows: Rows, asked: _Asked) -> Trust | Non
         task.cascade.delta,
         rows.heaviest,
     )
+
+
+def _promise(task: Task, metric: Metric, rows: Rows, asked: _Asked, trusted: Trust | None) -> PromisePart | None:
+    if trusted is None or asked.threshold is None:
+        return None
+    decided = list(zip(rows.threshold, asked.threshold.items, strict=True))
+    return PromisePart.of(trusted, disagreement(metric, decided, trusted, task.cascade.delta))
 
 
 def _reference(task: Task, rows: Rows, asked: _Asked) -> ReferencePart:
@@ -323,7 +333,7 @@ def _document(
         candidates=tuple(candidates),
         gate=judged.gate,
         confidence=ConfidencePart.of(judged.trusted) if judged.trusted else None,
-        promise=PromisePart.of(judged.trusted) if judged.trusted else None,
+        promise=judged.promise,
         slices=tuple(SlicePart.of(item) for item in judged.basis.slices),
         confusions=tuple(
             ConfusionPart(**asdict(item))

@@ -23,11 +23,11 @@ from journeyman.evaluation.grid import (
     score_answers,
 )
 from journeyman.evaluation.run import Predictions, Row
-from journeyman.flows.answers import find_teacher
 from journeyman.flows.panel import Panel
 from journeyman.flows.releases import find_release
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student
+from journeyman.flows.upstream import require_teacher
 from journeyman.flows.variants import Ground, Paid, Source, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
@@ -172,7 +172,7 @@ def _find_source(workspace: Workspace, ground: Ground, grid: Grid, model: str) -
     """
     try:
         if model == TEACHER:
-            find_teacher(workspace, ground.task)
+            require_teacher(workspace, ground.task)
             return Paid(grid.most_calls)
         if model == STUDENT:
             return _find_student(workspace, ground)

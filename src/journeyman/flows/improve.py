@@ -24,7 +24,6 @@ from journeyman.evaluation.halving import keep_better, plan_rounds
 from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Predictions, Row
-from journeyman.flows.answers import find_teacher, open_teacher
 from journeyman.flows.budget import Budget, open_budget
 from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
@@ -32,6 +31,7 @@ from journeyman.flows.examples import known_rows
 from journeyman.flows.instructions import Edit, edit_instruction
 from journeyman.flows.rewriting import rewrite
 from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.upstream import open_teacher, require_teacher
 from journeyman.flows.variants import Asker, Ground, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
@@ -102,7 +102,7 @@ def improve(
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
         if options.proposer == "teacher" and run.read(CHOSEN) is None:
-            find_teacher(workspace, ground.task)
+            require_teacher(workspace, ground.task)
         run.decide(KEY, lambda: key)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
         budget = open_budget(run, options.budget_s, clock, started)

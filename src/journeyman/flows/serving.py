@@ -17,9 +17,12 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
+from journeyman.flows.auditor import Auditor
+from journeyman.flows.routing import describe_routes, open_registry
 from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
+from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
@@ -141,12 +144,12 @@ def serve(workspace: Workspace, host: str, port: int, ready: Callable[[str], Non
     listener = open_socket(host, port)
     try:
         students = loadable(workspace)
-        if not students:
+        if not students and not any(find_upstream(workspace.project, task).is_ready for task in workspace.tasks()):
             raise GateError(
                 "JM-625",
-                "no task has a release, so there is nothing to serve",
+                "no task has a release or a teacher, so there is nothing to serve",
                 where=str(workspace.project.releases),
-                hint="journeyman run TASK",
+                hint="journeyman run TASK, or set the teacher in journeyman.toml",
             )
         asyncio.run(_serve(workspace, students, listener, ready, threads))
     finally:
@@ -164,7 +167,11 @@ async def _serve(
         served = await load_students(stack, students, threads=threads)
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
-        await serve_until_signal(make_app(Registry(served, workspace.store.alias), recorder), listener, ready)
+        registry = open_registry(stack, workspace, served, workspace.tasks())
+        for line in describe_routes(registry):
+            workspace.progress.note(line)
+        app = make_app(registry, recorder, audited=Auditor(workspace).hear)
+        await serve_until_signal(app, listener, ready)
 
 
 def open_features(student: Student, threads: int | None = None) -> Features:
@@ -206,17 +213,35 @@ def _serve_light(student: Student, embedders: dict[str, Features], threads: int 
         if base_name not in embedders:
             embedders[base_name] = open_features(student, threads)
         model = open_classifier(student, name, embedders[base_name])
-    return Served(name, model, Task.from_json(manifest.task), student.hash, calibrate=_find_calibrator(student))
+    trust = _find_trust(student)
+    return Served(
+        name,
+        model,
+        Task.from_json(manifest.task),
+        student.hash,
+        calibrate=trust.calibrate,
+        threshold=trust.threshold,
+    )
 
 
-def _find_calibrator(student: Student) -> Callable[[float], float] | None:
-    """Of a release that was assessed with calibration rows."""
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """Of a release that was assessed with calibration rows: the map from its confidence to a chance, and the chance from which on its promise holds."""
+
+    calibrate: Callable[[float], float] | None = None
+    threshold: float | None = None
+
+
+def _find_trust(student: Student) -> _Trust:
     path = student.folder / ATTACHMENTS / EVALUATION
     if not path.is_file():
-        return None
+        return _Trust()
     try:
-        part = json.loads(path.read_bytes()).get("confidence")
+        found = json.loads(path.read_bytes())
+        part, promise = found.get("confidence"), found.get("promise")
         calibrator = Calibrator(part["kind"], tuple(part["points"])) if part else None
+        threshold = promise["threshold"] if promise else None
+        threshold = None if threshold is None else float(threshold)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GateError(
             "JM-609",
@@ -226,14 +251,14 @@ def _find_calibrator(student: Student) -> Callable[[float], float] | None:
             hint="restore the folder from a copy, or release again",
         ) from error
     if calibrator is None:
-        return None
-    return lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0
+        return _Trust()
+    return _Trust(lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0, threshold)
 
 
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
     manifest = student.manifest
     template = Template(manifest.template, load_tokenizer(weights))
-    name = f"{manifest.task_name}@{student.hash}"
+    name, trust = f"{manifest.task_name}@{student.hash}", _find_trust(student)
     return Served(
         name=name,
         model=LocalModel(engine, template, name, adapter=student.adapter, writing=student.writing),
@@ -241,5 +266,6 @@ def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
         release=student.hash,
         decoding=Decoding(max_tokens=student.max_tokens),
         write=open_prompt(student) if manifest.kind == "prompt" else student_messages,
-        calibrate=_find_calibrator(student),
+        calibrate=trust.calibrate,
+        threshold=trust.threshold,
     )

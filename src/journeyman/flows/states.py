@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from journeyman.core.errors import JourneymanError
 from journeyman.core.settings import Project, cache_folder, environment
+from journeyman.flows.routing import find_hold
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.store.database import open_store
@@ -26,6 +27,7 @@ class TaskState:
     dataset: str
     looks: int
     release: str
+    held: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ def read_states(workspace: Workspace) -> list[TaskState]:
             store.latest_dataset(task.name) or "",
             len(store.looks(task.name)),
             store.alias(task.name) or "",
+            find_hold(workspace, task.name),
         )
         for task in workspace.tasks()
     ]

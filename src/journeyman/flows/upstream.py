@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from journeyman.core.errors import ServeError
 from journeyman.core.settings import Project, environment
+from journeyman.flows.workspace import Workspace
 from journeyman.models.remote import OpenAIModel
 from journeyman.task.task import Task
 
@@ -41,3 +43,26 @@ def find_upstream(project: Project, task: Task) -> Upstream:
         key_name,
         environment(key_name),
     )
+
+
+def require_teacher(workspace: Workspace, task: Task) -> Upstream:
+    """The task's teacher, which can be asked.
+
+    Raises:
+        ServeError: JM-730 it is not set, or has no key.
+    """
+    upstream = find_upstream(workspace.project, task)
+    if not upstream.is_ready:
+        raise ServeError(
+            "JM-730",
+            f"{task.name} has no release yet, and no teacher to ask",
+            expected="a release, or teacher.model in journeyman.toml and its key in the environment",
+            got=upstream.describe(),
+            hint=f"journeyman run {task.name}, or set the teacher",
+        )
+    return upstream
+
+
+def open_teacher(workspace: Workspace, task: Task) -> OpenAIModel:
+    """A client of the task's teacher, to be closed; raises as `require_teacher` does."""
+    return require_teacher(workspace, task).open()

@@ -19,12 +19,12 @@ from journeyman.core.example import Example
 from journeyman.core.progress import Progress
 from journeyman.data.dataset import hash_schema, read_manifest, read_split
 from journeyman.evaluation.run import Predictions, Row, evaluate, load_predictions
-from journeyman.flows.answers import open_teacher
 from journeyman.flows.examples import gather_examples, prompt_budget
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.serving import load_students
 from journeyman.flows.shots import FewShot
 from journeyman.flows.student import Student
+from journeyman.flows.upstream import open_teacher
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder

@@ -9,6 +9,8 @@ from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.document import ReferencePart
+from journeyman.flows.audits import ALPHA, SIGNALS, AuditSignal, replay
+from journeyman.flows.routing import find_hold
 from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.drift import ExchangeWatch
@@ -18,8 +20,6 @@ from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
 ASKED = ("serve", "ask", "task")
-ALPHA = 0.01
-"""The chance of a false alarm, over all signals and however often it is looked at."""
 
 
 @dataclass(slots=True)
@@ -54,12 +54,26 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
+    """``audits`` is None where the release promises nothing; ``held`` says why the release may not answer, if so."""
+
     release: str
     signals: tuple[Signal, ...] = field(default=())
+    audits: AuditSignal | None = None
+    held: str = ""
 
     @property
     def is_alarm(self) -> bool:
-        return any(signal.alarm for signal in self.signals)
+        return bool(self.reason)
+
+    @property
+    def reason(self) -> str:
+        """What differs, in words; empty where nothing is known to."""
+        found = [
+            f"{item.name} {item.mean:.3f} over {item.seen} calls, {item.known:.3f} on measured rows (call {item.alarm}, {item.since})"
+            for item in self.signals
+            if item.alarm
+        ]
+        return "; ".join(found + ([self.audits.describe()] if self.audits is not None and self.audits.alarm else []))
 
 
 def watch(workspace: Workspace, task_name: str) -> Drift:
@@ -80,7 +94,7 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
     folder = workspace.project.releases / task_name / release
     served = Task.from_json(load_manifest(folder).task)
     lists = {"new words": reference.novelty, "confidence": reference.confidence}
-    signals = {name: Signal(name, ExchangeWatch.of(known, ALPHA / 2)) for name, known in lists.items() if known}
+    signals = {name: Signal(name, ExchangeWatch.of(known, ALPHA / SIGNALS)) for name, known in lists.items() if known}
     for trace in workspace.store.traces(task_name, origins=ASKED):
         key = content_hash(dict(trace.input))
         if trace.release != release or key in asked:
@@ -91,7 +105,23 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
         said = trace.verdicts.get("confidence")
         if "confidence" in signals and isinstance(said, int | float):
             signals["confidence"].add(float(said), trace.id, trace.time)
-    return Drift(release, tuple(signals.values()))
+    audits = replay(workspace, workspace.task(task_name), release)
+    return Drift(release, tuple(signals.values()), audits, find_hold(workspace, task_name))
+
+
+def resume(workspace: Workspace, task_name: str, reason: str) -> None:
+    """Let the held release answer again.
+
+    Raises:
+        GateError: JM-635 nothing is held.
+    """
+    if workspace.store.resume(task_name, reason, workspace.now()) is None:
+        raise GateError(
+            "JM-635",
+            f"no release of {task_name} is held",
+            expected="a live release that is held",
+            hint=f"journeyman drift {task_name}",
+        )
 
 
 def _known_inputs(workspace: Workspace, task_name: str) -> set[str]:

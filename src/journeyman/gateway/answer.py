@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, cast, runtime_checkable
 
@@ -31,6 +31,7 @@ from journeyman.task.schema import constraint_schema, verifier
 
 REPAIR_TEMPERATURE = 0.7
 REPAIR_SEED = 1
+NO_VERDICTS: Mapping[str, Json] = {}
 
 
 @runtime_checkable
@@ -56,7 +57,8 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: chat ``messages``, or the ``input`` fields of a typed route. ``trace`` is the id that it will have."""
+    """One request: chat ``messages``, or the ``input`` fields of a typed route. ``trace`` is the id that it will have, ``meta`` what its trace says
+    besides."""
 
     served: Served
     messages: tuple[Message, ...] = ()
@@ -64,6 +66,7 @@ class Call:
     wishes: Wishes = Wishes()
     origin: Origin = "serve"
     trace: str = ""
+    meta: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,8 @@ class Answer:
     logprobs: tuple[TokenLogprob, ...] = ()
     confidence: Confidence | None = None
     calibrated: float | None = None
+    by: str = ""
+    """Who answered a routed call, and why: ``student: sure``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,33 @@ class _Outcome:
     attempts: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a model said to a call, checked and repaired once; not recorded yet."""
+
+    plan: _Plan
+    outcome: _Outcome
+
+    @property
+    def problem(self) -> str:
+        return self.outcome.problem
+
+    @property
+    def calibrated(self) -> float | None:
+        """The chance that the answer is right, where it is known."""
+        calibrate, sure = self.plan.call.served.calibrate, self.outcome.reply.confidence
+        return calibrate(sure.whole) if calibrate and sure else None
+
+    def describe(self) -> dict[str, Json]:
+        """For the trace of the call that another model answered in the end."""
+        said, sure = _target(self.plan, self.outcome), self.outcome.reply.confidence
+        return {
+            "release": self.plan.call.served.release,
+            "output": said.to_json() if said else None,
+            "confidence": sure.whole if sure else None,
+        }
+
+
 class Answerer:
     """Answers calls and records them. ``now`` is the clock."""
 
@@ -113,15 +145,28 @@ class Answerer:
         self._recorder = recorder
         self._now = now
 
-    async def answer(self, call: Call) -> Answer:
-        """Answer one call; when this returns, its trace is stored.
+    async def answer(self, call: Call, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
+        """Answer one call; when this returns, its trace is stored, ``verdicts`` in it.
 
         Raises:
             TaskError: the call does not have the task's shape.
             ServeError: JM-720 no valid answer, also not on the second try (recorded too).
             ModelError: the model failed twice, or cannot take this call. StoreError: the trace cannot be stored.
         """
-        return await self._answer(self._plan(call))
+        return await self._answer(self._plan(call), verdicts)
+
+    async def attempt(self, call: Call) -> Attempt:
+        """Ask, and record nothing: `finish` does, or another model's answer stands for it.
+
+        Raises:
+            TaskError: the call does not have the task's shape. ModelError: the model failed twice, or cannot take this call.
+        """
+        plan = self._plan(call)
+        return Attempt(plan, await _ask(plan))
+
+    async def finish(self, attempt: Attempt, verdicts: Mapping[str, Json]) -> Answer:
+        """Record it, ``verdicts`` added, and hand it out; raises as `answer` does."""
+        return await self._finish(attempt.plan, attempt.outcome, verdicts)
 
     async def stream(self, call: Call) -> AsyncGenerator[str | Answer, None]:
         """Pieces of text, then the Answer once its trace is stored. What must be verified comes in one piece."""
@@ -143,19 +188,20 @@ class Answerer:
             raise ModelError("JM-426", "the model's stream ended early", hint="call again", retryable=True)
         yield await self._finish(plan, _check(plan, reply))
 
-    async def _answer(self, plan: _Plan) -> Answer:
+    async def _answer(self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         try:
-            outcome = _check(plan, await _complete(plan, plan.request.decoding))
-            if outcome.problem:
-                outcome = await _repair(plan, outcome)
+            outcome = await _ask(plan)
         except ModelError as error:
-            await self._recorder.record(self._failed(plan, error))
+            await self._record(self._failed(plan, error), verdicts)
             raise
-        return await self._finish(plan, outcome)
+        return await self._finish(plan, outcome, verdicts)
 
-    async def _finish(self, plan: _Plan, outcome: _Outcome) -> Answer:
+    async def _record(self, trace: Trace, verdicts: Mapping[str, Json]) -> None:
+        await self._recorder.record(replace(trace, verdicts={**trace.verdicts, **verdicts}) if verdicts else trace)
+
+    async def _finish(self, plan: _Plan, outcome: _Outcome, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         served, reply = plan.call.served, outcome.reply
-        await self._recorder.record(_trace(plan, outcome))
+        await self._record(_trace(plan, outcome), verdicts)
         if outcome.problem:
             raise _no_valid_answer(plan, outcome)
         return Answer(
@@ -220,6 +266,11 @@ def _decoding(call: Call, schema: Mapping[str, Json] | None, fields: Mapping[str
     )
 
 
+async def _ask(plan: _Plan) -> _Outcome:
+    outcome = _check(plan, await _complete(plan, plan.request.decoding))
+    return await _repair(plan, outcome) if outcome.problem else outcome
+
+
 async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
     """One answer of the model; a failure that may pass is tried once more (a dead worker is started anew)."""
     request = replace(plan.request, decoding=decoding)
@@ -281,12 +332,22 @@ def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
         release=served.release,
         input_tokens=outcome.reply.input_tokens,
         output_tokens=outcome.reply.output_tokens,
+        cost_usd=_cost(served, outcome.reply),
         latency_ms=(time.perf_counter() - plan.started) * 1000,
         status="invalid" if outcome.problem else "ok",
         instruction_hash=task.instruction_hash if task is not None else "",
         provenance="gateway",
         verdicts=verdicts,
+        meta=dict(plan.call.meta),
     )
+
+
+def _cost(served: Served, reply: Reply) -> float | None:
+    """US dollars, where the model has prices and said how many tokens it took."""
+    if served.usd_per_million is None or reply.input_tokens is None or reply.output_tokens is None:
+        return None
+    to_read, to_write = served.usd_per_million
+    return (reply.input_tokens * to_read + reply.output_tokens * to_write) / 1e6
 
 
 def _target(plan: _Plan, outcome: _Outcome) -> Target | None:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
@@ -23,10 +23,11 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
 from journeyman.core.ids import make_id
 from journeyman.core.trace import Origin
-from journeyman.gateway.answer import Answer, Answerer, Call
+from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.dialects import openai
 from journeyman.gateway.recorder import Recorder
-from journeyman.gateway.registry import Registry
+from journeyman.gateway.registry import Registry, Routed
+from journeyman.gateway.router import Audited, Router, Streamed
 from journeyman.task.task import Task
 
 STATUS: Mapping[str, int] = {
@@ -39,6 +40,7 @@ STATUS: Mapping[str, int] = {
     "JM-714": 404,
     "JM-715": 503,
     "JM-716": 503,
+    "JM-731": 503,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -57,15 +59,18 @@ def make_app(
     recorder: Recorder,
     *,
     settings: GatewaySettings = GatewaySettings(),
+    audited: Audited | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
-    """The app over what ``registry`` holds. The recorder and the models stay the caller's to close."""
+    """The app over what ``registry`` holds. The recorder and the models stay the caller's to close; ``audited`` is told of each audit."""
+    router = Router(Answerer(recorder, now), audited)
     app = FastAPIOffline(
         title="Journeyman",
         description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
         redoc_url=None,
+        lifespan=_closing(router),
     )
-    routes = _Routes(registry, Answerer(recorder, now), settings)
+    routes = _Routes(registry, router, settings)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -81,27 +86,30 @@ def make_app(
 
 
 class _Routes:
-    def __init__(self, registry: Registry, answerer: Answerer, settings: GatewaySettings) -> None:
+    def __init__(self, registry: Registry, router: Router, settings: GatewaySettings) -> None:
         self._registry = registry
-        self._answerer = answerer
+        self._router = router
         self._settings = settings
 
     async def chat(self, request: Request) -> Response:
         chat = openai.read_chat(await self._read(request))
-        served = self._registry.find(chat.model)
-        schema = openai.resolve_schema(served, chat.response_format)
+        routed = self._registry.find(chat.model)
+        schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
-        call = Call(served, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_id("trace"))
+        call = Call(
+            routed.model, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_id("trace")
+        )
         if not chat.is_streamed:
-            answer = await self._answerer.answer(call)
-            return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace))
-        return await self._stream(call, chat.with_usage)
+            answer = await self._router.answer(routed, call)
+            return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace, answer.by))
+        return await self._stream(routed, call, chat.with_usage)
 
     async def task(self, request: Request) -> Response:
         return await self.answer_task(request.path_params["name"], request)
 
     async def answer_task(self, name: str, request: Request) -> Response:
-        served = self._registry.find_task(name)
+        routed = self._registry.find_task(name)
+        served = routed.model
         fields = await self._read(request)
         if not isinstance(fields, dict):
             raise ServeError(
@@ -112,16 +120,18 @@ class _Routes:
                 got=f"{fields!r:.80}",
                 hint=f"see /docs for the fields of {name}",
             )
-        answer = await self._answerer.answer(Call(served, input=fields, origin=_origin(request)))
+        answer = await self._router.answer(routed, Call(served, input=fields, origin=_origin(request)))
         is_structured = served.task is not None and served.task.is_structured
         body = answer.text.encode() if is_structured else orjson.dumps({"text": answer.text})
-        return Response(body, media_type="application/json", headers=_headers(answer.release, answer.trace))
+        return Response(body, media_type="application/json", headers=_headers(answer.release, answer.trace, answer.by))
 
     async def models(self, request: Request) -> Response:
         return _json(openai.write_models(self._registry.names()))
 
     async def model(self, request: Request) -> Response:
-        return _json(openai.write_model(self._registry.find(request.path_params["name"]).name))
+        name = request.path_params["name"]
+        routed = self._registry.find(name)
+        return _json(openai.write_model(name if name.startswith("task:") else routed.model.name))
 
     async def tasks(self, request: Request) -> Response:
         tasks = [_describe(task, self._registry.live(task.name)) for task in self._registry.tasks()]
@@ -130,12 +140,11 @@ class _Routes:
     async def health(self, request: Request) -> Response:
         return _json({"status": "ok", "models": cast(Json, self._registry.names())})
 
-    async def _stream(self, call: Call, with_usage: bool) -> Response:
+    async def _stream(self, routed: Routed, call: Call, with_usage: bool) -> Response:
         """Wait for the first piece, so that a refused call is an HTTP error and not a broken stream."""
-        pieces = self._answerer.stream(call)
-        first = await anext(pieces)
-        events = _write_events(call, first, pieces, with_usage)
-        headers = _headers(call.served.release, call.trace) | {"cache-control": "no-cache"}
+        streamed = await self._router.stream(routed, call)
+        headers = _headers(streamed.release, call.trace, streamed.by) | {"cache-control": "no-cache"}
+        events = _write_events(streamed, call.trace, with_usage)
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     async def _read(self, request: Request) -> Json:
@@ -163,17 +172,13 @@ class _Routes:
             ) from error
 
 
-async def _write_events(
-    call: Call, first: str | Answer, rest: AsyncGenerator[str | Answer, None], with_usage: bool
-) -> AsyncGenerator[bytes, None]:
+async def _write_events(streamed: Streamed, trace: str, with_usage: bool) -> AsyncGenerator[bytes, None]:
     """Chunks as server-sent events; the closing ones come after the trace is stored."""
-    writer = openai.ChunkWriter(call.served.name, call.trace, int(time.time()), with_usage)
+    writer = openai.ChunkWriter(streamed.model, trace, int(time.time()), with_usage)
     yield _event(writer.open())
     try:
-        async with aclosing(rest):
-            for chunk in writer.write(first):
-                yield _event(chunk)
-            async for item in rest:
+        async with aclosing(streamed.pieces) as pieces:
+            async for item in pieces:
                 for chunk in writer.write(item):
                     yield _event(chunk)
     except JourneymanError as error:
@@ -242,8 +247,22 @@ def _origin(request: Request) -> Origin:
     return "assess" if request.headers.get("x-journeyman-origin") == "assess" else "serve"
 
 
-def _headers(release: str, trace: str) -> dict[str, str]:
-    return {"x-journeyman-release": release, "x-journeyman-trace": trace, "x-request-id": trace}
+def _headers(release: str, trace: str, by: str) -> dict[str, str]:
+    return {
+        "x-journeyman-release": release,
+        "x-journeyman-trace": trace,
+        "x-request-id": trace,
+        "x-journeyman-route": by,
+    }
+
+
+def _closing(router: Router) -> Callable[[object], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def live(_app: object) -> AsyncIterator[None]:
+        yield
+        await router.close()
+
+    return live
 
 
 def _json(value: Mapping[str, Json], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -4,7 +4,7 @@
     tickets@4f2a      one release, by its hash or a prefix of it that only it has
     base:smollm2      an untuned base model, with its own chat template
 
-Knows nothing about folders and databases: releases come in loaded, ``live`` tells which hash is live.
+Knows nothing about folders and databases: releases come in loaded, ``live`` tells which hash is live, ``held`` why it may not answer.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
@@ -33,7 +34,8 @@ class Served:
 
     ``write`` makes the model's messages from the input fields: a student gets no instruction, a prompted base does.
     ``decoding`` is what the release says; a request may state its own tokens, temperature, seed and stop. ``calibrate`` maps the model's confidence to
-    the chance that an answer is right, where the release was assessed with calibration rows.
+    the chance that an answer is right, where the release was assessed with calibration rows; ``threshold`` is the chance from which on its promise holds.
+    ``usd_per_million`` is the price of input and output tokens.
     """
 
     name: str
@@ -43,14 +45,57 @@ class Served:
     decoding: Decoding = DEFAULT
     write: WriteMessages = student_messages
     calibrate: Callable[[float], float] | None = None
+    threshold: float | None = None
+    usd_per_million: tuple[float, float] | None = None
+
+
+Policy = Literal["teacher", "student", "cascade"]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a task's calls are answered, as its file says; ``policy`` None leaves it to what there is."""
+
+    teacher: Served | None = None
+    policy: Policy | None = None
+    audit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What answers one call. ``held`` says why the release may not answer now; ``audit`` is the share of sure answers that are audited."""
+
+    task: str
+    student: Served | None
+    teacher: Served | None = None
+    policy: Policy = "student"
+    audit: float = 0.0
+    held: str = ""
+
+    @property
+    def model(self) -> Served:
+        """Whichever there is: both have the task."""
+        found = self.student or self.teacher
+        assert found is not None
+        return found
 
 
 class Registry:
-    """``live`` maps a task's name to the hash of its live release, or None."""
+    """``live`` maps a task's name to the hash of its live release, or None; ``held`` to why that release may not answer, or nothing."""
 
-    def __init__(self, served: Iterable[Served], live: Callable[[str], str | None]) -> None:
+    def __init__(
+        self,
+        served: Iterable[Served],
+        live: Callable[[str], str | None],
+        ways: Mapping[str, Way] | None = None,
+        held: Callable[[str], str] = lambda _task: "",
+    ) -> None:
         self._live = live
-        self._releases: dict[str, dict[str, Served]] = {}
+        self._held = held
+        self._ways = dict(ways or {})
+        self._releases: dict[str, dict[str, Served]] = {
+            name: {} for name, way in self._ways.items() if way.teacher is not None
+        }
         self._bases: dict[str, Served] = {}
         for item in served:
             if item.task is None:
@@ -58,26 +103,27 @@ class Registry:
             else:
                 self._releases.setdefault(item.task.name, {})[item.release] = item
 
-    def find(self, name: str) -> Served:
+    def find(self, name: str) -> Routed:
         """Raises: ServeError JM-704 unknown name, JM-714 ambiguous prefix, JM-715 the live release is not loaded."""
         if name.startswith("task:"):
             return self.find_task(name.removeprefix("task:"))
         task, mark, prefix = name.partition("@")
         if mark and task in self._releases:
-            return self._find_release(task, prefix)
+            return Routed(task, self._find_release(task, prefix))
         if name in self._bases:
-            return self._bases[name]
+            return Routed("", self._bases[name])
         raise self._unknown(name)
 
-    def find_task(self, name: str) -> Served:
-        """A task's live release, by the task's bare name; ``name@hash`` is one release."""
+    def find_task(self, name: str) -> Routed:
+        """A task by its bare name, whoever answers it; ``name@hash`` is one release."""
         task, mark, prefix = name.partition("@")
         if task not in self._releases:
             raise self._unknown(f"task:{name}")
         if mark:
-            return self._find_release(task, prefix)
-        live = self._live(task)
-        if live is None or live not in self._releases[task]:
+            return Routed(task, self._find_release(task, prefix))
+        live, way = self._live(task), self._ways.get(task, Way())
+        student = self._releases[task].get(live) if live is not None else None
+        if student is None and way.teacher is None:
             raise ServeError(
                 "JM-715",
                 f"the task {task} has no live release here",
@@ -85,20 +131,27 @@ class Registry:
                 got=f"live is {live[:12]}, which this server did not load" if live else "no release is live",
                 hint=f"restart the server, or run `journeyman release {task}` first",
             )
-        return self._releases[task][live]
+        is_sure_enough = student is not None and student.threshold is not None and way.teacher is not None
+        policy = way.policy or ("cascade" if is_sure_enough else "student")
+        return Routed(task, student, way.teacher, policy, way.audit, self._held(task))
 
     def names(self) -> list[str]:
         """Every name that `find` takes, in the form that is listed to clients."""
-        tasks = [f"task:{task}" for task in self._releases if self._live(task) in self._releases[task]]
+        tasks = [
+            f"task:{task}"
+            for task, found in self._releases.items()
+            if self._live(task) in found or self._ways.get(task, Way()).teacher is not None
+        ]
         releases = [f"{task}@{hash}" for task, found in self._releases.items() for hash in found]
         return [*tasks, *releases, *self._bases]
 
     def tasks(self) -> list[Task]:
-        """The tasks that have a release here, each as its live one (or any) states it."""
+        """The tasks that have a release or a teacher here, each as its live one (or any) states it."""
         found = []
         for name, releases in self._releases.items():
-            live = releases.get(self._live(name) or "") or next(iter(releases.values()))
-            if live.task is not None:
+            way = self._ways.get(name, Way())
+            live = releases.get(self._live(name) or "") or next(iter(releases.values()), way.teacher)
+            if live is not None and live.task is not None:
                 found.append(live.task)
         return found
 

@@ -2,6 +2,7 @@
 
 History only grows: a rollback is an entry of its own. The way back is the stack that the history describes: ``set`` puts
 a release on it, ``rollback`` takes the live one off, so that a second rollback goes further back and never forward again.
+A release that is live may be held (its task's calls go to the teacher) and resumed; that moves nothing.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from journeyman.core.errors import StoreError
 from journeyman.store.statements import lock
 from journeyman.store.tables import ALIASES
 
-Action = Literal["set", "rollback"]
+Action = Literal["set", "rollback", "hold", "resume"]
 
 
 @dataclass(frozen=True, slots=True)
 class AliasEntry:
-    """One move of a task's alias: from ``time`` on, ``release`` is live."""
+    """One move of a task's alias: from ``time`` on, ``release`` is live, and held where ``action`` is hold."""
 
     release: str
     action: Action
     reason: str
     time: str
+
+    @property
+    def is_held(self) -> bool:
+        return self.action == "hold"
 
 
 def set_alias(connection: Connection, task: str, release: str, reason: str, time: str) -> AliasEntry:
@@ -54,6 +59,24 @@ def roll_back(connection: Connection, task: str, reason: str, time: str) -> Alia
     return _add(connection, task, AliasEntry(stack[-2], "rollback", reason, time))
 
 
+def hold(connection: Connection, task: str, release: str, reason: str, time: str) -> AliasEntry | None:
+    """Hold the release if it is live and not held yet; the entry that was added, or None."""
+    lock(connection, f"alias/{task}")
+    live = read_live(connection, task)
+    if live is None or live.release != release or live.is_held:
+        return None
+    return _add(connection, task, AliasEntry(release, "hold", reason, time))
+
+
+def resume(connection: Connection, task: str, reason: str, time: str) -> AliasEntry | None:
+    """End the hold on the live release; the entry that was added, or None where nothing is held."""
+    lock(connection, f"alias/{task}")
+    live = read_live(connection, task)
+    if live is None or not live.is_held:
+        return None
+    return _add(connection, task, AliasEntry(live.release, "resume", reason, time))
+
+
 def read_history(connection: Connection, task: str) -> list[AliasEntry]:
     """Newest first."""
     columns = (ALIASES.c.release, ALIASES.c.action, ALIASES.c.reason, ALIASES.c.time)
@@ -64,9 +87,12 @@ def read_history(connection: Connection, task: str) -> list[AliasEntry]:
     ]
 
 
-def read_alias(connection: Connection, task: str) -> str | None:
-    query = select(ALIASES.c.release).where(ALIASES.c.task == task).order_by(ALIASES.c.seq.desc()).limit(1)
-    return connection.scalar(query)
+def read_live(connection: Connection, task: str) -> AliasEntry | None:
+    """The newest entry: which release is live, and whether it is held."""
+    columns = (ALIASES.c.release, ALIASES.c.action, ALIASES.c.reason, ALIASES.c.time)
+    query = select(*columns).where(ALIASES.c.task == task).order_by(ALIASES.c.seq.desc()).limit(1)
+    found = connection.execute(query).one_or_none()
+    return found and AliasEntry(found[0], cast(Action, found[1]), found[2], found[3])
 
 
 def stack_releases(entries: Iterable[AliasEntry]) -> list[str]:

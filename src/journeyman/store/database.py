@@ -191,9 +191,24 @@ class Store:
             return aliases.set_alias(connection, task, release, reason, time)
 
     def alias(self, task: str) -> str | None:
-        """The live release."""
+        """The live release, held or not."""
+        entry = self.live(task)
+        return entry.release if entry else None
+
+    def live(self, task: str) -> AliasEntry | None:
+        """The newest entry of the history: its release is live."""
         with self._database.reading() as connection:
-            return aliases.read_alias(connection, task)
+            return aliases.read_live(connection, task)
+
+    def hold(self, task: str, release: str, reason: str, time: str) -> AliasEntry | None:
+        """Send the task's calls to the teacher while ``release`` is live; None where it is not live, or held already."""
+        with self._database.writing() as connection:
+            return aliases.hold(connection, task, release, reason, time)
+
+    def resume(self, task: str, reason: str, time: str) -> AliasEntry | None:
+        """End the hold on the live release; None where nothing is held."""
+        with self._database.writing() as connection:
+            return aliases.resume(connection, task, reason, time)
 
     def alias_history(self, task: str) -> list[AliasEntry]:
         """Newest first."""

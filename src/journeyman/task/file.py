@@ -22,7 +22,18 @@ from journeyman.task.document import Document, Place, load_document
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
-from journeyman.task.task import JUDGE_KEYS, LEAST_KAPPA, Against, Cascade, Gate, MetricKind, MetricSpec, Task
+from journeyman.task.task import (
+    JUDGE_KEYS,
+    LEAST_KAPPA,
+    Against,
+    Cascade,
+    Gate,
+    MetricKind,
+    MetricSpec,
+    Policy,
+    Route,
+    Task,
+)
 
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
@@ -84,6 +95,21 @@ class CascadeFile(BaseModel):
     )
 
 
+class RouteFile(BaseModel):
+    """Who answers the task's calls."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    policy: Policy = Field(
+        default="auto",
+        description="cascade: the student where it is sure enough, else the teacher; student or teacher alone; auto: cascade where it can be, else student.",
+    )
+    audit: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.02,
+        description="With a cascade: share of the student's answers that the teacher is asked about too, afterwards.",
+    )
+
+
 class MetricFile(BaseModel):
     """A metric of the task's own."""
 
@@ -117,6 +143,7 @@ class MetricFile(BaseModel):
 PARTS: Mapping[str, type[BaseModel]] = {
     "gate": GateFile,
     "cascade": CascadeFile,
+    "route": RouteFile,
     "metrics": MetricFile,
     "behaviour": BehaviourFile,
 }
@@ -144,6 +171,7 @@ class TaskFile(BaseModel):
     cascade: CascadeFile = Field(
         default_factory=lambda: CascadeFile(), description="What the student answers by itself."
     )
+    route: RouteFile = Field(default_factory=lambda: RouteFile(), description="Who answers the task's calls.")
     metrics: dict[Annotated[str, Field(pattern=FIELD_NAME)], MetricFile] = Field(
         default_factory=dict, description="Metrics of the task's own, by name."
     )
@@ -236,6 +264,7 @@ def _make_task(document: Document) -> Task:
         prompt=file.prompt.strip("\n"),
         gate=_gate(file.gate),
         cascade=Cascade(file.cascade.error, file.cascade.delta),
+        route=Route(file.route.policy, file.route.audit),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         teacher=file.teacher,

@@ -27,6 +27,7 @@ LEAST_KAPPA = 0.4
 """What a judge's agreement with people must be shown to reach before it may decide a gate. A task may ask for more."""
 JUDGE_KEYS = ("rubric", "model", "least_kappa")
 Against = Literal["teacher", "floor", "agreement"]
+Policy = Literal["auto", "teacher", "student", "cascade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,16 @@ class Cascade:
 
     def to_json(self) -> dict[str, Json]:
         return {"error": self.error, "delta": self.delta}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers the calls of a task that has a live release. ``cascade``: the student where its calibrated confidence reaches the release's threshold, else the
+    teacher; ``auto`` is that where there are a threshold and a teacher, else ``student``. Of what the student answers itself under a cascade the share
+    ``audit`` is asked of the teacher too, after the answer has gone out."""
+
+    policy: Policy = "auto"
+    audit: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,7 @@ class Task:
     prompt: str = ""
     gate: Gate = Gate()
     cascade: Cascade = Cascade()
+    route: Route = Route()
     verbatim: tuple[str, ...] = ()
     redact: bool = True
     teacher: str = ""
@@ -121,7 +133,7 @@ class Task:
         return self.schema is not None
 
     def to_json(self) -> dict[str, Json]:
-        """The whole task but for its teacher, which is the project's business."""
+        """The whole task but for its teacher and its route, which are the project's business."""
         metrics: dict[str, Json] = {name: spec.to_json() for name, spec in self.metrics.items()}
         behaviour: dict[str, Json] = {name: spec.to_json() for name, spec in self.behaviour.items()}
         return self.answering() | {
@@ -151,7 +163,7 @@ class Task:
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Task:
-        """Read what ``to_json`` or ``answering`` wrote; the teacher is not part of it."""
+        """Read what ``to_json`` or ``answering`` wrote; teacher and route are not part of it."""
         schema = raw.get("schema")
         return Task(
             name=str(raw["name"]),

@@ -1,0 +1,96 @@
+"""Audits: sure answers of a release beside what the teacher said to the same question, and the hold that follows where they differ too often.
+
+The test is `measure.drift.AgreementWatch`: it may be looked at after every audit, and its chance of a false alarm holds over all of them together.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from journeyman.core.errors import GateError
+from journeyman.core.trace import Trace
+from journeyman.evaluation.document import PromisePart
+from journeyman.evaluation.threshold import are_right
+from journeyman.flows.panel import Panel
+from journeyman.flows.runs import ATTACHMENTS, EVALUATION
+from journeyman.flows.workspace import Workspace
+from journeyman.measure.declared import find_metric
+from journeyman.measure.drift import AgreementWatch
+from journeyman.measure.metrics import Metric, Pair
+from journeyman.task.task import Task
+
+ALPHA = 0.01
+"""The chance of a false alarm of one release's watch, over all that it looks at and however often."""
+SIGNALS = 3
+"""What shares ``ALPHA``: words, confidence, audits."""
+
+
+@dataclass(slots=True)
+class AuditSignal:
+    """``alarm`` is the id of the student's call at which it was clear that its answers differ from the teacher's too often, ``since`` that call's time."""
+
+    watch: AgreementWatch
+    metric: Metric
+    alarm: str = ""
+    since: str = ""
+
+    def add(self, said: Trace, audit: Trace) -> None:
+        if audit.output is None or audit.status != "ok":
+            return
+        pair = Pair(audit.output, said.output if said.status == "ok" else None, input=said.input)
+        if self.watch.add(not are_right(self.metric, [pair])[0]) and not self.alarm:
+            self.alarm, self.since = said.id, said.time
+
+    def describe(self) -> str:
+        watch = self.watch
+        return (
+            f"of {watch.seen} audited answers {watch.wrong:.0f} differ from the teacher's, where at most "
+            f"{100 * watch.error:.1f} % may (call {self.alarm}, {self.since})"
+        )
+
+
+def read_promise(workspace: Workspace, task_name: str, release: str) -> PromisePart | None:
+    """Of a release that was assessed with calibration rows.
+
+    Raises:
+        GateError: JM-609 its evaluation cannot be read.
+    """
+    path = workspace.project.releases / task_name / release / ATTACHMENTS / EVALUATION
+    if not path.is_file():
+        return None
+    try:
+        part = json.loads(path.read_bytes()).get("promise")
+        return PromisePart.model_validate(part) if part else None
+    except (ValueError, AttributeError) as error:
+        raise GateError(
+            "JM-609",
+            "this release's evaluation cannot be read",
+            where=str(path),
+            got=f"{type(error).__name__}: {error}"[:300],
+            hint="restore the folder from a copy, or release again",
+        ) from error
+
+
+def replay(workspace: Workspace, task: Task, release: str) -> AuditSignal | None:
+    """All audits of the release so far, in their order; None where it promises nothing."""
+    promise = read_promise(workspace, task.name, release)
+    if promise is None or promise.threshold is None:
+        return None
+    panel = Panel(workspace, task)
+    metric = panel.right(find_metric(task, task.gate.metric, workspace.project.root, panel.metrics))
+    error = max(promise.error, promise.disagreement or 0.0)
+    signal = AuditSignal(AgreementWatch(error, ALPHA / SIGNALS), metric)
+    for audit in workspace.store.traces(task.name, origins=("audit",)):
+        said = workspace.store.trace(str(audit.meta.get("of", "")))
+        if said is not None and said.release == release:
+            signal.add(said, audit)
+    return signal
+
+
+def hold(workspace: Workspace, task_name: str, release: str, reason: str) -> bool:
+    """Send the task's calls to the teacher while this release is live, and say so; False where it is not live, or held already."""
+    entry = workspace.store.hold(task_name, release, reason, workspace.now())
+    if entry is not None:
+        workspace.progress.note(f"{task_name}: {release[:12]} is held, all calls go to the teacher: {reason}")
+    return entry is not None

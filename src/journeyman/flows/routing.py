@@ -1,0 +1,79 @@
+"""What answers the calls of a project's tasks, as their files and the project's teacher say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from typing import cast
+
+from journeyman.core.errors import ServeError
+from journeyman.flows.upstream import Upstream, find_upstream
+from journeyman.flows.workspace import Workspace
+from journeyman.gateway.registry import Registry, Routed, Served, Way
+from journeyman.models.protocol import Decoding
+from journeyman.task.prompt import teacher_messages
+from journeyman.task.task import Task
+
+
+def open_registry(
+    stack: AsyncExitStack, workspace: Workspace, served: Iterable[Served], tasks: Sequence[Task]
+) -> Registry:
+    """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. Alias and hold are read at each call."""
+    ways = {task.name: _way(stack, workspace, task) for task in tasks}
+    return Registry(served, workspace.store.alias, ways, lambda task: find_hold(workspace, task))
+
+
+def find_hold(workspace: Workspace, task_name: str) -> str:
+    """Why the task's live release may not answer; empty where it may."""
+    live = workspace.store.live(task_name)
+    return live.reason if live is not None and live.is_held else ""
+
+
+def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
+    upstream = find_upstream(workspace.project, task)
+    stated = None if task.route.policy == "auto" else task.route.policy
+    teacher = _serve_teacher(stack, workspace, task, upstream) if upstream.is_ready else None
+    return Way(teacher, stated, task.route.audit)
+
+
+def _serve_teacher(stack: AsyncExitStack, workspace: Workspace, task: Task, upstream: Upstream) -> Served:
+    model = upstream.open()
+    stack.push_async_callback(model.close)
+    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
+    return Served(
+        model.name,
+        model,
+        task,
+        decoding=Decoding(max_tokens=task.max_output_tokens),
+        write=teacher_messages,
+        usd_per_million=None if None in prices else cast(tuple[float, float], tuple(prices)),
+    )
+
+
+def describe_routes(registry: Registry) -> list[str]:
+    """Who answers each task now, a line each."""
+    lines = []
+    for task in registry.tasks():
+        try:
+            routed = registry.find_task(task.name)
+        except ServeError as error:
+            lines.append(f"{task.name}: {error.what}")
+            continue
+        lines.append(f"{task.name}: {_describe(routed)}")
+    return lines
+
+
+def _describe(routed: Routed) -> str:
+    teacher = f"the teacher, {routed.teacher.name}" if routed.teacher else "no teacher is set, so those are refused"
+    if routed.student is None or routed.policy == "teacher":
+        return teacher
+    if routed.held:
+        return f"held ({routed.held}); {teacher}"
+    if routed.policy == "student":
+        return f"the student {routed.student.release[:12]}" + (f"; where it fails, {teacher}" if routed.teacher else "")
+    if routed.student.threshold is None:
+        return f"the release has no threshold from which on it may answer; {teacher}"
+    return (
+        f"the student {routed.student.release[:12]} where it is {100 * routed.student.threshold:.0f} % sure; the rest: {teacher}; "
+        f"{100 * routed.audit:g} % of its own answers are audited"
+    )

@@ -1,0 +1,60 @@
+"""A provider of the OpenAI shape on loopback, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+Answer = Callable[[dict[str, Any]], tuple[int, str]]
+"""From the body of a request to a status and a text."""
+
+
+@contextmanager
+def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
+    """Set as the project's teacher; the requests that it saw."""
+    seen: list[dict[str, Any]] = []
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    place: list[int] = []
+
+    async def reply(request: web.Request) -> web.Response:
+        body = await request.json()
+        seen.append(body | {"_origin": request.headers.get("x-journeyman-origin")})
+        status, text = answer(body)
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        return web.json_response({"id": "x", "choices": [choice]} if status == 200 else {"error": text}, status=status)
+
+    async def start() -> web.AppRunner:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", reply)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        place.append(runner.addresses[0][1])
+        return runner
+
+    def serve() -> None:
+        runner = loop.run_until_complete(start())
+        ready.set()
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(30)
+    settings = folder / "journeyman.toml"
+    before = settings.read_text()
+    settings.write_text(f'{before}\n[teacher]\nmodel = "big"\nurl = "http://127.0.0.1:{place[0]}/v1"\n')
+    try:
+        yield seen
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(30)
+        settings.write_text(before)

@@ -1,0 +1,276 @@
+"""The switch while serving: the student where it is sure, the teacher for the rest, audits of what went out, and the hold when they refute the promise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from journeyman.core.errors import ServeError
+from journeyman.core.trace import Trace
+from journeyman.data.dataset import read_manifest, read_split
+from journeyman.flows.answers import open_desk
+from journeyman.flows.assess import assess
+from journeyman.flows.audits import read_promise
+from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.releases import release
+from journeyman.flows.tune import tune
+from journeyman.flows.watching import watch
+from journeyman.flows.workspace import Workspace, open_workspace
+from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, serving, write_rows
+from tests.flows.providers import provider
+
+CALIBRATION = "[prepare]\ncalibration_share = 0.4\n"
+UNSURE = "xyzzy plugh frobozz nitfol"
+
+
+def truth(body: dict[str, Any]) -> tuple[int, str]:
+    """What the line asks for; a line without a colour is red."""
+    words = str(body["messages"][-1]["content"]).split()
+    colour = next((word for word in words if word in COLOURS), "red")
+    return 200, json.dumps({"colour": colour, "many": "two" in words})
+
+
+def other(body: dict[str, Any]) -> tuple[int, str]:
+    """Another colour than the line asks for: the world has changed its mind."""
+    answer = json.loads(truth(body)[1])
+    return 200, json.dumps(answer | {"colour": COLOURS[(COLOURS.index(answer["colour"]) + 1) % 3]})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A released head on words, with a promise."""
+    folder = make_project(tmp_path_factory.mktemp("routing") / "project", Path("/nowhere.gguf"), settings=CALIBRATION)
+    for name, rows, seed in (("train", 600, 1), ("sealed", 60, 2)):
+        write_rows(folder / f"{name}.jsonl", paint_rows(rows, seed))
+    with open_workspace(folder) as workspace:
+        import_sources(workspace, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(workspace, "paint", [str(folder / "train.jsonl")])
+        prepare_task(workspace, "paint")
+        tune(workspace, "paint", {"kind": "head", "features": "words"})
+        assess(workspace, "paint")
+        hash = release(workspace, "paint", force="to route its calls").hash
+        promise = read_promise(workspace, "paint", hash)
+        assert promise is not None
+        assert promise.threshold is not None
+        assert promise.disagreement is None  # no teacher answered these rows
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "project"))
+
+
+def set_route(folder: Path, text: str) -> None:
+    task = folder / "tasks/paint.yaml"
+    task.write_text(task.read_text() + f"route: {text}\n")
+
+
+def lines(count: int, seed: int) -> list[str]:
+    return [str(row["input"]["line"]) for row in paint_rows(count, seed)]  # type: ignore[index]
+
+
+def ask(workspace: Workspace, asked: Sequence[str]) -> list[str]:
+    """Who answered, and why, of each."""
+
+    async def run() -> list[str]:
+        async with AsyncExitStack() as stack:
+            desk = await open_desk(stack, workspace, workspace.task("paint"))
+            return [(await desk.ask({"line": line}, "serve")).by for line in asked]
+
+    return asyncio.run(run())
+
+
+def recorded(workspace: Workspace, origin: str = "serve") -> list[Trace]:
+    return list(workspace.store.traces("paint", origins=[origin]))
+
+
+def test_the_sure_calls_are_the_students_and_the_rest_the_teachers(folder: Path) -> None:
+    set_route(folder, "{audit: 0}")
+    settings = folder / "journeyman.toml"
+    prices = "input_usd_per_million = 2.0\noutput_usd_per_million = 8.0\n"
+    with provider(folder, truth) as seen:
+        settings.write_text(settings.read_text() + prices)
+        with open_workspace(folder) as workspace:
+            said = ask(workspace, [*lines(20, 7), UNSURE])
+            assert said.count("student: sure") >= 15
+            assert said[-1] == "teacher: unsure"
+            assert len(seen) == sum(by.startswith("teacher") for by in said)
+            *_, last = recorded(workspace)
+            route = last.verdicts["route"]
+            assert route["policy"] == "cascade"  # type: ignore[call-overload, index]
+            assert route["chance"] < route["threshold"]  # type: ignore[call-overload, index]
+            assert (last.release, last.model) == ("", "big")
+            assert last.output is not None
+            assert last.output.value == {"colour": "red", "many": False}
+            student = last.verdicts["student"]
+            assert student["release"] == workspace.store.alias("paint")  # type: ignore[call-overload, index]
+            assert student["output"]["kind"] == "object"  # type: ignore[call-overload, index]
+            assert not recorded(workspace, "audit")
+
+
+def test_a_release_without_a_teacher_answers_alone_and_a_cascade_without_one_refuses(folder: Path) -> None:
+    with open_workspace(folder) as workspace:
+        assert ask(workspace, [lines(1, 7)[0], UNSURE]) == ["student: policy"] * 2
+    set_route(folder, "{policy: cascade}")
+    with open_workspace(folder) as workspace, pytest.raises(ServeError, match="JM-731") as caught:
+        ask(workspace, [UNSURE])
+    assert "not sure enough" in caught.value.got
+
+
+def test_a_policy_that_is_stated_holds(folder: Path) -> None:
+    set_route(folder, "{policy: teacher}")
+    with provider(folder, truth) as seen, open_workspace(folder) as workspace:
+        assert ask(workspace, lines(3, 7)) == ["teacher: policy"] * 3
+        assert len(seen) == 3
+    task = folder / "tasks/paint.yaml"
+    task.write_text(task.read_text().replace("policy: teacher", "policy: student"))
+    with provider(folder, truth) as seen, open_workspace(folder) as workspace:
+        assert ask(workspace, [UNSURE]) == ["student: policy"]
+        assert not seen
+
+
+def test_a_release_that_promises_nothing_answers_nothing_under_a_cascade(folder: Path) -> None:
+    set_route(folder, "{policy: cascade}")
+    with open_workspace(folder) as workspace:
+        hash = workspace.store.alias("paint")
+    path = folder / f".journeyman/releases/paint/{hash}/attachments/evaluation.json"
+    document = json.loads(path.read_text())
+    document["promise"]["threshold"] = None
+    path.write_text(json.dumps(document))
+    with provider(folder, truth), open_workspace(folder) as workspace:
+        assert ask(workspace, lines(2, 7)) == ["teacher: no threshold"] * 2
+        assert watch(workspace, "paint").audits is None
+
+
+def test_audits_are_labels_and_a_teacher_that_agrees_raises_no_alarm(folder: Path) -> None:
+    set_route(folder, "{audit: 1}")
+    with provider(folder, truth), open_workspace(folder) as workspace:
+        sure = ask(workspace, lines(30, 7)).count("student: sure")
+        audits = recorded(workspace, "audit")
+        assert len(audits) == sure > 20
+        calls = {trace.id: trace for trace in recorded(workspace)}
+        for audit in audits:
+            call = calls[str(audit.meta["of"])]
+            assert audit.input == call.input
+            assert call.verdicts["route"]["audit"] is True  # type: ignore[call-overload, index]
+            assert (audit.release, audit.meta["chance"]) == ("", 1.0)
+        found = watch(workspace, "paint").audits
+        assert found is not None
+        assert found.watch.seen == sure
+        assert not found.alarm
+        prepare_task(workspace, "paint")
+        _dataset, manifest = read_manifest(workspace.store, "paint")
+        inputs = {
+            str(row.input["line"])
+            for name in ("train", "dev", "calibration")
+            for row in read_split(workspace.store, manifest, name)
+        }
+        assert {str(audit.input["line"]) for audit in audits} & inputs
+
+
+def test_audits_that_refute_the_promise_send_everything_to_the_teacher_until_somebody_says_otherwise(
+    folder: Path,
+) -> None:
+    set_route(folder, "{audit: 1}")
+    with provider(folder, other), open_workspace(folder) as workspace:
+        said = ask(workspace, lines(60, 7))
+        first = said.index("teacher: held")
+        assert said[:5].count("student: sure") >= 4
+        assert set(said[first:]) == {"teacher: held"}
+        live = workspace.store.live("paint")
+        assert live is not None
+        assert live.is_held
+        assert "audited answers" in live.reason
+        assert watch(workspace, "paint").is_alarm
+    done = journeyman(folder, "drift", "paint", "--json")
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["is_held"]
+    assert told["audits"]["different"] > told["audits"]["allowed"] * told["audits"]["answers"]
+    assert "held" in journeyman(folder, "status").stdout
+    with open_workspace(folder) as workspace, pytest.raises(ServeError, match="JM-731"):  # the teacher is gone
+        ask(workspace, lines(1, 8))
+    resumed = journeyman(folder, "drift", "paint", "--resume", "the teacher was wrong", "--json")
+    assert not json.loads(resumed.stdout)["is_held"]
+    assert journeyman(folder, "drift", "paint", "--resume", "again").returncode == 2
+    with open_workspace(folder) as workspace:
+        assert ask(workspace, lines(1, 8)) == ["student: policy"]
+
+
+def test_strange_words_hold_a_release_when_told_to(folder: Path) -> None:
+    set_route(folder, "{policy: student}")
+    draw = random.Random(4)
+    with open_workspace(folder) as workspace:
+        ask(
+            workspace,
+            [f"kolor {draw.randrange(999)} {draw.choice(['bil', 'hus'])} malet {place}" for place in range(120)],
+        )
+        assert watch(workspace, "paint").is_alarm
+        assert not watch(workspace, "paint").held
+    done = journeyman(folder, "drift", "paint", "--hold")
+    assert done.returncode == 1
+    assert "The release is held" in done.stdout
+    with open_workspace(folder) as workspace:
+        assert watch(workspace, "paint").held.startswith("new words")
+
+
+def test_a_teacher_that_fails_fails_the_call_and_an_audit_that_fails_nothing(folder: Path) -> None:
+    set_route(folder, "{audit: 1}")
+    with provider(folder, lambda _body: (500, "down")), open_workspace(folder) as workspace:
+        line = lines(1, 7)[0]
+        assert ask(workspace, [line]) == ["student: sure"]
+        (audit,) = recorded(workspace, "audit")
+        assert audit.status == "JM-431"
+        found = watch(workspace, "paint").audits
+        assert found is not None
+        assert found.watch.seen == 0
+
+
+def test_the_server_says_who_answers_and_serves_a_task_before_it_has_a_release(folder: Path) -> None:
+    set_route(folder, "{audit: 0}")
+    with provider(folder, truth), serving(folder) as server:
+        client = openai.OpenAI(base_url=server["openai"], api_key="none", max_retries=0)
+        replies = [
+            client.chat.completions.with_raw_response.create(
+                model="task:paint", messages=[{"role": "user", "content": line}]
+            )
+            for line in (lines(1, 7)[0], UNSURE)
+        ]
+        assert [reply.headers["x-journeyman-route"] for reply in replies] == ["student: sure", "teacher: unsure"]
+        stream = client.chat.completions.create(
+            model="task:paint", messages=[{"role": "user", "content": UNSURE}], stream=True
+        )
+        chunks = list(stream)
+        assert {chunk.model for chunk in chunks} == {"big"}
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        assert json.loads(text) == {"colour": "red", "many": False}
+        with open_workspace(folder) as workspace:
+            hash = str(workspace.store.alias("paint"))
+            workspace.store.hold("paint", hash, "by hand", workspace.now())
+            held = client.chat.completions.with_raw_response.create(
+                model="task:paint", messages=[{"role": "user", "content": lines(1, 7)[0]}]
+            )
+            assert held.headers["x-journeyman-route"] == "teacher: held"
+            by_hash = client.chat.completions.create(
+                model=f"paint@{hash}", messages=[{"role": "user", "content": lines(1, 7)[0]}]
+            )
+            assert by_hash.model == f"paint@{hash}"
+    shutil.rmtree(folder / ".journeyman")
+    with provider(folder, truth), serving(folder) as server:
+        client = openai.OpenAI(base_url=server["openai"], api_key="none", max_retries=0)
+        assert [model.id for model in client.models.list()] == ["task:paint"]
+        reply = client.chat.completions.with_raw_response.create(
+            model="task:paint", messages=[{"role": "user", "content": "one blue thing"}]
+        )
+        assert reply.headers["x-journeyman-route"] == "teacher: no release"
+        assert json.loads(str(reply.parse().choices[0].message.content)) == {"colour": "blue", "many": False}
