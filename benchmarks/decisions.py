@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/decisions.json"
@@ -113,11 +113,8 @@ def _run(folder: Path, *arguments: str) -> Document:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="the folder of public sets")
-    parser.add_argument("--folder", type=Path, help="keep the projects here, and continue what lies there")
+    parser = make_parser(__doc__)
     parser.add_argument("--only", choices=FORMS)
-    parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 

@@ -8,7 +8,6 @@ commands are those of a user; every rung is measured on dev, one goes to the sea
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -16,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/ladder.json"
@@ -25,7 +24,7 @@ LEAST, MOST_S = 0.92, 240.0
 
 
 def main() -> int:
-    arguments = _parse()
+    arguments = make_parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         document = measure(arguments.data / TASK, arguments.folder or Path(scratch))
     write_result(RESULT, document)
@@ -132,14 +131,6 @@ def describe(document: Document) -> str:
     ]
     lines += ["", "Commands:", "", *(f"    {command}" for command in document["commands"]), ""]
     return "\n".join(lines)
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="the folder of public sets")
-    parser.add_argument("--folder", type=Path, help="keep the project here")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import subprocess
@@ -45,6 +46,15 @@ def describe_commit() -> str:
         ["git", "status", "--porcelain", "src"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return commit.stdout.strip()[:12] + ("+" if changes.stdout.strip() else "")
+
+
+def make_parser(about: str | None) -> argparse.ArgumentParser:
+    """With the options of every benchmark on public sets that makes projects."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the public sets")
+    parser.add_argument("--folder", type=Path, help="keep the projects here, and continue what lies there")
+    parser.add_argument("--json", action="store_true", help="one document on stdout")
+    return parser
 
 
 def run_journeyman(folder: Path, *arguments: str) -> Ran:

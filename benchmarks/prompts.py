@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
 
 Document = dict[str, Any]
 RESULT = ROOT / "benchmarks/results/prompts.json"
@@ -147,11 +147,8 @@ def describe(document: Document) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="the folder of public sets")
-    parser.add_argument("--folder", type=Path, help="keep the project here")
+    parser = make_parser(__doc__)
     parser.add_argument("--budget", default="20m")
-    parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loop import run_stages
-from machine import ROOT, Ran, describe_commit, describe_machine, write_result
+from machine import ROOT, Ran, describe_commit, describe_machine, make_parser, write_result
 from sets import SETS
 
 from journeyman.core.canonical import bytes_hash
@@ -229,11 +229,8 @@ def _slices(found: Evaluation) -> list[str]:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of the public sets")
+    parser = make_parser(__doc__)
     parser.add_argument("--only", choices=list(TASKS), help="one set")
-    parser.add_argument("--folder", type=Path, help="keep the projects here, and continue what lies there")
-    parser.add_argument("--json", action="store_true", help="one document on stdout")
     parser.add_argument("tune", nargs="*", help="more arguments of `journeyman tune`, after --")
     return parser.parse_args()
 

@@ -345,7 +345,24 @@ def test_a_copy_of_a_sealed_row_takes_its_conversation_with_it(
     made = prepare(task, store, make_shares(), now=NOW)
     learned = {row.input["message"] for split in ("train", "dev") for row in read_split(store, made.manifest, split)}
     assert not learned & set(texts[:3])
-    assert cast(dict[str, int], made.funnel["set_aside"])["near copies of sealed rows"] == 3
+    assert cast(dict[str, int], made.funnel["set_aside"])["of one group with sealed rows"] == 3
+
+
+def test_rows_that_a_given_group_holds_together_are_not_called_near_copies(
+    task: Task, write: Write, take: Take, store: Store
+) -> None:
+    texts = [str(row["input"]) for row in rows(100)]
+    take(write("test.jsonl", [{"input": "sealed", "gold": CARD, "group": "split"}]), split="test")
+    take(write("dev.jsonl", [{"input": "dev", "output": CARD, "group": "split"}]), split="dev")
+    log = [
+        {"input": text, "output": CARD} | ({"group": "talk"} if place < 60 else {}) for place, text in enumerate(texts)
+    ]
+    take(write("log.jsonl", log))
+    made = prepare(task, store, make_shares(), now=NOW)
+    said = " ".join(made.notices)
+    assert "1 pairs of rows of one given group lie across dev and test" in said
+    assert "one group of rows with one `group`, and their near copies, holds 60 of 10" in said
+    assert "of near copies" not in said
 
 
 def test_a_group_is_not_kept_as_it_was_written_and_makes_no_other_row(

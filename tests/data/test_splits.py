@@ -15,6 +15,7 @@ from journeyman.data.near import Groups, find_pairs, jaccard, make_shingles
 from journeyman.data.shares import make_shares
 from journeyman.data.splits import (
     FORMERLY_SEALED,
+    GROUP_SEALED,
     LINKS_SPLITS,
     NEAR_SEALED,
     Item,
@@ -203,7 +204,9 @@ def test_given_near_copies_stay_and_are_counted() -> None:
         SHARES,
     )
     assert (side(found, text), side(found, text + "!"), side(found, text + " x")) == ("test", "train", "dev")
-    assert found.crossing == {("train", "test"): 1, ("dev", "test"): 1, ("train", "dev"): 1}
+    assert found.crossing == {
+        (*sides, "near copies"): 1 for sides in (("train", "test"), ("dev", "test"), ("train", "dev"))
+    }
 
 
 def test_rows_sealed_before_a_test_file_came_cannot_be_learned_from() -> None:
@@ -269,7 +272,7 @@ def test_rows_of_one_source_are_never_on_two_sides(seed: int) -> None:
         sides = {placed.splits[item.input_hash] for item in members if item.input_hash in placed.splits}
         assert len(sides) <= 1, "a source is learned from or measured on, never both"
         if any(item.given for item in members):
-            assert all(item.given or placed.aside[item.input_hash] == NEAR_SEALED for item in members)
+            assert all(item.given or placed.aside[item.input_hash] == GROUP_SEALED for item in members)
         groups = {placed.groups[item.input_hash] for item in members if item.input_hash in placed.splits}
         assert len(groups) <= 1, "they stand or fall together"
 

@@ -143,6 +143,8 @@ def test_broken_json_and_nan_are_refused() -> None:
         (Gate(against="agreement"), 300, 4, "no more than 5 points short of full agreement"),
         (Gate(against="agreement"), 200, 104, "more than 5 points short of full agreement"),
         (Gate(), 30, 1, "Inconclusive on 31 rows: label "),
+        (Gate(against="floor", floor=0.9), 29, 2, "more sealed rows with gold."),
+        (Gate(against="agreement"), 30, 1, "more sealed rows with a recorded answer of the teacher."),
     ],
 )
 def test_the_verdict_is_one_plain_sentence(gate: Gate, right: int, wrong: int, sentence: str) -> None:
@@ -150,6 +152,7 @@ def test_the_verdict_is_one_plain_sentence(gate: Gate, right: int, wrong: int, s
     scores = [Score(True, reference)] * right + [Score(False, reference)] * wrong
     part = GatePart.of(decide(gate, scores, 0.02))
     assert sentence in describe_verdict(part)
+    assert "label" not in describe_verdict(part, is_judged=True), "a judge needs no labels of rows"
     assert f"n = {right + wrong}" in describe_interval(part)
 
 

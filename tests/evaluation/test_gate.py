@@ -218,6 +218,29 @@ def test_rows_that_cannot_decide_are_refused_with_the_next_step() -> None:
         score_rows(TEACHER, EXACT, rows, predictions(rows[:1], [YES]))
 
 
+@pytest.mark.parametrize(
+    ("gate", "gold", "teacher", "steps", "never"),
+    [
+        (TEACHER, None, YES, ("journeyman label TASK --draw N", "against: agreement"), "floor"),
+        (TEACHER, YES, None, ("import rows with a recorded answer", "against: floor"), "label"),
+        (FLOOR, None, YES, ("import rows with gold", "against: agreement"), "label"),
+        (FLOOR, None, None, ("import rows with gold",), "set"),
+        (AGREEMENT, YES, None, ("import rows with a recorded answer", "against: floor"), "label"),
+    ],
+)
+def test_the_next_step_fits_the_gate_and_what_is_there(
+    gate: Gate, gold: Target | None, teacher: Target | None, steps: tuple[str, ...], never: str
+) -> None:
+    rows = [Row(name, {}, gold, teacher) for name in "12"]
+    with pytest.raises(GateError, match="JM-604") as caught:
+        score_rows(gate, EXACT, rows, predictions(rows, [YES, YES]))
+    assert all(step in caught.value.hint for step in steps)
+    assert never not in caught.value.hint
+    with pytest.raises(GateError, match="JM-605") as few:
+        decide(gate, [], 0.02)
+    assert ("label" in few.value.hint) == (gate == TEACHER)
+
+
 def simulate(rng: np.random.Generator, n: int, margin: float, p10: float, weighted: bool) -> list[Score]:
     """Rows whose truth sits exactly at the margin; the repeated rows are no better or worse than the others."""
     kinds = rng.choice(4, size=n, p=[0.8 - p10 - margin, p10, p10 + margin, 0.2 - p10])

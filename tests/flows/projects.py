@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.workspace import Workspace
+
 # Thirty rows can never show this floor, so the gate never passes here.
 TASK = """\
 edition: 1
@@ -54,6 +57,14 @@ def make_project(folder: Path, base: Path, *, rows: int = 90, sealed: int = 30, 
     write_rows(folder / "train.jsonl", paint_rows(rows, 1))
     write_rows(folder / "sealed.jsonl", paint_rows(sealed, 2))
     return folder
+
+
+def fill_project(workspace: Workspace) -> None:
+    """Both files imported, and the dataset made of them."""
+    folder = workspace.project.root
+    import_sources(workspace, "paint", [str(folder / "sealed.jsonl")], split="test")
+    import_sources(workspace, "paint", [str(folder / "train.jsonl")])
+    prepare_task(workspace, "paint")
 
 
 def journeyman(folder: Path, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:

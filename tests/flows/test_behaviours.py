@@ -14,13 +14,12 @@ from journeyman.core.errors import GateError, UserError
 from journeyman.evaluation.behaviour import combine
 from journeyman.evaluation.document import BehaviourPart, Document
 from journeyman.flows.assess import assess, find_assessed
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.students import gate_rule, read_rules
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from tests.flows.conftest import Loop
-from tests.flows.projects import journeyman, make_project, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, write_rows
 
 HELD = """\
 behaviour:
@@ -50,9 +49,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "simple.jsonl", [*SIMPLE, WRONG])
     write_rows(folder / "pairs.jsonl", PAIRS)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
 

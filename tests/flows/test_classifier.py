@@ -21,7 +21,7 @@ from journeyman.flows.tune import Request as TuneRequest
 from journeyman.flows.tune import TuneResult, tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.protocol import Decoding, Request
-from tests.flows.projects import TASK, journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import TASK, fill_project, journeyman, make_project, paint_rows, write_rows
 
 pytestmark = pytest.mark.model
 KIND = {"kind": "head"}
@@ -32,9 +32,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """No language model is there."""
     folder = make_project(tmp_path_factory.mktemp("heads") / "project", Path("/nowhere.gguf"), rows=240)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 

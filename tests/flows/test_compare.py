@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from journeyman.core.errors import GateError
+from journeyman.flows import examples
 from journeyman.flows.compare import compare
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.tune import tune
-from journeyman.flows.variants import find_ground
+from journeyman.flows.variants import find_ground, open_asker
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.catalog import resolve
 from journeyman.task.grid import Grid
-from tests.flows.projects import journeyman, make_project, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, write_rows
 from tests.flows.teaching import teaching
 
 GRID = Grid({"own": None, "short": "Colour?"}, ("base",), (0, 2), (0.0,), 12, 0, "grid.yaml")
@@ -31,9 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iter
 def _open(folder: Path, gguf: Path, settings: str = DEV) -> Iterator[Workspace]:
     make_project(folder, gguf, settings=settings)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 
@@ -125,6 +126,30 @@ def test_what_cannot_be_compared_is_refused(workspace: Workspace, tiny_gguf: Pat
                 prepare_task(few, "paint")
             with pytest.raises(GateError, match=rf"JM-666(.|\n)*got: {count} of {count} rows"):
                 compare(few, "paint", GRID)
+
+
+def test_a_variant_may_write_as_much_as_the_student_of_the_same_prompt(
+    tmp_path: Path, tiny_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest answer counts, whether or not its row is one of those that can be shown."""
+    folder = make_project(tmp_path / "long", tiny_gguf, settings=DEV)
+    task = folder / "tasks/paint.yaml"
+    task.write_text(task.read_text().replace("{enum: [red, green, blue]}", "string"))
+    with open_workspace(folder) as opened:
+        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(opened, "paint", [str(folder / "train.jsonl")])
+        long = [{"input": {"line": "long"}, "gold": {"colour": "red " * 200, "many": True}}]
+        import_sources(opened, "paint", [str(write_rows(folder / "long.jsonl", long))], split="train")
+        prepare_task(opened, "paint")
+        monkeypatch.setattr(examples, "MOST_EXAMPLES", 1)
+        ground = find_ground(opened, "paint")
+        assert examples.known_rows(ground.train)[0].input["line"] != "long"
+
+        async def budget() -> int:
+            async with open_asker(opened, ground, resolve(str(tiny_gguf))) as asker:
+                return asker.budget
+
+        assert asyncio.run(budget()) == tune(opened, "paint", {"kind": "prompt"}).student.max_tokens > 200
 
 
 def test_a_task_whose_output_changed_is_refused(tmp_path: Path, tiny_gguf: Path) -> None:

@@ -10,19 +10,16 @@ import pytest
 
 from journeyman.core.errors import GateError
 from journeyman.flows.comparing import compare_runs
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
-from tests.flows.projects import journeyman, make_project
+from tests.flows.projects import fill_project, journeyman, make_project
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = make_project(tmp_path_factory.mktemp("comparing") / "project", Path("/nowhere.gguf"), rows=240)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,19 +16,25 @@ from journeyman.core.errors import GateError, ModelError, ServeError
 from journeyman.core.progress import Silent
 from journeyman.evaluation.grid import split_rows
 from journeyman.evaluation.improvement import ChosenPart, Improvement, describe_improvement
+from journeyman.evaluation.run import Row
 from journeyman.flows.example_sets import cover, find_sets
 from journeyman.flows.examples import gather_examples, known_rows
 from journeyman.flows.improve import CHOSEN, IMPROVED, Options, _OutOfTimeError, _Search, improve
 from journeyman.flows.improving import adopt
-from journeyman.flows.instructions import edit_instruction
-from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.instructions import Edit, edit_instruction
+from journeyman.flows.prepare import prepare_task
+from journeyman.flows.rewriting import REWRITES, rewrite
+from journeyman.flows.runs import RunFolder
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import load_student
 from journeyman.flows.students import finished_students
-from journeyman.flows.variants import find_ground
+from journeyman.flows.upstream import open_teacher
+from journeyman.flows.variants import Asker, Variant, find_ground
 from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
-from tests.flows.projects import journeyman, make_project
+from journeyman.task.rewrite import write_instruction
+from tests.flows.projects import fill_project, journeyman, make_project
 from tests.flows.teaching import teaching
 
 DEV = "[prepare]\ndev_share = 0.3\n"
@@ -55,9 +62,7 @@ def workspace(searched: Path, tmp_path: Path) -> Iterator[Workspace]:
 def _open(folder: Path, gguf: Path, settings: str = DEV) -> Iterator[Workspace]:
     make_project(folder, gguf, rows=36, settings=settings)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 
@@ -138,6 +143,56 @@ def test_a_budget_ends_the_search_and_nothing_is_lost(workspace: Workspace) -> N
     assert improve(workspace, "paint", Options(budget_s=12)) == cut, "what was chosen in time stays chosen"
 
 
+def test_what_was_spent_before_a_kill_counts(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that goes a second with each look at it; the kill comes in the fourth block."""
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
+    options, ask, asked = Options(budget_s=12), Asker.ask, list[int]()
+
+    async def killed(*arguments: Any) -> Any:
+        asked.append(len(arguments[2]))
+        if len(asked) > 3:
+            raise KeyboardInterrupt
+        return await ask(*arguments)
+
+    monkeypatch.setattr(Asker, "ask", killed)
+    ticks = iter(range(10_000))
+    with pytest.raises(KeyboardInterrupt):
+        improve(workspace, "paint", options, clock=lambda: float(next(ticks)))
+    monkeypatch.undo()
+    spent, before = next(ticks), _answers(workspace)
+    assert before > 0
+    (run,) = (
+        path.parent
+        for path in workspace.project.runs.glob("paint-improve-*/spent.json")
+        if not (path.parent / IMPROVED).exists()
+    )
+    later = iter(range(1000, 10_000))
+    found = improve(workspace, "paint", options, clock=lambda: float(next(later)))
+    assert found.is_cut
+    spent += next(later) - 1000
+    whole = json.loads((run / "spent.json").read_text())["seconds"]
+    assert whole == pytest.approx(spent - 2), "but for the looks at the clock that begin a command"
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
+    shutil.rmtree(run)
+    again = iter(range(10_000))
+    improve(workspace, "paint", options, clock=lambda: float(next(again)))
+    assert whole <= next(again) + 1, "a search that was killed takes no longer than one that was not"
+
+
+def test_answers_that_are_there_are_measured_when_the_time_is_out(workspace: Workspace) -> None:
+    found = improve(workspace, "paint", OPTIONS)
+    _choose(workspace, found, ChosenPart(name="short", instruction="Colour?", shots=0))
+    measured = improve(workspace, "paint", OPTIONS).measured
+    (run,) = workspace.project.runs.glob("paint-improve-*")
+    (run / IMPROVED).unlink()
+    (run / "spent.json").write_text('{"seconds": 1e9}')
+    again = improve(workspace, "paint", OPTIONS)
+    assert again.measured == measured
+    assert not again.is_cut
+
+
 @pytest.mark.parametrize(("in_time", "winner"), [(0, "a"), (2, "b"), (3, "c"), (5, "c")])
 def test_a_race_that_is_cut_goes_to_the_best_that_was_asked(in_time: int, winner: str) -> None:
     """Four arms, so two rounds: the scores of the second are others than those of the first."""
@@ -159,8 +214,11 @@ def test_a_race_that_is_cut_goes_to_the_best_that_was_asked(in_time: int, winner
 def test_what_cannot_be_improved_is_refused(workspace: Workspace, tmp_path: Path, tiny_gguf: Path) -> None:
     with pytest.raises(ModelError, match="JM-402"):
         improve(workspace, "paint", Options(model="smolm2"))
+    for path in workspace.project.runs.glob("paint-prompts-*/*.jsonl"):
+        path.unlink()
     with pytest.raises(ServeError, match="JM-730"):
         improve(workspace, "paint", Options(proposer="teacher"))
+    assert _answers(workspace) == 0, "a teacher that is not there is found before anything is asked"
     for few in _open(tmp_path / "few", tiny_gguf, "[prepare]\ndev_share = 0.0\n"):
         with pytest.raises(GateError, match="JM-666"):
             improve(few, "paint", Options())
@@ -233,6 +291,31 @@ def test_write_leaves_a_task_and_a_student(workspace: Workspace) -> None:
     assert prepare_task(workspace, "paint", "any").hash == ground.dataset
 
 
+def test_a_write_that_was_killed_is_finished_and_nothing_is_searched(workspace: Workspace) -> None:
+    rows = tuple(row.hash for row in known_rows(find_ground(workspace, "paint").train)[3:5])
+    chosen = ChosenPart(name="two", instruction="Name the colour.", shots=2, examples=rows)
+    _choose(workspace, improve(workspace, "paint", OPTIONS), chosen)
+    found = improve(workspace, "paint", OPTIONS)
+    write_instruction(workspace.project.tasks / "paint.yaml", chosen.instruction)  # and the kill comes here
+    asked, folder = _answers(workspace), workspace.project.root
+    student = None
+    for _time in range(2):
+        done = journeyman(folder, "improve", "paint", "--budget", "50m", "--write", "--json")
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        said = document.pop("written")
+        assert Improvement.model_validate(document) == found
+        ((run, _student),) = finished_students(workspace, workspace.task("paint"), found.dataset)
+        assert said == [f"student {run}; next: journeyman assess paint"]
+        assert run == (student or run)
+        student = run
+    assert _answers(workspace) == asked
+    assert len(list(workspace.project.runs.glob("paint-improve-*"))) == 1
+    further = improve(workspace, "paint", OPTIONS)
+    assert len(list(workspace.project.runs.glob("paint-improve-*"))) == 2, "without --write a search begins there"
+    assert improve(workspace, "paint", OPTIONS, is_write=True) == further != found
+
+
 def test_a_teacher_proposes_from_train_rows_alone(tmp_path: Path, tiny_gguf: Path) -> None:
     with teaching(tiny_gguf, tmp_path / "teacher") as teacher:
         for opened in _open(tmp_path / "project", tiny_gguf, DEV + teacher.settings):
@@ -250,6 +333,35 @@ def test_a_teacher_proposes_from_train_rows_alone(tmp_path: Path, tiny_gguf: Pat
             assert found.rewrites == len([arm for arm in found.arms if arm.name.startswith("rewrite")])
             assert improve(opened, "paint", options) == found
             assert len(teacher.asked()) == len(asked)
+
+
+async def _rewrite(workspace: Workspace, run: RunFolder) -> tuple[list[Edit], str]:
+    """Three calls at the most."""
+    teacher = open_teacher(workspace, workspace.task("paint"))
+    try:
+        return await rewrite(teacher, workspace.task("paint"), [], 3, run, lambda: True)
+    finally:
+        await teacher.close()
+
+
+def test_a_teacher_is_asked_within_time_and_calls(tmp_path: Path, tiny_gguf: Path) -> None:
+    ticks = iter(range(10_000))
+    with teaching(tiny_gguf, tmp_path / "teacher") as teacher:
+        for opened in _open(tmp_path / "project", tiny_gguf, DEV + teacher.settings):
+            options = Options(budget_s=3, proposer="teacher", rewrites=3)
+            late = improve(opened, "paint", options, clock=lambda: float(next(ticks)))
+            assert late.is_cut
+            assert late.rewrites == 0
+            assert teacher.asked() == [], "the time for proposals was out"
+            own = Variant(opened.task("paint"), resolve(str(tiny_gguf)))
+            ground = find_ground(opened, "paint")
+            train = [Row.from_example(row) for row in known_rows(ground.train)][:24]
+            assert ground.missing(own, train) == len(train), "no train row was asked either"
+            run = RunFolder(tmp_path / "killed")
+            run.write(REWRITES, {"texts": ["Name it."], "calls": 2})
+            edits, problem = asyncio.run(_rewrite(opened, run))
+            assert (edits[0].text, problem) == ("Name it.", "")
+            assert len(teacher.asked()) == 1, "one of three calls was answered, one cut off, one is left"
 
 
 def test_the_command(workspace: Workspace) -> None:

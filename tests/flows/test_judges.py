@@ -19,19 +19,22 @@ from zlib import crc32
 import pytest
 from aiohttp import web
 
+from journeyman.cli.compare import print_comparison
 from journeyman.cli.judge import judge
 from journeyman.core.errors import DataError, GateError, TaskError
 from journeyman.core.example import object_target
 from journeyman.evaluation.judged import load_measurement
 from journeyman.flows.assess import assess, find_assessed
+from journeyman.flows.compare import compare
+from journeyman.flows.comparing import compare_runs
 from journeyman.flows.judges import choose_judge, find_groups, measure_judge, read_labels
 from journeyman.flows.ladder import climb
 from journeyman.flows.panel import Panel, make_contest
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.measure.metrics import Pair
-from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
+from journeyman.task.grid import Grid
+from tests.flows.projects import COLOURS, fill_project, journeyman, make_project, paint_rows, write_rows
 from tests.tiny import write_tiny_llama
 
 Rule = Callable[[str, str, str], str]
@@ -151,9 +154,7 @@ def folder(tmp_path: Path) -> Path:
 @contextmanager
 def tuned(folder: Path) -> Iterator[Workspace]:
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
         yield opened
 
@@ -272,6 +273,36 @@ def test_a_metric_that_is_only_shown_needs_no_measurement(folder: Path) -> None:
         assert journeyman(folder, "report", "paint", "--out", "report.html").returncode == 0
         text = (folder / "report.html").read_text()
         assert "agreement with people not measured; it may decide no gate: not measured" in text
+
+
+def test_a_comparison_tells_what_a_judge_is_worth_and_asks_nothing_where_it_is_absent(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid, worth = (
+        Grid({"own": None}, ("student",), (0,), (0.0,), 9, 0, "grid.yaml"),
+        "agreement with people not measured",
+    )
+    write_task(folder, SHOWN)
+    with tuned(folder) as workspace:
+        runs = [tune(workspace, "paint", {"kind": "head", "features": name}).run.id for name in ("none", "words")]
+        for ask in (
+            lambda: compare(workspace, "paint", grid),
+            lambda: compare_runs(workspace, "paint", (runs[0], runs[1])),
+        ):
+            with pytest.raises(GateError, match="JM-659"):
+                ask()
+        assert not [trace for trace in workspace.store.traces("paint") if trace.origin == "assess"]
+    with serving(knows) as server:
+        write_settings(folder, server.url)
+        with open_workspace(folder) as workspace:
+            compared = compare(workspace, "paint", grid)
+            both, page = compare_runs(workspace, "paint", (runs[0], runs[1]))
+    assert worth in page.read_text()
+    for found in (compared, both):
+        assert (found.judges[0].metric, found.judges[0].objection) == ("right", "not measured")
+        assert "right" in found.cells[0].metrics
+        print_comparison(found)
+        assert worth in capsys.readouterr().out
 
 
 def test_scores_of_answers(folder: Path) -> None:

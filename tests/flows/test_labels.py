@@ -23,12 +23,11 @@ from journeyman.evaluation.run import Row
 from journeyman.flows.assess import assess, find_assessed
 from journeyman.flows.kept_labels import KeptLabels
 from journeyman.flows.labels import _draw, draw_labels, find_labels
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.read_labels import read_labels
 from journeyman.flows.students import choose_student
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
-from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 
 SEALED = 160
 WRONG = {"colour": "blue", "many": True}
@@ -49,9 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     task = folder / "tasks/paint.yaml"
     task.write_text(task.read_text().split("gate:")[0] + "gate: {against: teacher, margin: 0.05}\n")
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from journeyman.core.errors import GateError
-from journeyman.evaluation.gate import Score, Verdict
+from journeyman.evaluation.gate import Score, Verdict, describe_more
 from journeyman.evaluation.ladder import (
     Rung,
     advise,
@@ -23,11 +23,10 @@ from journeyman.evaluation.ladder import (
 )
 from journeyman.flows.assess import assess
 from journeyman.flows.ladder import climb
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.task.task import Gate
-from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 
 
 @pytest.fixture
@@ -49,9 +48,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     settings = folder / "journeyman.toml"
     settings.write_text(settings.read_text() + "\n[serve]\nmachine_usd_per_hour = 0.36\n")
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 
@@ -109,14 +106,21 @@ def test_what_saves_nothing_never_pays() -> None:
 
 def test_what_the_sealed_rows_decide_is_said_in_one_sentence() -> None:
     figure = describe_figure("teacher", "exact_match", 3080, 0.004, -0.011, 0.019)
-    assert conclude("a linear head", "head", "pass", figure) == (
+    assert conclude("a linear head", "head", "pass", figure, "") == (
         "Do not tune a language model: a linear head passes (n = 3,080, +0.4 points against the teacher, -1.1 to +1.9)."
     )
-    assert conclude("a linear head", "head", "fail", figure).startswith(
+    assert conclude("a linear head", "head", "fail", figure, "").startswith(
         "A linear head, the best that was tried, does not"
     )
-    assert "label more rows" in conclude("base", "prompt", "inconclusive", figure)
-    assert conclude("base", "lora", "pass", figure).startswith("Use base: it passes")
+    for against, is_judged, more in (
+        ("teacher", False, "label more rows"),
+        ("teacher", True, "import more sealed rows with a recorded answer"),
+        ("floor", False, "import more sealed rows with gold"),
+        ("agreement", False, "import more sealed rows with a recorded answer"),
+    ):
+        said = conclude("base", "prompt", "inconclusive", figure, describe_more(against, is_judged))  # type: ignore[arg-type]
+        assert more in said
+    assert conclude("base", "lora", "pass", figure, "").startswith("Use base: it passes")
 
 
 def test_a_student_that_was_tuned_since_ends_the_ladders_choice(workspace: Workspace) -> None:
@@ -148,9 +152,7 @@ def test_the_command(workspace: Workspace) -> None:
 def test_dev_without_rows_is_told(tmp_path: Path) -> None:
     folder = make_project(tmp_path / "project", Path("/nowhere.gguf"), settings="[prepare]\ndev_share = 0.0\n")
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         with pytest.raises(GateError, match="JM-632"):
             climb(opened, "paint")
 

@@ -42,7 +42,7 @@ from journeyman.task.answer import read_answer
 from journeyman.task.schema import constraint_schema
 from journeyman.task.task import Task
 from journeyman.tuning.plan import LIMITS
-from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import COLOURS, fill_project, journeyman, make_project, paint_rows, write_rows
 
 SHORT = {"epochs": 2, "evaluations": 1, "rate": 2e-3}
 
@@ -200,9 +200,7 @@ def test_a_dataset_is_prepared_for_the_output_as_it_is(tmp_path: Path, tiny_gguf
     file = folder / "tasks/paint.yaml"
     before, after = file.read_text(), file.read_text().replace("green, blue]", "green, blue, black]")
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         names = [load_material(opened, "paint").dataset]
     for text in (after, before):
         file.write_text(text)

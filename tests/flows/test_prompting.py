@@ -14,14 +14,13 @@ from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.flows.assess import assess
 from journeyman.flows.exporting import export
 from journeyman.flows.ladder import climb
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.serving import load_students, loadable
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.tune import Request as TuneRequest
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
-from tests.flows.projects import journeyman, make_project
+from tests.flows.projects import fill_project, journeyman, make_project
 
 KIND = {"kind": "prompt"}
 
@@ -30,9 +29,7 @@ KIND = {"kind": "prompt"}
 def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Iterator[Workspace]:
     folder = make_project(tmp_path_factory.mktemp("prompts") / "project", tiny_gguf)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 
@@ -88,9 +85,7 @@ def test_it_is_measured_released_and_served(workspace: Workspace) -> None:
 def test_a_release_of_it_answers_and_has_no_other_form(tmp_path: Path, tiny_gguf: Path) -> None:
     folder = make_project(tmp_path / "project", tiny_gguf)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", KIND | {"shots": 1})
         assessed = assess(opened, "paint", base_rows=2)
         assert {item.kind for item in assessed.document.candidates} == {"prompt", "base"}

@@ -14,7 +14,6 @@ from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.core.messages import make_message
 from journeyman.flows.assess import assess
 from journeyman.flows.exporting import export
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.runs import RESULT
 from journeyman.flows.serving import load_students
@@ -25,7 +24,7 @@ from journeyman.models.nearest import Examples, Nearest, load_examples
 from journeyman.models.protocol import Decoding, Request
 from journeyman.models.words import FILE
 from journeyman.tuning.words import weigh_words
-from tests.flows.projects import make_project
+from tests.flows.projects import fill_project, make_project
 
 KIND = {"kind": "nearest"}
 
@@ -34,9 +33,7 @@ KIND = {"kind": "nearest"}
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = make_project(tmp_path_factory.mktemp("nearest") / "project", Path("/nowhere.gguf"))
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         yield opened
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
-from journeyman.cli.terminal import print_json, print_lines
+from journeyman.cli.terminal import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from journeyman.evaluation.comparison import Comparison
@@ -61,10 +61,10 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def _print_cells(comparison: Comparison) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from journeyman.evaluation.comparison import describe_difference
+    from journeyman.evaluation.document import describe_judge
 
     metric = comparison.metric
     table = Table("", "cell", f"{metric}, % (95 %)", "difference, points", "p50 ms", "tokens", "unreadable", "errors")
@@ -84,10 +84,11 @@ def _print_cells(comparison: Comparison) -> None:
             str(cell.unreadable),
             str(cell.errors),
         )
-    Console().print(table)
+    print_table(table)
     print_lines(*(f"cell {cell.number} failed: {cell.failed}" for cell in comparison.cells if cell.failed))
     print_lines(
-        f"{comparison.rows} rows of dev in {comparison.groups} groups; the differences to cell {comparison.baseline} hold all together with 95 %"
+        f"{comparison.rows} rows of dev in {comparison.groups} groups; the differences to cell {comparison.baseline} hold all together with 95 %",
+        *(describe_judge(judge) for judge in comparison.judges),
     )
 
 

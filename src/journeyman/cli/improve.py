@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, TaskName, parse_duration, working
-from journeyman.cli.terminal import print_json, print_lines
+from journeyman.cli.terminal import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from journeyman.evaluation.improvement import Improvement
@@ -48,7 +48,7 @@ def improve(
 
     options = Options(model, parse_duration(budget), proposer, rewrites)
     with working(project, is_json) as workspace:
-        found = improve_task(workspace, task, options)
+        found = improve_task(workspace, task, options, is_write=is_write)
         said = adopt(workspace, found) if is_write else []
     if is_json:
         print_json(found.model_dump(mode="json") | ({"written": said} if is_write else {}))
@@ -58,7 +58,6 @@ def improve(
 
 
 def _print(found: Improvement) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from journeyman.evaluation.improvement import describe_improvement
@@ -68,7 +67,7 @@ def _print(found: Improvement) -> None:
     for arm in found.arms:
         score = "failed" if arm.score is None else f"{100 * arm.score:.1f}"
         table.add_row(arm.phase, arm.name, str(arm.rows), score)
-    Console().print(table)
+    print_table(table)
     chosen = found.chosen
     print_lines(
         *describe_improvement(found), "", f"chosen: {chosen.name}", "", write_task({"instruction": chosen.instruction})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
-from journeyman.cli.terminal import print_json, print_lines
+from journeyman.cli.terminal import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from journeyman.evaluation.document import Figure
@@ -54,7 +54,6 @@ def judge(
 
 
 def _print(measured: Measured) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     found = measured.measurement
@@ -65,7 +64,7 @@ def _print(measured: Measured) -> None:
     else:
         table.add_row("Cohen's kappa", *_cells(found.kappa))
     table.add_row("same position in both orders", *_cells(found.position_bias))
-    Console().print(table)
+    print_table(table)
     print_lines(
         f"of these the first {found.first} times, the second {found.second} times; {found.ties} ties of the judge, {found.ties_of_people} of people; "
         f"{found.unreadable} verdicts could not be read and count as ties; {found.groups} independent pairs",

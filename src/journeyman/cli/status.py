@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from journeyman.cli.options import AsJson, ProjectFolder, working
-from journeyman.cli.terminal import print_json
+from journeyman.cli.terminal import print_json, print_table
 
 
 def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
@@ -26,6 +24,6 @@ def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
         return
     table = Table("task", "traces", "dataset", "looks", "live release")
     for state in states:
-        live = escape(f"{state.release[:12]} held: {state.held}" if state.held else state.release[:12])
+        live = f"{state.release[:12]} held: {state.held}" if state.held else state.release[:12]
         table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), live)
-    Console().print(table)
+    print_table(table)

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 from journeyman.core.errors import JourneymanError
 
@@ -43,12 +44,12 @@ class Bars:
             return
         self.bars = Progress(
             SpinnerColumn(),
-            TextColumn("[bold]{task.description:<10}"),
+            TextColumn("{task.description:<10}", style="bold", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=self.console,
             transient=True,
         )
@@ -62,7 +63,7 @@ class Bars:
         elif not self.is_quiet and time.monotonic() - self.logged > SLOW_LOG_S:
             self.logged = time.monotonic()
             of = f"/{self.total:.0f}" if self.total else ""
-            self.console.print(f"  {self.stage}: {self.done:.0f}{of} {self.unit} {detail}".rstrip(), highlight=False)
+            self.note(f"  {self.stage}: {self.done:.0f}{of} {self.unit} {detail}".rstrip())
 
     def finish(self, detail: str = "") -> None:
         if self.bars is not None:
@@ -73,7 +74,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         if not self.is_quiet:
-            self.console.print(text, highlight=False, markup=False)
+            self.console.print(text, highlight=False, markup=False, emoji=False)
 
 
 def print_json(document: Mapping[str, object]) -> None:
@@ -85,6 +86,11 @@ def print_json(document: Mapping[str, object]) -> None:
 def print_lines(*lines: str) -> None:
     for line in lines:
         sys.stdout.write(line + "\n")
+
+
+def print_table(table: Table) -> None:
+    """Text as it is: a name such as ``[red]`` or ``:red_car:`` is no markup."""
+    Console(markup=False, emoji=False).print(table)
 
 
 def print_error(error: JourneymanError, is_json: bool) -> None:

@@ -13,6 +13,7 @@ def describe_assessed(document: Document) -> list[str]:
     """A line per candidate and metric, then the verdict."""
     from journeyman.evaluation.asides import describe_asides
     from journeyman.evaluation.document import (
+        asks_judge,
         describe_behaviour,
         describe_interval,
         describe_judge,
@@ -35,7 +36,10 @@ def describe_assessed(document: Document) -> list[str]:
     lines += [describe_behaviour(test) for test in document.behaviours]
     lines += [describe_judge(judge) for judge in document.judges]
     if document.gate is not None:
-        lines += [describe_verdict(document.gate), describe_interval(document.gate)]
+        lines += [
+            describe_verdict(document.gate, asks_judge(document.gate, document.judges)),
+            describe_interval(document.gate),
+        ]
     lines += describe_asides(document)
     if document.promise is not None:
         lines.append(describe_promise(document.promise))
@@ -44,10 +48,9 @@ def describe_assessed(document: Document) -> list[str]:
 
 def print_ladder(ladder: LadderPart) -> None:
     """The rungs as a table, then what to do."""
-    from rich.console import Console
     from rich.table import Table
 
-    from journeyman.cli.terminal import print_lines
+    from journeyman.cli.terminal import print_lines, print_table
 
     priced: list[tuple[str, Callable[[RungPart], float | None], str]] = [
         ("$ per 1,000", lambda rung: rung.usd_per_1000, ".4f"),
@@ -65,5 +68,5 @@ def print_ladder(ladder: LadderPart) -> None:
             f"{rung.p50_ms:.1f}" if rung.p50_ms is not None else "",
             *("" if (value := read(rung)) is None else f"{value:{form}}" for _name, read, form in shown),
         )
-    Console().print(table)
+    print_table(table)
     print_lines(ladder.advice)

@@ -312,8 +312,8 @@ def _save(store: Store, task: str, work: _Work, assigned: Mapping[str, Assignmen
 
 def _notices(task: Task, work: _Work, aside: SetAside) -> tuple[str, ...]:
     notices = [
-        f"{count:,} pairs of near copies lie across {first} and {second}: both rows were given to their split at import"
-        for (first, second), count in sorted(work.placement.crossing.items())
+        f"{count:,} pairs of {kind} lie across {first} and {second}: both rows were given to their split at import"
+        for (first, second, kind), count in sorted(work.placement.crossing.items())
     ]
     if work.contradictions:
         notices.append(f"{len(work.contradictions):,} inputs have contradicting answers; the manifest lists them")
@@ -327,8 +327,11 @@ def _notices(task: Task, work: _Work, aside: SetAside) -> tuple[str, ...]:
         notices.append("there are no calibration rows: a fallback threshold cannot be set")
     sizes = Counter(group for rows in work.splits.values() for _, _, group in rows)
     total = sum(sizes.values())
-    if sizes and (largest := max(sizes.values())) > total / 2:
-        notices.append(f"one group of near copies holds {largest:,} of {total:,} rows: the rows differ little")
+    if sizes and sizes[largest := max(sizes, key=lambda group: sizes[group])] > total / 2:
+        is_told = largest in work.placement.told
+        kind = "rows with one `group`, and their near copies," if is_told else "near copies"
+        what = "they stand for one draw" if is_told else "the rows differ little"
+        notices.append(f"one group of {kind} holds {sizes[largest]:,} of {total:,} rows: {what}")
     restricted = sum(example.terms == "restricted" for example in work.examples)
     if restricted:
         notices.append(f"the terms of {restricted:,} rows restrict training: `tune {task.name}` warns, release refuses")

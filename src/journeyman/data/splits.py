@@ -11,7 +11,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 from journeyman.core.canonical import content_hash
 from journeyman.core.example import SPLITS, Split
@@ -21,8 +21,11 @@ from journeyman.data.shares import Shares
 # The small splits first: with equal need they take a group before train does.
 ORDER: tuple[Split, ...] = ("test", "calibration", "dev", "train")
 NEAR_SEALED = "near copies of sealed rows"
+GROUP_SEALED = "of one group with sealed rows"
 FORMERLY_SEALED = "sealed before the test file was imported"
 LINKS_SPLITS = "links two splits"
+Kind = Literal["near copies", "rows of one given group"]
+"""Why two rows belong together: found by their text, or told at import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,14 @@ class Placement:
     """What became of every input: ``splits`` and ``groups`` by input hash, or the reason in ``aside``.
 
     An input without a label and without a group on any side is in neither ``splits`` nor ``aside``. ``crossing`` counts
-    near copies that were given to different splits at import, pairs of two sides.
+    pairs of rows that belong together and were given to different splits at import, by their sides and kind. ``told``: groups that more than near copies make.
     """
 
     splits: dict[str, Split] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     aside: dict[str, str] = field(default_factory=dict)
-    crossing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    crossing: Counter[tuple[str, str, Kind]] = field(default_factory=Counter)
+    told: set[str] = field(default_factory=set)
 
 
 def place(items: Iterable[Item], shares: Shares) -> Placement:
@@ -61,8 +65,8 @@ def place(items: Iterable[Item], shares: Shares) -> Placement:
     ordered = sorted(items, key=lambda item: (item.given != "test", not item.side, item.input_hash))
     sealed = sum(item.given == "test" for item in ordered)
     work = _Work(ordered, sealed)
-    work.link(find_pairs([item.text for item in ordered], shares.jaccard, kept=sealed))
-    work.link(work.pair_sources())
+    work.link(find_pairs([item.text for item in ordered], shares.jaccard, kept=sealed), "near copies")
+    work.link(work.pair_sources(), "rows of one given group")
     work.join_sided()
     work.join_new()
     work.assign(shares)
@@ -78,18 +82,23 @@ class _Work:
         self.placement = Placement()
         self._groups = Groups(len(items))
         self._near: defaultdict[int, list[int]] = defaultdict(list)
+        self._told: set[tuple[int, int]] = set()  # pairs that are no near copies
         self._sides: dict[int, str] = {}
 
-    def link(self, pairs: Iterable[tuple[int, int]]) -> None:
+    def link(self, pairs: Iterable[tuple[int, int]], kind: Kind) -> None:
         """Keep near pairs; set aside what is near a sealed row of a file, unless it was itself given to a split."""
         for earlier, later in pairs:
             if earlier >= self.sealed or later < self.sealed:
+                if earlier in self._near[later]:
+                    continue
+                if kind != "near copies":
+                    self._told.add((earlier, later))
                 self._near[later].append(earlier)
                 self._near[earlier].append(later)
             elif self.items[later].given:
-                self._count_crossing(earlier, later)
+                self._count_crossing(earlier, later, kind)
             else:
-                self._set_aside(later, NEAR_SEALED)
+                self._set_aside(later, NEAR_SEALED if kind == "near copies" else GROUP_SEALED)
         if self.sealed:
             for row, item in enumerate(self.items):
                 if not item.given and item.stored == "test":
@@ -116,7 +125,8 @@ class _Work:
                 if earlier < row and self.items[earlier].side == item.side:
                     self._groups.join(earlier, row)
                 elif earlier < row:
-                    self._count_crossing(earlier, row)
+                    is_told = (earlier, row) in self._told
+                    self._count_crossing(earlier, row, "rows of one given group" if is_told else "near copies")
         for row, item in enumerate(self.items):
             if item.side:
                 self._sides[self._groups.find(row)] = item.side
@@ -152,8 +162,13 @@ class _Work:
             split = choose_split(wanted, placed, sizes[leader], total)
             self._sides[leader] = split
             placed[split] += sizes[leader]
+        self.placement.told = {names[leader] for leader in self._told_leaders() if leader in names}
         for leader, rows in members.items():
             self._write(names[leader], self._sides.get(leader, ""), rows)
+
+    def _told_leaders(self) -> set[int]:
+        find = self._groups.find
+        return {find(later) for earlier, later in self._told if find(earlier) == find(later)}
 
     def _members(self) -> dict[int, list[int]]:
         members: defaultdict[int, list[int]] = defaultdict(list)
@@ -173,11 +188,11 @@ class _Work:
             if self.items[row].is_labelled and side:
                 self.placement.splits[name] = cast(Split, side)
             elif side == "test":
-                self._set_aside(row, NEAR_SEALED)
+                self._set_aside(row, GROUP_SEALED if group in self.placement.told else NEAR_SEALED)
 
-    def _count_crossing(self, first: int, second: int) -> None:
+    def _count_crossing(self, first: int, second: int, kind: Kind) -> None:
         sides = sorted((self.items[first].side, self.items[second].side), key=SPLITS.index)
-        self.placement.crossing[(sides[0], sides[1])] += 1
+        self.placement.crossing[(sides[0], sides[1], kind)] += 1
 
     def _set_aside(self, row: int, reason: str) -> None:
         self.placement.aside.setdefault(self.items[row].input_hash, reason)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from journeyman.evaluation.document import Figure, LatencyPart, PairCounts, Part, TokensPart
+from journeyman.evaluation.document import Figure, JudgePart, LatencyPart, PairCounts, Part, TokensPart
 from journeyman.evaluation.gate import Method
 from journeyman.evaluation.grid import Cell, Difference, Disagreement
 from journeyman.evaluation.pairs import make_pairs
@@ -88,7 +88,8 @@ class DisagreementPart(Part):
 
 
 class Comparison(Part):
-    """``pair``: the cells, by number, whose ``disagreed`` disagreements begin in ``disagreements``; ``calls`` of models that are paid for."""
+    """``pair``: the cells, by number, whose ``disagreed`` disagreements begin in ``disagreements``; ``calls`` of models that are paid for; ``judges``: what the
+    verdicts of metrics that ask a model are worth."""
 
     edition: Literal[1] = 1
     task: str
@@ -103,6 +104,7 @@ class Comparison(Part):
     pair: tuple[int, int] | None = None
     disagreed: int = 0
     disagreements: tuple[DisagreementPart, ...] = ()
+    judges: tuple[JudgePart, ...] = ()
 
     def cell(self, number: int) -> CellPart:
         return self.cells[number - 1]

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from journeyman.core.files import write_atomic
 from journeyman.evaluation.comparison import Comparison, describe_difference
-from journeyman.evaluation.document import Figure
+from journeyman.evaluation.document import Figure, describe_judge
 
 
 def write_page(path: Path, comparison: Comparison, made: str = "") -> None:
@@ -20,7 +20,7 @@ def write_page(path: Path, comparison: Comparison, made: str = "") -> None:
 
 def render_page(comparison: Comparison, made: str = "") -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"difference": describe_difference, "share": _share, "ends": _ends}
+    environment.filters |= {"difference": describe_difference, "share": _share, "ends": _ends, "worth": describe_judge}
     css, page = (_part(name) for name in ("report.css", "comparison.html.j2"))
     names = next((list(cell.metrics) for cell in comparison.cells if cell.metrics), [])
     return environment.from_string(page).render(it=comparison, names=names, made=made, css=Markup(css))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.behaviour import Tried, stand
-from journeyman.evaluation.gate import Method, Verdict, VerdictName
+from journeyman.evaluation.gate import Method, Verdict, VerdictName, describe_more
 from journeyman.evaluation.ladder import Rung, conclude, describe_figure
 from journeyman.evaluation.slices import Slice, SliceInterval
 from journeyman.evaluation.threshold import Trust
@@ -239,13 +239,14 @@ class LadderPart(Part):
             rule=rule,
         )
 
-    def concluded(self, gate: GatePart) -> LadderPart:
+    def concluded(self, gate: GatePart, is_judged: bool = False) -> LadderPart:
         """With what to do now that the sealed rows have decided about the chosen rung."""
         chosen = next((rung for rung in self.rungs if rung.run and rung.run == self.chosen), None)
         if chosen is None or gate.low_95 is None or gate.high_95 is None:
             return self
         figure = describe_figure(gate.against, gate.metric, gate.n, gate.difference, gate.low_95, gate.high_95)
-        return self.model_copy(update={"advice": conclude(chosen.name, chosen.kind, gate.verdict, figure)})
+        more = describe_more(gate.against, is_judged)
+        return self.model_copy(update={"advice": conclude(chosen.name, chosen.kind, gate.verdict, figure, more)})
 
 
 class BinPart(Part):
@@ -526,17 +527,23 @@ def describe_promise(promise: PromisePart) -> str:
     )
 
 
-def describe_verdict(gate: GatePart) -> str:
+def asks_judge(gate: GatePart, judges: Sequence[JudgePart]) -> bool:
+    """Whether the gate's metric is one of these judges."""
+    return any(judge.metric == gate.metric for judge in judges)
+
+
+def describe_verdict(gate: GatePart, is_judged: bool = False) -> str:
     """The verdict in one plain sentence; in two where required tests stand against a pass."""
     if gate.unmet:
         said = {"fail": "is shown to hold too seldom", "inconclusive": "is not settled"}
         tests = ", ".join(f"{name} {said[verdict]}" for name, verdict in gate.unmet.items())
-        own = describe_verdict(gate.model_copy(update={"verdict": gate.alone, "unmet": {}}))
+        own = describe_verdict(gate.model_copy(update={"verdict": gate.alone, "unmet": {}}), is_judged)
         return f"{gate.verdict.capitalize()}, with the required tests: {tests}. The gate by itself: {own}"
     points = _points(gate.margin or 0.0)
     floor = f"{100 * (gate.floor or 0.0):.4g} %"
     if gate.verdict == "inconclusive":
-        more = f"label {gate.needed:,} more rows" if gate.needed else "no affordable number of labels would settle it"
+        none = "no affordable number of rows would settle it"
+        more = describe_more(gate.against, is_judged, gate.needed) if gate.needed else none
         return f"Inconclusive on {gate.n:,} rows: {more}."
     claims: dict[tuple[str, str], str] = {
         (

@@ -12,7 +12,7 @@ weights and the groups only, never at a score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
@@ -35,6 +35,12 @@ VerdictName = Literal["pass", "fail", "inconclusive"]
 Method = Literal["tango", "clopper_pearson", "betting"]
 DRAWN = 0.05
 """The two-sided chance of error of the interval that is drawn beside the one that decides."""
+WANTED: Mapping[Against, str] = {
+    "teacher": "rows with both `gold` and a recorded answer of the teacher",
+    "floor": "rows with `gold`",
+    "agreement": "rows with a recorded answer of the teacher",
+}
+"""The rows that each rule looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def score_rows(gate: Gate, metric: Metric, rows: Sequence[Row], predictions: Pre
         given.append(Pair(wanted, item.target, row.count, row.input))
         taught.append(Pair(wanted, row.teacher, row.count, row.input))
     if not chosen:
-        raise _no_fitting_rows(gate, len(rows))
+        raise _no_fitting_rows(gate, rows)
     references = _scores(metric, taught) if gate.against == "teacher" else [None] * len(chosen)
     return tuple(
         Score(score, reference, float(row.count), row.group)
@@ -263,7 +269,7 @@ def _check(gate: Gate, scores: Sequence[Score], level: float, kind: MetricKind, 
             "a gate cannot decide on so few rows",
             expected="at least two rows, and some hundreds for a useful margin",
             got=str(len(scores)),
-            hint="label more rows, then run `journeyman assess TASK` again",
+            hint=f"{describe_more(gate.against)}, then run `journeyman assess TASK` again",
         )
     if not 0 < level < 0.5:
         raise GateError("JM-608", "the level of a look must lie between 0 and 0.5", got=str(level))
@@ -294,17 +300,34 @@ def _check(gate: Gate, scores: Sequence[Score], level: float, kind: MetricKind, 
             )
 
 
-def _no_fitting_rows(gate: Gate, n: int) -> GateError:
-    wanted = {
-        "teacher": "rows with both `gold` and a recorded answer of the teacher",
-        "floor": "rows with `gold`",
-        "agreement": "rows with a recorded answer of the teacher",
-    }[gate.against]
-    other = "`against: agreement`" if gate.against != "agreement" else "`against: floor`"
+def describe_more(against: Against, is_judged: bool = False, count: int | None = None) -> str:
+    """What gives a gate more rows to decide on. ``is_judged``: its metric asks a model, which no label of a row helps."""
+    more = "more" if count is None else f"{count:,} more"
+    if against == "floor":
+        return f"import {more} sealed rows with gold"
+    if against == "agreement" or is_judged:
+        return f"import {more} sealed rows with a recorded answer of the teacher"
+    return f"label {more} rows"
+
+
+def describe_lack(gate: Gate, rows: Sequence[Row]) -> str:
+    """The next step where none of ``rows``, or hardly one, fits the gate's rule: labels help only where the teacher's answers are there."""
+    has_teacher = any(row.teacher is not None for row in rows)
+    has_gold = any(row.gold is not None for row in rows)
+    if gate.against == "floor":
+        other = ", or set `against: agreement` in the task file" if has_teacher else ""
+        return f"import rows with gold{other}"
+    if gate.against == "teacher" and has_teacher:
+        return "run `journeyman label TASK --draw N`, import gold beside the recorded answers, or set `against: agreement` in the task file"
+    other = ", or set `against: floor` in the task file" if has_gold else ""
+    return f"import rows with a recorded answer of the teacher{other}"
+
+
+def _no_fitting_rows(gate: Gate, rows: Sequence[Row]) -> GateError:
     return GateError(
         "JM-604",
         f"no row of the split can decide a gate against {gate.against}",
-        expected=wanted,
-        got=f"{n} rows, none of them such",
-        hint=f"run `journeyman label TASK`, or set {other} in the task file",
+        expected=WANTED[gate.against],
+        got=f"{len(rows)} rows, none of them such",
+        hint=describe_lack(gate, rows),
     )

@@ -76,8 +76,9 @@ def advise(chosen: Rung | None) -> str:
     return f"{chosen.name} is the cheapest that is enough on dev ({figure})."
 
 
-def conclude(name: str, kind: str, verdict: VerdictName, figure: str) -> str:
-    """What to do once the sealed rows have decided about the rung that was chosen on dev; ``figure`` as `describe_figure` says it."""
+def conclude(name: str, kind: str, verdict: VerdictName, figure: str, more: str) -> str:
+    """What to do once the sealed rows have decided about the rung that was chosen on dev; ``figure`` as `describe_figure` says it, ``more`` as
+    `gate.describe_more` does."""
     if verdict == "pass":
         if kind in LIGHT:
             return f"Do not tune a language model: {name} passes ({figure})."
@@ -85,7 +86,7 @@ def conclude(name: str, kind: str, verdict: VerdictName, figure: str) -> str:
     rung = f"{name[0].upper()}{name[1:]}"
     if verdict == "fail":
         return f"{rung}, the best that was tried, does not pass ({figure}): tune a larger student, or import more rows."
-    return f"{rung} is not shown to be good enough ({figure}): label more rows, or tune a larger student."
+    return f"{rung} is not shown to be good enough ({figure}): {more}, or tune a larger student."
 
 
 def usd_per_1000(p50_ms: float, usd_per_hour: float) -> float:

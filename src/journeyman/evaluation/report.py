@@ -21,7 +21,14 @@ from markupsafe import Markup
 from journeyman.core.canonical import Json
 from journeyman.core.example import Target
 from journeyman.core.files import write_atomic
-from journeyman.evaluation.document import Document, Figure, describe_interval, describe_promise, describe_verdict
+from journeyman.evaluation.document import (
+    Document,
+    Figure,
+    asks_judge,
+    describe_interval,
+    describe_promise,
+    describe_verdict,
+)
 from journeyman.evaluation.plots import (
     CurvePoint,
     Plot,
@@ -151,7 +158,9 @@ def render_report(data: ReportData) -> str:
         .render(
             data=data,
             gate=document.gate,
-            headline=describe_verdict(document.gate) if document.gate else "",
+            headline=describe_verdict(document.gate, asks_judge(document.gate, document.judges))
+            if document.gate
+            else "",
             figures_line=describe_interval(document.gate) if document.gate else "",
             promise_line=describe_promise(document.promise) if document.promise else "",
             methods=METHODS,

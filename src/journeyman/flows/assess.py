@@ -36,6 +36,7 @@ from journeyman.evaluation.document import (
     ReleasePart,
     SlicePart,
     TokensPart,
+    asks_judge,
 )
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
@@ -346,7 +347,9 @@ def _document(
             ConfusionPart(**asdict(item))
             for item in find_confusions(task, list(zip(sealed, asked.student.items, strict=True)))
         ),
-        ladder=LadderPart.model_validate(ladder).concluded(judged.gate) if ladder else None,
+        ladder=LadderPart.model_validate(ladder).concluded(judged.gate, asks_judge(judged.gate, judged.judges))
+        if ladder
+        else None,
         behaviours=tuple(BehaviourPart.of(item, judged.gate.level) for item in asked.tried),
         judges=judged.judges,
         labels=judged.basis.part,

@@ -27,7 +27,7 @@ from journeyman.flows.panel import Panel
 from journeyman.flows.releases import find_release
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student
-from journeyman.flows.upstream import open_teacher
+from journeyman.flows.upstream import require_teacher
 from journeyman.flows.variants import Ground, Paid, Source, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
@@ -102,6 +102,7 @@ def compare(workspace: Workspace, task_name: str, grid: Grid, pair: tuple[int, i
         },
         cells=parts,
         calls=asked.calls,
+        judges=panel.parts(),
     )
     chosen = pair or _best_pair(differences, baseline)
     return _with_disagreements(comparison, ground, rows, asked, scores, chosen)
@@ -171,7 +172,7 @@ def _find_source(workspace: Workspace, ground: Ground, grid: Grid, model: str) -
     """
     try:
         if model == TEACHER:
-            open_teacher(workspace, ground.task)  # is one set, and has it a key?
+            require_teacher(workspace, ground.task)
             return Paid(grid.most_calls)
         if model == STUDENT:
             return _find_student(workspace, ground)

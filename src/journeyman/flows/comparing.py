@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +10,16 @@ from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.comparison import Comparison, describe_cell, describe_disagreement
 from journeyman.evaluation.comparison_page import write_page
 from journeyman.evaluation.grid import ERROR, Cell, compare_scores, find_disagreements, score_answers
-from journeyman.evaluation.run import Predictions, Row, evaluate
+from journeyman.evaluation.run import Predictions, Row
+from journeyman.flows.asking import ask_student
 from journeyman.flows.labels import DEV_ANSWERS, assess_run
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
-from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
 from journeyman.flows.students import finished_students
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
+from journeyman.task.task import Task
 
 PAGE = "comparison.html"
 MOST_SHOWN = 100
@@ -41,7 +41,7 @@ def compare_runs(
     panel.refuse_unmeasured()
     metrics = metrics_of(task, workspace.project.root, panel.metrics)
     students = [_find_student(workspace, task_name, dataset, name) for name in names]
-    answered = [_ask(workspace, task_name, dataset, student, rows) for student in students]
+    answered = [_ask(workspace, task, dataset, student, rows) for student in students]
     metric = metrics[task.gate.metric]
     scores = [score_answers(metric, rows, said) for said in answered]
     difference = compare_scores(metric, rows, scores[1], scores[0], ERROR, splits.heaviest)
@@ -62,6 +62,7 @@ def compare_runs(
         pair=(1, 2),
         disagreed=len(found),
         disagreements=tuple(describe_disagreement(task, item) for item in found[:MOST_SHOWN]),
+        judges=panel.parts(),
     )
     path = out or assess_run(workspace, task_name, students[1], dataset).path / PAGE
     write_page(path, comparison, workspace.now())
@@ -83,24 +84,8 @@ def _find_student(workspace: Workspace, task_name: str, dataset: str, name: str)
     return known[name]
 
 
-def _ask(workspace: Workspace, task_name: str, dataset: str, student: Student, rows: Sequence[Row]) -> Predictions:
-    run = assess_run(workspace, task_name, student, dataset)
-
-    async def ask() -> Predictions:
-        task = workspace.task(task_name)
-        async with (
-            serve_student(workspace, task, student) as served,
-            served.asking(served.student_name) as client,
-        ):
-            return await evaluate(
-                client,
-                task,
-                rows,
-                requests_in_flight=1,
-                cache_path=run.path / DEV_ANSWERS,
-                progress=workspace.progress,
-                with_confidence=True,
-            )
-
+def _ask(workspace: Workspace, task: Task, dataset: str, student: Student, rows: Sequence[Row]) -> Predictions:
+    run = assess_run(workspace, task.name, student, dataset)
     with run.lock():
-        return asyncio.run(ask())
+        (answered,) = ask_student(workspace, task, student, (rows, run.path / DEV_ANSWERS))
+    return answered

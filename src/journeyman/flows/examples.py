@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from journeyman.core.example import Example, Target
+from journeyman.flows.student import answer_budget
 from journeyman.models.nearest import Examples
+from journeyman.models.tokenizer import Tokenizer
 from journeyman.models.words import Words
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import user_text
@@ -18,6 +20,12 @@ MOST_EXAMPLES = 2000  # to look among, at each call
 def known_rows(rows: Sequence[Example]) -> list[Example]:
     """Those that examples are taken from: the first ones by hash, so that equal datasets have equal examples."""
     return sorted((row for row in rows if row.answer is not None), key=lambda row: row.hash)[:MOST_EXAMPLES]
+
+
+def prompt_budget(task: Task, rows: Sequence[Example], tokenizer: Tokenizer) -> int:
+    """Most tokens that a prompted model may write: the task's own number, else by the longest answer of all these rows."""
+    answers = (answer_text(task, row.answer) for row in rows if row.answer is not None)
+    return task.max_output_tokens or answer_budget(len(tokenizer.encode(text)) for text in answers)
 
 
 def gather_examples(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
 from journeyman.core.example import Example
 from journeyman.core.progress import Silent
@@ -24,13 +24,14 @@ from journeyman.evaluation.halving import keep_better, plan_rounds
 from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Predictions, Row
+from journeyman.flows.budget import Budget, open_budget
 from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
 from journeyman.flows.examples import known_rows
 from journeyman.flows.instructions import Edit, edit_instruction
 from journeyman.flows.rewriting import rewrite
 from journeyman.flows.runs import RunFolder, find_run
-from journeyman.flows.upstream import open_teacher
+from journeyman.flows.upstream import open_teacher, require_teacher
 from journeyman.flows.variants import Asker, Ground, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
@@ -40,16 +41,16 @@ from journeyman.store.ledger import level
 
 Proposer = Literal["none", "teacher"]
 Phase = Literal["examples", "instruction"]
-IMPROVED, CHOSEN, LOOK = "improved.json", "chosen.json", "look.json"
+KEY, IMPROVED, CHOSEN, LOOK = "key.json", "improved.json", "chosen.json", "look.json"
 MOST_PICK = 128  # rows of a race
 BLOCK = 16  # rows between two looks at the clock
 TRAIN_ROWS, MOST_FAILURES = 24, 8  # that a proposer may see
-SHOWN_UNTIL, PICKED_UNTIL = 0.35, 0.7  # of the budget; the rest is for measuring
+SHOWN_UNTIL, PROPOSED_UNTIL, PICKED_UNTIL = 0.35, 0.5, 0.7  # of the budget; the rest is for measuring
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``budget_s`` in all, loading included; ``rewrites`` calls of the teacher where it proposes."""
+    """``budget_s`` in all, loading and earlier commands of the same search included; ``rewrites`` calls of the teacher where it proposes."""
 
     model: str = "base"
     budget_s: float = 600.0
@@ -68,9 +69,15 @@ class _OutOfTimeError(Exception):
 
 
 def improve(
-    workspace: Workspace, task_name: str, options: Options, clock: Callable[[], float] = time.monotonic
+    workspace: Workspace,
+    task_name: str,
+    options: Options,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    is_write: bool = False,
 ) -> Improvement:
-    """Search and measure; the same command finds its finished result, or continues.
+    """Search and measure; the same command finds its finished result, or continues. ``is_write``: the result will be written into the task's file, so
+    a finished search whose winner stands there already is this one, and not the search that would begin at it.
 
     Raises:
         DataError: JM-352 nothing prepared. GateError: JM-662, JM-666 dev that cannot measure, JM-602 a model that answers nothing, JM-61x of a metric.
@@ -83,12 +90,23 @@ def improve(
     source = resolve(base, progress=workspace.progress)
     pick, measure = (draw_rows(half, len(half)) for half in split_rows([row for row in ground.dev if row.expected]))
     refuse_few(ground, min(pick, measure, key=len), 2)
-    run = _find_run(workspace, ground, source.sha256, options)
+    key = _make_key(ground, source.sha256, options)
+    run = find_run(workspace.project.runs, ground.task.name, "improve", key)
+    if is_write and run.read(KEY) is None and run.read(IMPROVED) is None:
+        run = _find_written(workspace, key) or run
+        if run.read(IMPROVED):
+            workspace.progress.note(
+                "the task's file holds what an earlier search chose; without --write a new one begins"
+            )
     with ground.run.lock(), run.lock():
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
+        if options.proposer == "teacher" and run.read(CHOSEN) is None:
+            require_teacher(workspace, ground.task)
+        run.decide(KEY, lambda: key)
         metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
-        search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), started, clock)
+        budget = open_budget(run, options.budget_s, clock, started)
+        search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), budget)
         found = asyncio.run(search.run_all(pick[:MOST_PICK], measure))
         run.write(IMPROVED, found.model_dump(mode="json"))
     return found
@@ -108,15 +126,31 @@ def _refuse_judge(ground: Ground) -> None:
         )
 
 
-def _find_run(workspace: Workspace, ground: Ground, model: str, options: Options) -> RunFolder:
-    key: dict[str, Json] = {
+def _make_key(ground: Ground, model: str, options: Options) -> dict[str, Json]:
+    """What decides a search."""
+    return {
         "task": ground.task.to_json(),
         "dataset": ground.dataset,
         "model": model,
         "budget_s": options.budget_s,
         "proposer": [options.proposer, options.rewrites if options.proposer == "teacher" else 0],
     }
-    return find_run(workspace.project.runs, ground.task.name, "improve", key)
+
+
+def _find_written(workspace: Workspace, key: Mapping[str, Json]) -> RunFolder | None:
+    """The latest finished search that has ``key`` once its own winner is written into the task's file."""
+    name = cast(Mapping[str, Json], key["task"])["name"]
+    found = []
+    for path in workspace.project.runs.glob(f"{name}-improve-*/{IMPROVED}"):
+        run = RunFolder(path.parent)
+        begun, ended = run.read(KEY), run.read(IMPROVED)
+        if begun is None or ended is None:
+            continue
+        instruction = Improvement.model_validate(ended).chosen.instruction.strip("\n")
+        task = cast(dict[str, Json], begun["task"]) | {"instruction": instruction}
+        if content_hash(begun | {"task": task}) == content_hash(dict(key)):
+            found.append(run)
+    return max(found, key=lambda run: (run.path / IMPROVED).stat().st_mtime, default=None)
 
 
 class _Search:
@@ -130,11 +164,10 @@ class _Search:
         run: RunFolder,
         options: Options,
         own: Variant,
-        started: float,
-        clock: Callable[[], float],
+        budget: Budget,
     ) -> None:
         self.workspace, self.ground, self.metric, self.run, self.options = workspace, ground, metric, run, options
-        self.own, self.started, self.clock = own, started, clock
+        self.own, self.budget = own, budget
         self.arms: dict[tuple[Phase, str], ArmPart] = {}
         self.is_cut = False
         self.problem, self.rewrites = "", 0
@@ -191,15 +224,17 @@ class _Search:
         chosen = found.chosen
         task = with_instruction(self.ground.task, chosen.instruction)
         variant = replace(self.own, task=task, shots=chosen.shots, chosen=chosen.examples)
-        count, ended = 0, self.started + self.options.budget_s
-        self.workspace.progress.start("measuring", total=len(rows), unit="rows")
-        while count < len(rows) and (not count or self.clock() < ended):
+        count = min(self.ground.answered(item, rows) for item in (variant, self.own))
+        self.workspace.progress.start("measuring", total=len(rows) - count, unit="rows")
+        while count < len(rows) and (not count or self.budget.has_time()):
             step = min(BLOCK, len(rows) - count)
             count += step
-            answers = [await self._ask(asker, item, rows[:count]) for item in (variant, self.own)]
+            for item in (variant, self.own):
+                await self._ask(asker, item, rows[:count])
             self.workspace.progress.advance(step)
         self.workspace.progress.finish()
         seen = rows[:count]
+        answers = [await self._ask(asker, item, seen) for item in (variant, self.own)]
         figures = [self._figure(seen, item) for item in answers]
         return found.model_copy(
             update={
@@ -267,7 +302,7 @@ class _Search:
     async def _answers(self, asker: Asker, variant: Variant, rows: Sequence[Row], until: float) -> Predictions:
         """Answers to as many of the first rows as there is time for, those that are there already at the least."""
         done = self.ground.answered(variant, rows)
-        while done < len(rows) and self.clock() - self.started <= until * self.options.budget_s:
+        while done < len(rows) and self.budget.has_time(until):
             done = min(done + BLOCK, len(rows))
             await self._ask(asker, variant, rows[:done])
         return await self._ask(asker, variant, rows[:done]) if done else Predictions("", ())
@@ -282,8 +317,9 @@ class _Search:
         teacher = open_teacher(self.workspace, self.ground.task)
         self.workspace.progress.note(f"{self.options.rewrites} calls to the teacher {teacher.name} at the most")
         try:
+            failures = await self._failures(asker, known)
             edits, self.problem = await rewrite(
-                teacher, self.ground.task, await self._failures(asker, known), self.options.rewrites, self.run
+                teacher, self.ground.task, failures, self.options.rewrites, self.run, self._may_propose
             )
         finally:
             await teacher.close()
@@ -292,10 +328,16 @@ class _Search:
         self.rewrites = len(edits)
         return edits
 
+    def _may_propose(self) -> bool:
+        is_in_time = self.budget.has_time(PROPOSED_UNTIL)
+        self.is_cut |= not is_in_time
+        return is_in_time
+
     async def _failures(self, asker: Asker, known: Sequence[Example]) -> list[tuple[Example, str]]:
+        """Of the train rows that there is time to ask."""
         rows = [Row.from_example(example) for example in known[:TRAIN_ROWS]]
-        answered = await self._ask(asker, self.own, rows)
-        scores = score_answers(self.metric, rows, answered)
+        answered = await self._answers(asker, self.own, rows, PROPOSED_UNTIL)
+        scores = score_answers(self.metric, rows[: len(answered.items)], answered)
         wrong = [
             (example, item.text)
             for example, item, score in zip(known, answered.items, scores, strict=False)

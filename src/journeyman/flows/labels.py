@@ -5,7 +5,6 @@ Drawing belongs to the look that `assess` takes: it asks the student what `asses
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ from journeyman.data.sheet import Question, check_ending, write_sheet
 from journeyman.evaluation.document import Figure, LabelsPart
 from journeyman.evaluation.gate import Verdict, decide, fitting_rows, score_rows
 from journeyman.evaluation.labels import Frame, decide_labelled, expect_differing, make_frame, weigh
-from journeyman.evaluation.run import Predictions, Row, evaluate
+from journeyman.evaluation.run import Predictions, Row
 from journeyman.evaluation.slices import Slice, find_slices
+from journeyman.flows.asking import ask_student
 from journeyman.flows.kept_labels import Draw, DrawnRow, KeptLabels, labels_path, load_labels
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import RunFolder, find_run
-from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule
 from journeyman.flows.workspace import Workspace
@@ -79,7 +78,7 @@ def draw_labels(workspace: Workspace, task_name: str, count: int, out: Path) -> 
     _check_rows(task_name, rows)
     run = assess_run(workspace, task_name, student, dataset)
     with run.lock():
-        sealed, dev = asyncio.run(_ask(workspace, task, student, run, rows))
+        sealed, dev = _ask(workspace, task, student, run, rows)
         spec = task.metrics.get(task.gate.metric)
         frame = make_frame(metric, spec, rows.sealed, sealed)
         kept = find_labels(workspace, task, dataset, student)
@@ -184,29 +183,15 @@ def show_answer(task: Task, target: Target | None) -> str:
     return target.text or dump(target.to_json())
 
 
-async def _ask(
+def _ask(
     workspace: Workspace, task: Task, student: Student, run: RunFolder, rows: Rows
 ) -> tuple[Predictions, Predictions | None]:
     """The student on sealed and dev rows, as `assess` asks it: what one asked the other finds."""
-    async with (
-        serve_student(workspace, task, student) as served,
-        served.asking(served.student_name) as client,
-    ):
-
-        async def ask(asked: Sequence[Row], name: str) -> Predictions:
-            answered = await evaluate(
-                client,
-                task,
-                asked,
-                requests_in_flight=1,
-                cache_path=run.path / name,
-                progress=workspace.progress,
-                with_confidence=True,
-            )
-            _refuse_failed(task, answered)
-            return answered
-
-        return await ask(rows.sealed, TEST_ANSWERS), await ask(rows.dev, DEV_ANSWERS) if rows.dev else None
+    sets = [(rows.sealed, run.path / TEST_ANSWERS), *([(rows.dev, run.path / DEV_ANSWERS)] if rows.dev else [])]
+    answered = ask_student(workspace, task, student, *sets)
+    for part in answered:
+        _refuse_failed(task, part)
+    return answered[0], answered[1] if rows.dev else None
 
 
 def _draw(

@@ -8,7 +8,6 @@ recorded answers stand beside them.
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +16,15 @@ from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.document import LadderPart
-from journeyman.evaluation.gate import DRAWN, Verdict, decide, fitting_rows, score_rows
+from journeyman.evaluation.gate import DRAWN, WANTED, Verdict, decide, describe_lack, fitting_rows, score_rows
 from journeyman.evaluation.ladder import Rung, advise, choose_best, choose_rung, foresee, usd_per_1000
-from journeyman.evaluation.run import Predictions, Row, evaluate
+from journeyman.evaluation.run import Predictions, Row
+from journeyman.flows.asking import ask_student
 from journeyman.flows.classify import find_choice
 from journeyman.flows.costs import Traffic, find_break_even, read_traffic
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, NAMED, RunFolder
-from journeyman.flows.serving import serve_student
 from journeyman.flows.student import Student
 from journeyman.flows.students import finished_students, gate_rule, ladder_run
 from journeyman.flows.tune import tune
@@ -121,14 +120,11 @@ class _Judge:
                 "JM-632",
                 "dev has too few rows that the gate's rule looks at to climb a ladder on",
                 where=f"task {self.task.name}",
-                expected={
-                    "teacher": "two rows or more with gold and a recorded answer",
-                    "floor": "two rows or more with gold",
-                }.get(self.task.gate.against, "two rows or more with a recorded answer"),
+                expected=f"two or more {WANTED[self.task.gate.against]}",
                 got=f"{len(fitting)} of {len(self.rows)}",
                 hint="import more rows, or raise dev_share under [prepare] in journeyman.toml"
                 if len(self.rows) < 2
-                else "import reviewed answers (gold) beside the recorded ones, or set `against: agreement`",
+                else describe_lack(self.task.gate, self.rows),
             )
 
     def decide(self, answered: Predictions, student: str) -> tuple[Verdict, bool]:
@@ -218,7 +214,8 @@ def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tun
     if student.manifest.kind in SLOW:
         fitting = fitting_rows(judge.task.gate, judge.rows)
         judge = replace(judge, rows=sorted(fitting, key=lambda row: row.hash)[:SLOW_ROWS])
-    answered = asyncio.run(_ask(workspace, judge, run, student))
+    path = run.path / f"dev-{student.hash[:16]}.jsonl"
+    (answered,) = ask_student(workspace, judge.task, student, (judge.rows, path), with_confidence=False)
     p50 = statistics.median(answered.latencies_ms) if answered.latencies_ms else None
     verdict, is_promising = judge.decide(answered, student.hash)
     hourly = workspace.project.number("serve", "machine_usd_per_hour")
@@ -232,21 +229,6 @@ def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tun
         usd=usd_per_1000(p50, hourly) if p50 is not None and hourly is not None else None,
         is_promising=is_promising,
     )
-
-
-async def _ask(workspace: Workspace, judge: _Judge, run: RunFolder, student: Student) -> Predictions:
-    async with (
-        serve_student(workspace, judge.task, student) as served,
-        served.asking(served.student_name) as client,
-    ):
-        return await evaluate(
-            client,
-            judge.task,
-            judge.rows,
-            requests_in_flight=1,
-            cache_path=run.path / f"dev-{student.hash[:16]}.jsonl",
-            progress=workspace.progress,
-        )
 
 
 def _teacher(workspace: Workspace, task: Task, traffic: Traffic) -> list[Rung]:

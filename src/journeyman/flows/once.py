@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 from journeyman.core.canonical import Json
 from journeyman.flows.material import Material
-from journeyman.flows.runs import MATERIAL, METHOD, PARITY, STUDENT, RunFolder, find_run
+from journeyman.flows.runs import MATERIAL, METHOD, PARITY, PLAN, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.signals import hold
 from journeyman.flows.student import Student, load_student
 from journeyman.flows.workspace import Workspace
@@ -43,3 +44,22 @@ def make_once(
         if run.read(PARITY) is None:
             run.write(PARITY, check(student))
     return run, student
+
+
+def write_untuned(
+    run: RunFolder, kind: str, started: float, dev_exact: float | None = None, **plan: dict[str, Json]
+) -> None:
+    """Plan and result of a student that took no steps; ``started`` on the monotonic clock, ``plan``: settings besides the kind."""
+    run.write(PLAN, {"kind": {"value": kind, "origin": "flag"}, **plan})
+    run.write(
+        RESULT,
+        {
+            "seconds": round(time.monotonic() - started, 1),
+            "tokens": 0,
+            "steps": 0,
+            "dev_exact": dev_exact,
+            "dev_loss": None,
+            "dev_row_loss": None,
+            "lesson": {},
+        },
+    )

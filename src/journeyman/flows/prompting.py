@@ -8,21 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
-from journeyman.core.example import Target
-from journeyman.flows.examples import gather_examples
+from journeyman.flows.examples import gather_examples, prompt_budget
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.once import UNCOMPARED, make_once
-from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
-from journeyman.flows.student import Student, answer_budget, write_manifest
+from journeyman.flows.once import UNCOMPARED, make_once, write_untuned
+from journeyman.flows.runs import STUDENT, RunFolder
+from journeyman.flows.student import Student, write_manifest
 from journeyman.flows.workspace import Workspace
 from journeyman.models.nearest import EXAMPLES, save_examples
 from journeyman.models.template import load_base_template
 from journeyman.models.words import FILE as WORDS
-from journeyman.task.answer import answer_text
 from journeyman.task.grid import MOST_SHOTS
 
 SETTINGS = ("kind", "shots")
@@ -71,21 +68,12 @@ def _write(material: Material, run: RunFolder, shots: int, examples: Sequence[st
     folder, task = run.path / STUDENT, material.task
     known = [row for row in material.splits["train"] if row.answer is not None]
     template = load_base_template(material.base.path)
-    answers = [answer_text(task, cast(Target, row.answer)) for row in known]
     files = {}
     if shots:
         save_examples(folder, gather_examples(task, known, examples))
         files = {"examples": EXAMPLES, "words": WORDS}
-    run.write(
-        PLAN,
-        {
-            "kind": {"value": "prompt", "origin": "flag"},
-            "shots": {"value": shots, "origin": "flag" if shots else "default"},
-        },
-    )
-    result: dict[str, Json] = {"seconds": round(time.monotonic() - started, 1), "tokens": 0, "steps": 0}
-    run.write(RESULT, result | {"dev_exact": None, "dev_loss": None, "dev_row_loss": None, "lesson": {}})
-    budget = task.max_output_tokens or answer_budget(len(template.tokenizer.encode(text)) for text in answers)
+    write_untuned(run, "prompt", started, shots={"value": shots, "origin": "flag" if shots else "default"})
+    budget = prompt_budget(task, known, template.tokenizer)
     decoding: dict[str, Json] = {"max_tokens": budget, "temperature": 0, "whitespace": "compact", "shots": shots}
     engine = f"xllamacpp {version('xllamacpp')}"
     return write_manifest(folder, "prompt", task, material.base, files, decoding, engine, template.source)

@@ -11,8 +11,8 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example, Target
 from journeyman.flows.material import Material, load_material
-from journeyman.flows.once import UNCOMPARED, make_once
-from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
+from journeyman.flows.once import UNCOMPARED, make_once, write_untuned
+from journeyman.flows.runs import STUDENT, RunFolder
 from journeyman.flows.student import Student, write_manifest
 from journeyman.flows.workspace import Workspace
 from journeyman.models.nearest import EXAMPLES, Examples, load_examples, save_examples
@@ -60,9 +60,7 @@ def _write(material: Material, run: RunFolder) -> Student:
     answers = tuple(answer_text(task, cast(Target, row.answer)) for row in rows)
     save_examples(folder, Examples(weigh_words(texts), texts, answers))
     exact = _right_on_dev(run, task, [row for row in material.splits["dev"] if row.answer is not None])
-    run.write(PLAN, {"kind": {"value": "nearest", "origin": "flag"}})
-    result: dict[str, Json] = {"seconds": round(time.monotonic() - started, 1), "tokens": 0, "steps": 0}
-    run.write(RESULT, result | {"dev_exact": exact, "dev_loss": None, "dev_row_loss": None, "lesson": {}})
+    write_untuned(run, "nearest", started, exact)
     files = {"examples": EXAMPLES, "words": WORDS}
     return write_manifest(folder, "nearest", task, material.base, files, {"max_tokens": 1}, f"numpy {version('numpy')}")
 

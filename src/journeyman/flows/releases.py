@@ -12,6 +12,8 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.core.files import disk_errors, write_atomic
+from journeyman.evaluation.document import Document, asks_judge
+from journeyman.evaluation.gate import describe_more
 from journeyman.flows.assess import find_assessed
 from journeyman.flows.cards import write_card
 from journeyman.flows.runs import ATTACHMENTS, EVALUATION, MATERIAL, PARITY, RunFolder
@@ -49,20 +51,7 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
     run, student, verdict = assessed.tune_run, assessed.student, assessed.verdict
     evaluation = assessed.document.to_json()
     if verdict != "pass" and not force:
-        gate = cast(dict[str, Json] | None, evaluation.get("gate"))
-        raise GateError(
-            "JM-621",
-            f"the gate of {task_name} did not pass, so this student is not released",
-            expected="verdict pass",
-            got=f"verdict {verdict}"
-            + (f", label {gate['needed']} more rows" if gate and gate.get("needed") else "")
-            + (
-                f", required tests that do not pass: {', '.join(cast(dict[str, Json], gate['unmet']))}"
-                if gate and gate.get("unmet")
-                else ""
-            ),
-            hint=f'improve the student, label more rows, or say why: journeyman release {task_name} --force "REASON"',
-        )
+        raise _not_passed(task_name, assessed.document)
     _refuse_unequal(run, force)
     _refuse_restricted(workspace, task_name, run, force)
     target = publish(workspace, task_name, student)
@@ -122,6 +111,22 @@ def find_release(workspace: Workspace, task_name: str, prefix: str = "") -> Path
             hint=f"journeyman run {task_name}",
         )
     return fitting[0]
+
+
+def _not_passed(task_name: str, document: Document) -> GateError:
+    got, more = "verdict none", ""
+    if (gate := document.gate) is not None:
+        is_judged = asks_judge(gate, document.judges)
+        needed = f", {describe_more(gate.against, is_judged, gate.needed)}" if gate.needed else ""
+        unmet = f", required tests that do not pass: {', '.join(gate.unmet)}" if gate.unmet else ""
+        got, more = f"verdict {gate.verdict}{needed}{unmet}", f"{describe_more(gate.against, is_judged)}, "
+    return GateError(
+        "JM-621",
+        f"the gate of {task_name} did not pass, so this student is not released",
+        expected="verdict pass",
+        got=got,
+        hint=f'improve the student, {more}or say why: journeyman release {task_name} --force "REASON"',
+    )
 
 
 def _refuse_unequal(run: RunFolder, force: str) -> None:

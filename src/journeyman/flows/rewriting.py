@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.example import Example
 from journeyman.core.messages import make_message
@@ -30,12 +31,22 @@ Write a better instruction for it: what to do, what each part of the answer mean
 
 
 async def rewrite(
-    teacher: Model, task: Task, failures: Sequence[tuple[Example, str]], count: int, run: RunFolder
+    teacher: Model,
+    task: Task,
+    failures: Sequence[tuple[Example, str]],
+    count: int,
+    run: RunFolder,
+    has_time: Callable[[], bool],
 ) -> tuple[list[Edit], str]:
-    """At most ``count`` rewrites, one call each, and why there are no more. What the teacher wrote is kept in the run and not asked again."""
-    written = cast(list[str], (run.read(REWRITES) or {}).get("texts") or [])
+    """At most ``count`` rewrites, one call each, and why there are no more. What the teacher wrote is kept in the run and not asked again; a call counts
+    before it is made, so one that a kill cut off is not made again."""
+    kept = run.read(REWRITES) or {}
+    written = cast(list[Json], kept.get("texts") or [])
     problem = ""
-    for seed in range(len(written), count):
+    for seed in range(cast(int, kept.get("calls", len(written))), count):
+        if not has_time():
+            break
+        run.write(REWRITES, {"texts": list(written), "calls": seed + 1})
         decoding = Decoding(temperature=TEMPERATURE, seed=seed, max_tokens=1024)
         messages = (make_message("user", _ask(task, failures)),)
         try:
@@ -44,8 +55,8 @@ async def rewrite(
             problem = str(error)
             break
         written.append(reply.text)
-        run.write(REWRITES, {"texts": list(written)})
-    texts = dict.fromkeys(_clean(text) for text in written)
+        run.write(REWRITES, {"texts": list(written), "calls": seed + 1})
+    texts = dict.fromkeys(_clean(str(text)) for text in written)
     fitting = [text for text in texts if text and len(text) <= MOST_LETTERS and text != task.instruction]
     return [Edit(f"rewrite {place}", text) for place, text in enumerate(fitting, start=1)], problem
 

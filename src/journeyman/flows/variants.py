@@ -19,11 +19,11 @@ from journeyman.core.example import Example
 from journeyman.core.progress import Progress
 from journeyman.data.dataset import hash_schema, read_manifest, read_split
 from journeyman.evaluation.run import Predictions, Row, evaluate, load_predictions
-from journeyman.flows.examples import gather_examples, known_rows
+from journeyman.flows.examples import gather_examples, prompt_budget
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.serving import load_students
 from journeyman.flows.shots import FewShot
-from journeyman.flows.student import Student, answer_budget
+from journeyman.flows.student import Student
 from journeyman.flows.upstream import open_teacher
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
@@ -37,7 +37,6 @@ from journeyman.models.nearest import Examples
 from journeyman.models.protocol import Decoding, Model, Reply, Request
 from journeyman.models.remote import OpenAIModel
 from journeyman.models.template import load_base_template
-from journeyman.task.answer import answer_text
 from journeyman.task.prompt import read_messages
 from journeyman.task.task import Task
 
@@ -113,11 +112,6 @@ class Ground:
         if not variant.chosen:
             return FewShot(self.examples, variant.shots)
         return FewShot(gather_examples(self.task, self.train, variant.chosen, self.examples.words), variant.shots)
-
-    @cached_property
-    def answers(self) -> list[str]:
-        """As a model would write them, of the rows that can be shown."""
-        return [answer_text(self.task, row.answer) for row in known_rows(self.train) if row.answer is not None]
 
     @cached_property
     def examples(self) -> Examples:
@@ -225,15 +219,15 @@ class Asker:
             model=LocalModel(self._engine, load_base_template(path), name),
             task=variant.task,
             release=name.partition("@")[2],
-            decoding=Decoding(max_tokens=variant.task.max_output_tokens or self._budget),
+            decoding=Decoding(max_tokens=self.budget),
             write=self.ground.prompt(variant),
         )
 
     @cached_property
-    def _budget(self) -> int:
+    def budget(self) -> int:
+        """Most tokens of an answer, as the student of the same prompt would have."""
         assert isinstance(self.source, ResolvedModel), "only a base has no budget of its own"
-        encode = load_base_template(self.source.path).tokenizer.encode
-        return answer_budget(len(encode(text)) for text in self.ground.answers)
+        return prompt_budget(self.ground.task, self.ground.train, load_base_template(self.source.path).tokenizer)
 
     def _open_recorder(self) -> Recorder:
         if self._recorder is None:
