@@ -52,6 +52,7 @@ from journeyman.flows.labels import (
     labels_rule,
     refuse_open,
 )
+from journeyman.flows.measures import of_answers
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder
@@ -91,7 +92,7 @@ def assess(
 
     Raises:
         GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge,
-            JM-677 and JM-678 from labels, JM-679 from the ceiling.
+            JM-677 and JM-678 from labels, JM-679 and JM-692 from the ceiling, JM-690 and JM-691 from an embedding model or a price that is not there.
     """
     task = workspace.task(task_name)
     panel = Panel(workspace, task)
@@ -106,7 +107,7 @@ def assess(
     refuse_open(task, kept)
     metric = metrics[task.gate.metric]
     rule = gate_rule(workspace, task) | labels_rule(task, kept)
-    tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash, content_hash(rule))
+    tests = load_tests(workspace, task, panel.right(metric), rows.sealed, dataset, student.hash, content_hash(rule))
     if ceiling:
         panel.refuse_ceiling()
         ask_ceiling(workspace, task, ceiling)
@@ -115,7 +116,7 @@ def assess(
         facing = replace(rows, sealed=panel.gate_rows(rows.sealed))
         basis = find_basis(task, metric, facing, asked.student, kept)
         gate = _decide(workspace, task, dataset, student, rule, basis, asked.tried)
-        shown = None if metric.name in panel.judges else _ceiling(workspace, task, metric)
+        shown = _ceiling(workspace, task, metric) if panel.is_comparing else None
         judged = _Judged(gate, _trust(task, panel.right(metric), rows, asked), basis, panel.parts())
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         document = document.model_copy(update={"ceiling": shown, "reference": _reference(task, rows, asked)})
@@ -303,7 +304,7 @@ def _document(
     candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
     if asked.base is not None:
         candidates.append(_candidate(metrics, student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
-    if teacher := _teacher(workspace, metrics, sealed):
+    if teacher := _teacher(workspace, of_answers(task, metrics), sealed):
         candidates.append(teacher)
     if asked.dev is not None:
         candidates.append(

@@ -29,11 +29,11 @@ from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
 from journeyman.flows.examples import known_rows
 from journeyman.flows.instructions import Edit, edit_instruction
+from journeyman.flows.measures import describe_measure, find_gate_metric
 from journeyman.flows.rewriting import rewrite
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.variants import Asker, Ground, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
-from journeyman.measure.declared import find_metric
 from journeyman.measure.metrics import Metric, estimate
 from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
@@ -73,12 +73,13 @@ def improve(
     """Search and measure; the same command finds its finished result, or continues.
 
     Raises:
-        DataError: JM-352 nothing prepared. GateError: JM-662, JM-666 dev that cannot measure, JM-602 a model that answers nothing, JM-61x of a metric.
+        DataError: JM-352 nothing prepared. GateError: JM-662, JM-666 dev that cannot measure, JM-602 a model that answers nothing, JM-61x, JM-690 or JM-691 of a metric.
         ModelError: JM-40x, JM-420 of the model. ServeError: JM-730 no teacher to propose.
     """
     started = clock()
     ground = find_ground(workspace, task_name)
     _refuse_judge(ground)
+    metric = find_gate_metric(workspace, ground.task)
     base = workspace.project.text("base", "model") if options.model == "base" else options.model
     source = resolve(base, progress=workspace.progress)
     pick, measure = (draw_rows(half, len(half)) for half in split_rows([row for row in ground.dev if row.expected]))
@@ -87,7 +88,6 @@ def improve(
     with ground.run.lock(), run.lock():
         if stored := run.read(IMPROVED):
             return Improvement.model_validate(stored)
-        metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
         search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), started, clock)
         found = asyncio.run(search.run_all(pick[:MOST_PICK], measure))
         run.write(IMPROVED, found.model_dump(mode="json"))
@@ -116,6 +116,9 @@ def _find_run(workspace: Workspace, ground: Ground, model: str, options: Options
         "budget_s": options.budget_s,
         "proposer": [options.proposer, options.rewrites if options.proposer == "teacher" else 0],
     }
+    spec = ground.task.metrics.get(ground.task.gate.metric)
+    if measured := describe_measure(workspace, spec) if spec else {}:
+        key["measured"] = measured
     return find_run(workspace.project.runs, ground.task.name, "improve", key)
 
 
