@@ -105,9 +105,11 @@ def _price(workspace: Workspace, calls: Sequence[Trace]) -> float | None:
     recorded = [call.cost_usd for call in calls if call.cost_usd is not None]
     if recorded:
         return 1000 * statistics.fmean(recorded)
-    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
-    counted = [(call.input_tokens, call.output_tokens) for call in calls if call.input_tokens and call.output_tokens]
-    if None in prices or not counted:
-        return None
-    sides = [statistics.fmean(call[side] for call in counted) for side in (0, 1)]
-    return sum(tokens * cast(float, price) / 1000 for tokens, price in zip(sides, prices, strict=True))
+    prices = Prices.read(workspace)
+    counted = [
+        prices.usd(Call(None, call.input_tokens, call.output_tokens, is_paid=True))
+        for call in calls
+        if call.input_tokens and call.output_tokens
+    ]
+    known = [usd for usd in counted if usd is not None]
+    return 1000 * statistics.fmean(known) if known else None

@@ -64,7 +64,9 @@ class Measures:
         if new:
             self._vectors |= dict(zip(new, embed_whole(self._embedder, new, self.progress), strict=True))
         cosines = [float(np.dot(self._vectors[one], self._vectors[other])) for one, other in pairs]
-        return [min(1.0, max(0.0, cosine)) for cosine in cosines]
+        return [
+            min(1.0, max(0.0, round(cosine, 6))) for cosine in cosines
+        ]  # a vector beside itself: 1, whatever float32 makes of it
 
     def _open(self, name: str) -> None:
         try:

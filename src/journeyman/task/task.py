@@ -71,8 +71,8 @@ class Cascade:
 class MetricSpec:
     """A metric of the task's own: what is compared (``field``, a dotted path; empty: the whole answer) and how. ``tolerance`` is a share of the
     expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``. A judge has a ``rubric`` and a ``model``
-    (``teacher``, ``base`` or a name), and decides nothing before its kappa with people is shown to be ``least_kappa``. An answer came within ``most_ms`` (latency), or cost ``most_usd`` at
-    the most (cost)."""
+    (``teacher``, ``base`` or a name), and decides nothing before its kappa with people is shown to be ``least_kappa``. A latency is
+    ``most_ms`` milliseconds at the most, a cost ``most_usd``."""
 
     kind: MetricKind
     field: str = ""
