@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from journeyman.core.errors import GateError
 from journeyman.core.example import Target
-from journeyman.evaluation.pairs import refuse_others
+from journeyman.evaluation.pairs import make_pair, refuse_others
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.measure.betting import betting_interval, weighted_mean
 from journeyman.measure.intervals import Interval, Paired, clopper_pearson, tango
@@ -116,7 +116,7 @@ def score_rows(gate: Gate, metric: Metric, rows: Sequence[Row], predictions: Pre
         if wanted is None:
             continue
         chosen.append(row)
-        given.append(Pair(wanted, item.target, row.count, row.input))
+        given.append(make_pair(wanted, row, item))
         taught.append(Pair(wanted, row.teacher, row.count, row.input))
     if not chosen:
         raise _no_fitting_rows(gate, rows)

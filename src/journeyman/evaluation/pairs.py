@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from journeyman.core.errors import GateError
+from journeyman.core.example import Target
 from journeyman.evaluation.run import Prediction, Predictions, Row
-from journeyman.measure.metrics import Pair
+from journeyman.measure.metrics import Call, Pair
 
 
 def refuse_others(rows: Sequence[Row], answered: Predictions) -> None:
@@ -22,4 +23,10 @@ def refuse_others(rows: Sequence[Row], answered: Predictions) -> None:
 
 def make_pairs(answered: Iterable[tuple[Row, Prediction]]) -> list[Pair]:
     """Of the rows that expect something."""
-    return [Pair(row.expected, item.target, row.count, row.input) for row, item in answered if row.expected is not None]
+    return [make_pair(row.expected, row, item) for row, item in answered if row.expected is not None]
+
+
+def make_pair(wanted: Target, row: Row, item: Prediction) -> Pair:
+    """An answer beside ``wanted``, with what it took."""
+    call = Call(item.latency_ms, item.input_tokens, item.output_tokens, item.is_paid)
+    return Pair(wanted, item.target, row.count, row.input, call)

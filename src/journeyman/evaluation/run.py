@@ -53,7 +53,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model said to one row. ``target`` None is a wrong answer: ``problem`` says why the text was not readable,
-    ``error`` why there is none."""
+    ``error`` why there is none. ``is_paid``: it came from a model whose tokens are paid for."""
 
     row: str
     text: str
@@ -65,6 +65,7 @@ class Prediction:
     output_tokens: int | None = None
     finish_reason: str = ""
     confidence: Confidence | None = None
+    is_paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)

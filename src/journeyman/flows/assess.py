@@ -53,6 +53,7 @@ from journeyman.flows.labels import (
     labels_rule,
     refuse_open,
 )
+from journeyman.flows.measures import of_answers
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder
@@ -98,7 +99,8 @@ def assess(
 
     Raises:
         GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge,
-            JM-677 and JM-678 from labels, JM-679 from the ceiling, JM-695 no such run.
+            JM-677 and JM-678 from labels, JM-679 and JM-692 from the ceiling, JM-690 and JM-691 from an embedding model or a price that is not there, JM-695 no
+            such run.
     """
     task = workspace.task(task_name)
     panel = Panel(workspace, task)
@@ -115,7 +117,7 @@ def assess(
     refuse_open(task, kept)
     metric = metrics[task.gate.metric]
     rule = gate_rule(workspace, task) | labels_rule(task, kept)
-    tests = load_tests(workspace, task, metric, rows.sealed, dataset, student.hash, content_hash(rule))
+    tests = load_tests(workspace, task, panel.right(metric), rows.sealed, dataset, student.hash, content_hash(rule))
     if ceiling:
         panel.refuse_ceiling()
         ask_ceiling(workspace, task, ceiling)
@@ -124,7 +126,7 @@ def assess(
         facing = replace(rows, sealed=panel.gate_rows(rows.sealed))
         basis = find_basis(task, metric, facing, asked.student, kept)
         gate = _decide(workspace, task, dataset, student, rule, basis, asked.tried)
-        shown = None if metric.name in panel.judges else _ceiling(workspace, task, metric)
+        shown = _ceiling(workspace, task, metric) if panel.is_comparing else None
         right = panel.right(metric)
         trusted = _trust(task, right, rows, asked)
         judged = _Judged(gate, trusted, _promise(task, right, rows, asked, trusted), basis, panel.parts())
@@ -322,7 +324,7 @@ def _document(
     candidates = [_candidate(metrics, f"{task.name}@{student.hash[:12]}", kind, "test", sealed, asked.student)]
     if asked.base is not None:
         candidates.append(_candidate(metrics, student.manifest.base.name, "base", "test", asked.base_rows, asked.base))
-    if teacher := _teacher(workspace, metrics, sealed):
+    if teacher := _teacher(workspace, of_answers(task, metrics), sealed):
         candidates.append(teacher)
     if asked.dev is not None:
         candidates.append(

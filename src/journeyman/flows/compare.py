@@ -54,11 +54,11 @@ def compare(workspace: Workspace, task_name: str, grid: Grid, pair: tuple[int, i
     """Ask what is missing and compare. ``pair``: the cells whose disagreements are shown, else the best one and the first.
 
     Raises:
-        GateError: JM-662 to JM-668: rows, models, sizes and numbers that do not fit; JM-61x of a metric. DataError: JM-352 nothing prepared.
+        GateError: JM-662 to JM-668: rows, models, sizes and numbers that do not fit; JM-61x, JM-65x, JM-690 or JM-691 of a metric. DataError: JM-352 nothing prepared.
     """
     ground = find_ground(workspace, task_name)
     panel = Panel(workspace, ground.task)
-    panel.refuse_unmeasured()
+    panel.refuse_unmeasured(is_teacher_asked=TEACHER in grid.model)
     metrics = metrics_of(ground.task, workspace.project.root, panel.metrics)
     rows = draw_rows(ground.dev, grid.rows)
     refuse_few(ground, rows, 2)

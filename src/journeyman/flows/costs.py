@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import cast
 
 from journeyman.core.trace import Trace
-from journeyman.evaluation.ladder import break_even_days
+from journeyman.evaluation.ladder import break_even_days, usd_per_1000
 from journeyman.flows.runs import RESULT, RunFolder
 from journeyman.flows.workspace import Workspace
+from journeyman.measure.metrics import Call
 
 PRICED = 1000  # recorded calls, the latest, that the teacher's price is taken from
 OF_TEACHER = ("import", "task")  # origins of recorded calls that are the teacher's
@@ -27,6 +28,30 @@ class Traffic:
     usd: float | None
     p50_ms: float | None
     per_day: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the settings state, in US dollars: an hour of this machine, and a million of the teacher's tokens on either side. None: not stated."""
+
+    hour: float | None
+    input: float | None
+    output: float | None
+
+    @staticmethod
+    def read(workspace: Workspace) -> Prices:
+        sides = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
+        return Prices(workspace.project.number("serve", "machine_usd_per_hour"), *sides)
+
+    def usd(self, call: Call) -> float | None:
+        """Of one call: its tokens where these are paid for, else the machine's time, busy with nothing else. None: not known."""
+        if not call.is_paid:
+            known = call.latency_ms is not None and self.hour is not None
+            return usd_per_1000(cast(float, call.latency_ms), cast(float, self.hour)) / 1000 if known else None
+        if None in (call.input_tokens, call.output_tokens, self.input, self.output):
+            return None
+        tokens, prices = (call.input_tokens, call.output_tokens), (self.input, self.output)
+        return sum(cast(int, count) * cast(float, price) for count, price in zip(tokens, prices, strict=True)) / 1e6
 
 
 def read_traffic(workspace: Workspace, task_name: str) -> Traffic:
@@ -80,9 +105,11 @@ def _price(workspace: Workspace, calls: Sequence[Trace]) -> float | None:
     recorded = [call.cost_usd for call in calls if call.cost_usd is not None]
     if recorded:
         return 1000 * statistics.fmean(recorded)
-    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
-    counted = [(call.input_tokens, call.output_tokens) for call in calls if call.input_tokens and call.output_tokens]
-    if None in prices or not counted:
-        return None
-    sides = [statistics.fmean(call[side] for call in counted) for side in (0, 1)]
-    return sum(tokens * cast(float, price) / 1000 for tokens, price in zip(sides, prices, strict=True))
+    prices = Prices.read(workspace)
+    counted = [
+        prices.usd(Call(None, call.input_tokens, call.output_tokens, is_paid=True))
+        for call in calls
+        if call.input_tokens and call.output_tokens
+    ]
+    known = [usd for usd in counted if usd is not None]
+    return 1000 * statistics.fmean(known) if known else None

@@ -29,12 +29,12 @@ from journeyman.flows.compare import refuse_few
 from journeyman.flows.example_sets import Shown, find_sets
 from journeyman.flows.examples import known_rows
 from journeyman.flows.instructions import Edit, edit_instruction
+from journeyman.flows.measures import describe_measure, find_gate_metric
 from journeyman.flows.rewriting import rewrite
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import open_teacher, require_teacher
 from journeyman.flows.variants import Asker, Ground, Variant, find_ground, open_asker, with_instruction
 from journeyman.flows.workspace import Workspace
-from journeyman.measure.declared import find_metric
 from journeyman.measure.metrics import Metric, estimate
 from journeyman.models.catalog import resolve
 from journeyman.store.ledger import level
@@ -80,17 +80,18 @@ def improve(
     a finished search whose winner stands there already is this one, and not the search that would begin at it.
 
     Raises:
-        DataError: JM-352 nothing prepared. GateError: JM-662, JM-666 dev that cannot measure, JM-602 a model that answers nothing, JM-61x of a metric.
+        DataError: JM-352 nothing prepared. GateError: JM-662, JM-666 dev that cannot measure, JM-602 a model that answers nothing, JM-61x, JM-690 or JM-691 of a metric.
         ModelError: JM-40x, JM-420 of the model. ServeError: JM-730 no teacher to propose.
     """
     started = clock()
     ground = find_ground(workspace, task_name)
     _refuse_judge(ground)
+    metric = find_gate_metric(workspace, ground.task)
     base = workspace.project.text("base", "model") if options.model == "base" else options.model
     source = resolve(base, progress=workspace.progress)
     pick, measure = (draw_rows(half, len(half)) for half in split_rows([row for row in ground.dev if row.expected]))
     refuse_few(ground, min(pick, measure, key=len), 2)
-    key = _make_key(ground, source.sha256, options)
+    key = _make_key(workspace, ground, source.sha256, options)
     run = find_run(workspace.project.runs, ground.task.name, "improve", key)
     if is_write and run.read(KEY) is None and run.read(IMPROVED) is None:
         run = _find_written(workspace, key) or run
@@ -104,7 +105,6 @@ def improve(
         if options.proposer == "teacher" and run.read(CHOSEN) is None:
             require_teacher(workspace, ground.task)
         run.decide(KEY, lambda: key)
-        metric = find_metric(ground.task, ground.task.gate.metric, workspace.project.root)
         budget = open_budget(run, options.budget_s, clock, started)
         search = _Search(workspace, ground, metric, run, options, Variant(ground.task, source), budget)
         found = asyncio.run(search.run_all(pick[:MOST_PICK], measure))
@@ -126,15 +126,18 @@ def _refuse_judge(ground: Ground) -> None:
         )
 
 
-def _make_key(ground: Ground, model: str, options: Options) -> dict[str, Json]:
+def _make_key(workspace: Workspace, ground: Ground, model: str, options: Options) -> dict[str, Json]:
     """What decides a search."""
-    return {
+    spec = ground.task.metrics.get(ground.task.gate.metric)
+    measured = describe_measure(workspace, spec) if spec else {}
+    key: dict[str, Json] = {
         "task": ground.task.to_json(),
         "dataset": ground.dataset,
         "model": model,
         "budget_s": options.budget_s,
         "proposer": [options.proposer, options.rewrites if options.proposer == "teacher" else 0],
     }
+    return key | ({"measured": measured} if measured else {})
 
 
 def _find_written(workspace: Workspace, key: Mapping[str, Json]) -> RunFolder | None:

@@ -23,12 +23,12 @@ from journeyman.evaluation.run import Predictions, Row
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.flows.asking import ask_student
 from journeyman.flows.kept_labels import Draw, DrawnRow, KeptLabels, labels_path, load_labels
+from journeyman.flows.measures import find_gate_metric
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule
 from journeyman.flows.workspace import Workspace
-from journeyman.measure.declared import find_metric
 from journeyman.measure.metrics import Metric
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import user_text
@@ -64,14 +64,14 @@ def draw_labels(workspace: Workspace, task_name: str, count: int, out: Path) -> 
 
     Raises:
         GateError: JM-630 nothing tuned, JM-670 a gate that needs no such labels, JM-671 nothing to draw, JM-672 rows without an answer, JM-673 the file's
-            ending, JM-678 the student answers otherwise than when it was drawn before.
+            ending, JM-678 the student answers otherwise than when it was drawn before, JM-690 or JM-691 of a metric.
         StoreError: JM-822 the file exists.
     """
     check_ending(out)
     refuse_existing(out, is_file=True)
     task = workspace.task(task_name)
     check_gate(task)
-    metric = find_metric(task, task.gate.metric, workspace.project.root)
+    metric = find_gate_metric(workspace, task)
     dataset, manifest = read_manifest(workspace.store, task_name)
     _run, student = choose_student(workspace, task_name, dataset)
     rows = read_rows(workspace.store, manifest)

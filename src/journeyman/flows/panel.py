@@ -1,4 +1,5 @@
-"""The judges that a task's metrics name: which models they are, what they may cost, and their verdicts as a metric's scores.
+"""The judges that a task's metrics name: which models they are, what they may cost, and their verdicts as a metric's scores. Beside them stand the task's
+other metrics that are made here (`flows.measures`).
 
 A score is that of the student's answer beside the expected one: 1 better, 0.5 tie, 0 worse. Equal answers tie and a missing or unreadable answer loses, both
 without a call. Every verdict is kept in a run's folder of its own, by judge.
@@ -30,10 +31,11 @@ from journeyman.evaluation.judged import (
     load_measurement,
 )
 from journeyman.evaluation.run import Row
+from journeyman.flows.measures import Measures
 from journeyman.flows.runs import find_run
 from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
-from journeyman.measure.metrics import Metric, Pair, Part, call_values
+from journeyman.measure.metrics import METRICS, Metric, Pair, Part, call_values
 from journeyman.models.catalog import ResolvedModel, resolve
 from journeyman.models.gguf_header import read_fields
 from journeyman.models.llamacpp import LlamaCpp
@@ -42,7 +44,7 @@ from journeyman.models.protocol import Model
 from journeyman.models.template import load_base_template
 from journeyman.task.answer import arrange
 from journeyman.task.prompt import user_text
-from journeyman.task.task import MetricSpec, Task
+from journeyman.task.task import CALL_KEYS, MetricSpec, Task
 
 VERDICTS, FOLDER = "verdicts.jsonl", "judges"
 CONTEXT = 8192  # tokens: a request and two answers
@@ -112,15 +114,27 @@ class Panel:
         self.judges = {
             name: find_judge(workspace, task, name) for name, spec in task.metrics.items() if spec.kind == "judge"
         }
+        self.measures = Measures(workspace, task, workspace.progress)
         self._threads: int | None = None
 
     @property
     def metrics(self) -> dict[str, Metric]:
         """For `measure.declared.metrics_of`: scoring asks what was not asked before."""
-        return {name: Metric(name, "graded", partial(self._score, found)) for name, found in self.judges.items()}
+        judged = {name: Metric(name, "graded", partial(self._score, found)) for name, found in self.judges.items()}
+        return judged | self.measures.metrics
+
+    @property
+    def is_comparing(self) -> bool:
+        """Whether the gate's metric says by itself how alike two answers are."""
+        spec = self.task.metrics.get(self.task.gate.metric)
+        return spec is None or spec.kind not in ("judge", *CALL_KEYS)
 
     def right(self, metric: Metric) -> Metric:
-        """What a promise counts: with a judge, an answer that is no worse than the expected one is right."""
+        """What a promise and a minimum count: with a judge, an answer that is no worse than the expected one is right; with a latency or a cost, one that
+        is as expected."""
+        spec = self.task.metrics.get(metric.name)
+        if spec is not None and spec.kind in CALL_KEYS:
+            return METRICS["exact_match"]
         if metric.name not in self.judges:
             return metric
         return Metric(metric.name, "binary", lambda pairs: [(float(top >= 0.5), 1.0) for top, _ in metric.score(pairs)])
@@ -131,13 +145,14 @@ class Panel:
             return [replace(row, gold=row.teacher) for row in rows]
         return list(rows)
 
-    def refuse_unmeasured(self) -> None:
+    def refuse_unmeasured(self, is_teacher_asked: bool = False) -> None:
         """Before anything is asked.
 
         Raises:
-            GateError: JM-651 the gate's judge was not measured, JM-652 on too few pairs, JM-653 it agrees too little with people; JM-658. JM-656,
+            GateError: JM-690, JM-691 as `Measures.refuse_missing`; JM-651 the gate's judge was not measured, JM-652 on too few pairs, JM-653 it agrees too little with people; JM-658. JM-656,
             JM-659 a judge that is shown could not be asked at all.
         """
+        self.measures.refuse_missing(is_teacher_asked)
         for each in self.judges.values():
             self._refuse_absent(each)
         found = self.judges.get(self.task.gate.metric)
@@ -157,7 +172,17 @@ class Panel:
             )
 
     def refuse_ceiling(self) -> None:
-        """Raises: GateError: JM-679 the gate's metric is a judge, which would be asked about every pair of the teacher's answers."""
+        """Raises: GateError: JM-679 the gate's metric is a judge, which would be asked about every pair of the teacher's answers; JM-692 it compares no
+        answers."""
+        if not self.is_comparing and self.task.gate.metric not in self.judges:
+            raise GateError(
+                "JM-692",
+                "what a call takes does not tell how often the teacher agrees with itself",
+                where=f"task {self.task.name}",
+                expected="a gate metric that compares answers",
+                got=self.task.gate.metric,
+                hint="leave --ceiling out",
+            )
         if self.task.gate.metric in self.judges:
             raise GateError(
                 "JM-679",

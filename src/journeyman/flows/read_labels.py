@@ -13,6 +13,7 @@ from journeyman.data.intake import settle
 from journeyman.data.sheet import Filled, read_sheet
 from journeyman.flows.kept_labels import DrawnRow, KeptLabels, Label, other_labels
 from journeyman.flows.labels import NO_ANSWER, check_gate, find_labels, show_answer
+from journeyman.flows.measures import Measures
 from journeyman.flows.students import choose_student
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
@@ -50,7 +51,7 @@ def read_labels(workspace: Workspace, task_name: str, path: Path, by: str) -> Re
     if not by.strip():
         raise _unclear(path, 0, "a name behind --by", repr(by))
     check_gate(task)
-    kind = find_metric(task, task.gate.metric, workspace.project.root).kind
+    kind = find_metric(task, task.gate.metric, workspace.project.root, Measures(workspace, task).metrics).kind
     rows = {row.name: row for row in kept.rows}
     filled = read_sheet(path)
     _check_rows(path, filled, rows, kept, student.hash, dataset)

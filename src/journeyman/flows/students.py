@@ -7,6 +7,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json, content_hash, file_hash
 from journeyman.core.errors import GateError
+from journeyman.flows.measures import describe_measure
 from journeyman.flows.panel import find_judge
 from journeyman.flows.runs import LADDER, MATERIAL, NAMED, PARITY, RESULT, STUDENT, RunFolder, find_run
 from journeyman.flows.student import Student, load_student
@@ -115,11 +116,12 @@ def gate_rule(workspace: Workspace, task: Task) -> dict[str, Json]:
 
 
 def _describe(workspace: Workspace, task: Task, name: str, spec: MetricSpec) -> dict[str, Json]:
-    """With the content of a function's file: what it imports is the user's to keep. Or with what proves a judge."""
+    """With the content of a function's file: what it imports is the user's to keep. Or with what proves a judge or an encoder, or prices."""
     if spec.kind == "judge":
         return spec.to_json() | {"judge": find_judge(workspace, task, name).hash}
     file = workspace.project.root / spec.function.rpartition(":")[0]
-    return spec.to_json() | ({"sha256": file_hash(file)} if spec.function and file.is_file() else {})
+    described = spec.to_json() | describe_measure(workspace, spec)
+    return described | ({"sha256": file_hash(file)} if spec.function and file.is_file() else {})
 
 
 def describe_tests(workspace: Workspace, tests: Mapping[str, BehaviourSpec]) -> dict[str, Json]:

@@ -167,7 +167,7 @@ class Asker:
                 JM-420 not loadable. ServeError: JM-730 no teacher is set, or no key.
         """
         async with AsyncExitStack() as stack:
-            return await evaluate(
+            answered = await evaluate(
                 await self._open(variant, rows, stack),
                 variant.task,
                 rows,
@@ -175,6 +175,8 @@ class Asker:
                 cache_path=self.ground.cache(variant),
                 progress=progress or self.workspace.progress,
             )
+        is_paid = isinstance(variant.source, Paid)
+        return replace(answered, items=tuple(replace(item, is_paid=is_paid) for item in answered.items))
 
     async def pay(self, variant: Variant, request: Request) -> Reply:
         """One call of a paid model, with the variant's own messages."""

@@ -96,9 +96,7 @@ class _Routes:
         routed = self._registry.find(chat.model)
         schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
-        call = Call(
-            routed.model, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_trace_id()
-        )
+        call = Call(routed.model, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_trace_id())
         if not chat.is_streamed:
             answer = await self._router.answer(routed, call)
             return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace, answer.by))

@@ -9,6 +9,7 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.core.example import Target
+from journeyman.measure.calls import make_call_metric
 from journeyman.measure.function import score_with_function
 from journeyman.measure.metrics import METRICS, Metric, Pair, call_values, flatten, same_value
 from journeyman.measure.similarity import (
@@ -24,18 +25,18 @@ from journeyman.measure.similarity import (
 from journeyman.task.task import MetricSpec, Task
 
 Compare = Callable[[Json, Json], float]
-NO_JUDGES: Mapping[str, Metric] = {}
+NONE_MADE: Mapping[str, Metric] = {}
 
 
-def find_metric(task: Task, name: str, folder: Path | None = None, judges: Mapping[str, Metric] = NO_JUDGES) -> Metric:
+def find_metric(task: Task, name: str, folder: Path | None = None, made: Mapping[str, Metric] = NONE_MADE) -> Metric:
     """The metric of that name: the task's own, one that every report shows, or one that needs no description. ``folder`` is where the
-    files of functions lie; ``judges`` are the metrics of kind judge, which ask a model.
+    files of functions lie; ``made`` are the metrics of kinds judge, embedding and cost, which need a model or a price.
 
     Raises:
         GateError: JM-610 no such metric.
     """
-    if name in judges:
-        return judges[name]
+    if name in made:
+        return made[name]
     if name in task.metrics:
         return make_metric(name, task.metrics[name], folder)
     if name in METRICS:
@@ -51,10 +52,10 @@ def find_metric(task: Task, name: str, folder: Path | None = None, judges: Mappi
     )
 
 
-def metrics_of(task: Task, folder: Path | None = None, judges: Mapping[str, Metric] = NO_JUDGES) -> dict[str, Metric]:
+def metrics_of(task: Task, folder: Path | None = None, made: Mapping[str, Metric] = NONE_MADE) -> dict[str, Metric]:
     """What a report of this task shows: the common metrics, the task's own, the gate's."""
     names = dict.fromkeys([*METRICS, *task.metrics, task.gate.metric])
-    return {name: find_metric(task, name, folder, judges) for name in names}
+    return {name: find_metric(task, name, folder, made) for name in names}
 
 
 def make_metric(name: str, spec: MetricSpec, folder: Path | None = None) -> Metric:
@@ -66,11 +67,13 @@ def make_metric(name: str, spec: MetricSpec, folder: Path | None = None) -> Metr
         return Metric(name, "graded", lambda pairs: score_with_function(path, function, name, pairs, known))
     if spec.kind == "quoted":
         return Metric(name, "graded", lambda pairs: [(_quoted(spec, pair), 1.0) for pair in pairs])
+    if spec.kind == "latency":
+        return make_call_metric(name, lambda call: call.latency_ms, cast(float, spec.most_ms))
     compare = _numbers(spec.tolerance) if spec.kind == "numeric" else COMPARED[spec.kind]
-    return Metric(name, "graded", lambda pairs: [(_compare(spec.field, compare, pair), 1.0) for pair in pairs])
+    return Metric(name, "graded", lambda pairs: [(compare_leaves(spec.field, compare, pair), 1.0) for pair in pairs])
 
 
-def _compare(path: str, compare: Compare, pair: Pair) -> float:
+def compare_leaves(path: str, compare: Compare, pair: Pair) -> float:
     """Leaf by leaf, in the mean over the leaves of either side; a leaf that one side lacks scores 0. A list is one leaf."""
     if pair.got is None:
         return 0.0

@@ -39,16 +39,27 @@ Part = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """What an answer took. None: it was not measured. ``is_paid``: its tokens have a price; else the machine's time has."""
+
+    latency_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    is_paid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One row: what was expected and what the model's answer was read as (None: missing or unreadable).
 
-    ``count`` is how often the row came; ``input`` is what was asked, for metrics that read it.
+    ``count`` is how often the row came; ``input`` is what was asked and ``call`` what the answer took, for metrics that read them.
     """
 
     expected: Target
     got: Target | None
     count: int = 1
     input: Mapping[str, Json] = field(default_factory=dict)
+    call: Call = Call()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from journeyman.core.example import Target
 from journeyman.measure.metrics import Metric, Pair, exact_match
 from journeyman.task.task import MetricSpec
 
-# A score of 1 between two answers says little there: a number may be near to both, a quote stands in the input, a user's function is anybody's guess.
-LOOSE = ("numeric", "quoted", "function")
+# A score of 1 between two answers says little there: a number may be near to both, a quote stands in the input, a user's function is anybody's guess, and
+# what an encoder has no word for looks like anything else.
+LOOSE = ("numeric", "quoted", "function", "embedding")
 
 
 def find_same(metric: Metric, spec: MetricSpec | None, pairs: Sequence[Pair]) -> list[bool]:

@@ -23,6 +23,7 @@ from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
 from journeyman.task.task import (
+    CALL_KEYS,
     JUDGE_KEYS,
     LEAST_KAPPA,
     Against,
@@ -137,6 +138,12 @@ class MetricFile(BaseModel):
     least_kappa: Annotated[float, Field(ge=LEAST_KAPPA, lt=1)] = Field(
         default=LEAST_KAPPA,
         description="With judge: the agreement with people that it must be shown to have to decide.",
+    )
+    most_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="With latency: an answer is in time that came within so many milliseconds."
+    )
+    most_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="With cost: what a call may cost, in US dollars."
     )
 
 
@@ -396,6 +403,7 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
         if metric.field and metric.kind == "function":
             raise _contradiction("a function gets the whole answer", place, "no field", metric.field, document)
         _check_judge(metric, place, document)
+        _check_call(metric, place, document)
         if metric.field and not _has_field(schema, split_dotted(metric.field)):
             raise _contradiction(
                 "the output has no such field (a list is one field, and nothing in it is another)",
@@ -404,13 +412,21 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
                 f"field: {metric.field}",
                 document,
             )
-    judge = file.metrics.get(file.gate.metric)
-    if judge and judge.kind == "judge" and file.gate.against == "agreement":
+    deciding = file.metrics.get(file.gate.metric)
+    if deciding and deciding.kind == "judge" and file.gate.against == "agreement":
         raise _contradiction(
             "a judge compares the student's answer with the teacher's as it is, without gold",
             ("gate", "against"),
             "against: teacher",
             "against: agreement",
+            document,
+        )
+    if deciding and deciding.kind in CALL_KEYS and file.gate.against != "floor":
+        raise _contradiction(
+            f"a gate on {deciding.kind} needs a floor: it is compared with no other answer",
+            ("gate", "against"),
+            "against: floor, floor: 0.95",
+            f"against: {file.gate.against}",
             document,
         )
     known = [*COMMON_METRICS, *file.metrics]
@@ -449,6 +465,16 @@ def _check_judge(metric: MetricFile, place: Place, document: Document) -> None:
             raise _contradiction("a judge gets the whole answer", place, "no field", metric.field, document)
     elif named := [key for key in JUDGE_KEYS if key in metric.model_fields_set]:
         raise _contradiction(f"{named[0]} belongs to kind: judge", place, "kind: judge", metric.kind, document)
+
+
+def _check_call(metric: MetricFile, place: Place, document: Document) -> None:
+    for kind, key in CALL_KEYS.items():
+        if (getattr(metric, key) is None) == (metric.kind == kind):
+            raise _contradiction(
+                f"{key} and kind: {kind} belong together", place, f"kind: {kind}, {key}: ...", metric.kind, document
+            )
+    if metric.field and metric.kind in CALL_KEYS:
+        raise _contradiction("a call is measured as a whole", place, "no field", metric.field, document)
 
 
 def _has_field(schema: Mapping[str, Json] | None, path: list[str]) -> bool:

@@ -22,10 +22,15 @@ MetricKind = Literal[
     "quoted",
     "function",
     "judge",
+    "embedding",
+    "latency",
+    "cost",
 ]
 LEAST_KAPPA = 0.4
 """What a judge's agreement with people must be shown to reach before it may decide a gate. A task may ask for more."""
 JUDGE_KEYS = ("rubric", "model", "least_kappa")
+CALL_KEYS: Mapping[str, str] = {"latency": "most_ms", "cost": "most_usd"}
+"""Kinds of what a call takes, and the key that each needs."""
 Against = Literal["teacher", "floor", "agreement"]
 Policy = Literal["auto", "teacher", "student", "cascade"]
 
@@ -77,7 +82,8 @@ class Route:
 class MetricSpec:
     """A metric of the task's own: what is compared (``field``, a dotted path; empty: the whole answer) and how. ``tolerance`` is a share of the
     expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``. A judge has a ``rubric`` and a ``model``
-    (``teacher``, ``base`` or a name), and decides nothing before its kappa with people is shown to be ``least_kappa``."""
+    (``teacher``, ``base`` or a name), and decides nothing before its kappa with people is shown to be ``least_kappa``. A latency is
+    ``most_ms`` milliseconds at the most, a cost ``most_usd``."""
 
     kind: MetricKind
     field: str = ""
@@ -87,11 +93,14 @@ class MetricSpec:
     rubric: str = ""
     model: str = "teacher"
     least_kappa: float = LEAST_KAPPA
+    most_ms: float | None = None
+    most_usd: float | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """Without a judge's keys where there is none: looks that were taken before there were judges stay the same looks."""
-        names = [name for name in self.__dataclass_fields__ if self.kind == "judge" or name not in JUDGE_KEYS]
-        return {name: getattr(self, name) for name in names}
+        """Without the keys of other kinds: looks that were taken before there were judges, latencies and costs stay the same looks."""
+        others = set() if self.kind == "judge" else set(JUDGE_KEYS)
+        others |= {key for kind, key in CALL_KEYS.items() if kind != self.kind}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in others}
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> MetricSpec:
