@@ -14,6 +14,7 @@ from journeyman.core.errors import GateError, UserError
 from journeyman.evaluation.behaviour import combine
 from journeyman.evaluation.document import BehaviourPart, Document
 from journeyman.flows.assess import assess, find_assessed
+from journeyman.flows.ladder import climb
 from journeyman.flows.releases import release
 from journeyman.flows.students import gate_rule, read_rules
 from journeyman.flows.tune import tune
@@ -236,3 +237,25 @@ def test_a_tuned_language_model_is_asked_too(loop: Loop, tmp_path: Path) -> None
         assert (gate.difference, gate.level, before.level) == (before.difference, 0.0025, 0.02), "another look"
         assert gate.verdict == combine(gate.alone or "pass", [tests["injected"].verdict])
         assert find_assessed(workspace, "paint").document == assessed.document
+
+
+def test_a_rung_whose_required_test_looks_lost_is_not_promising(workspace: Workspace) -> None:
+    declare(workspace, HELD)
+    free = climb(workspace, "paint")
+    assert free.chosen is not None
+    assert free.chosen.is_promising
+    colours = ("green", "blue", "red")
+    lost = [
+        {"input": case["input"], "output": {**case["output"], "colour": colours[place // 2]}}  # type: ignore[dict-item]
+        for place, case in enumerate(SIMPLE)
+    ]
+    write_rows(workspace.project.root / "lost.jsonl", lost)
+    declare(workspace, HELD + "  lost: {kind: minimum, cases: lost.jsonl, least: 0.5, required: true}\n")
+    held = climb(workspace, "paint")
+    assert held.chosen is not None
+    assert not any(rung.is_promising for rung in held.rungs)
+    (again,) = [rung for rung in held.rungs if rung.run == free.chosen.run]
+    assert again.verdict == free.chosen.verdict, "the gate's own figure is as it was"
+    assert again.note == "lost held on 0 of 6"
+    shown = journeyman(workspace.project.root, "assess", "paint", "--ladder", "--json")
+    assert again.note in [rung["note"] for rung in json.loads(shown.stdout)["ladder"]["rungs"]]

@@ -36,6 +36,7 @@ from journeyman.store.ledger import level
 from journeyman.task.rewrite import write_instruction
 from tests.flows.projects import fill_project, journeyman, make_project
 from tests.flows.teaching import teaching
+from tests.tiny import write_tiny_llama
 
 DEV = "[prepare]\ndev_share = 0.3\n"
 
@@ -317,11 +318,13 @@ def test_a_write_that_was_killed_is_finished_and_nothing_is_searched(workspace: 
 
 
 def test_a_teacher_proposes_from_train_rows_alone(tmp_path: Path, tiny_gguf: Path) -> None:
-    with teaching(tiny_gguf, tmp_path / "teacher") as teacher:
+    large = write_tiny_llama(tmp_path / "large.gguf", context=4096)  # the failures that it is shown are long
+    with teaching(large, tmp_path / "teacher") as teacher:
         for opened in _open(tmp_path / "project", tiny_gguf, DEV + teacher.settings):
             options = Options(budget_s=3000, proposer="teacher", rewrites=2)
             found = improve(opened, "paint", options)
             asked = teacher.asked()
+            assert not found.problem
             assert 0 < len(asked) <= 2
             ground = find_ground(opened, "paint")
             train = {str(row.input["line"]) for row in ground.train}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from journeyman.evaluation.behaviour import Tried, stand
 from journeyman.evaluation.gate import Score, Verdict, VerdictName, decide
 from journeyman.measure.metrics import MetricKind
 from journeyman.task.task import Against, Gate
@@ -45,6 +46,14 @@ def foresee(gate: Gate, scores: Sequence[Score], rows: int, level: float, kind: 
         time, score = place // size, scores[place * size // rows if rows < size else place % size]
         alike.append(replace(score, group=f"{score.group}\0{time}" if score.group else ""))
     return decide(gate, alike, level, kind, heaviest).verdict == "pass"
+
+
+def foresee_test(tried: Tried, units: int, level: float) -> bool:
+    """Whether a required test would be shown to hold on ``units`` that hold as often as those that were tried."""
+    if not tried.held or units < 1:
+        return False
+    held = int(sum(tried.held) * units / len(tried.held) + 1e-9)
+    return stand(replace(tried, held=(True,) * held + (False,) * (units - held)), level).verdict == "pass"
 
 
 def choose_rung(rungs: Sequence[Rung]) -> Rung | None:

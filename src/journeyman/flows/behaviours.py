@@ -93,6 +93,17 @@ def load_tests(
     Raises:
         GateError: JM-640..JM-645.
     """
+    tests = read_tests(workspace, task, metric)
+    cases = tests.cases
+    level = _level(workspace, task, dataset, release, rule)
+    groups = len({row.group or row.hash for row in sealed})
+    for name, spec in task.behaviour.items():
+        check_reach(name, spec, len(cases[name]) if name in cases else min(spec.rows, groups), level)
+    return tests
+
+
+def read_tests(workspace: Workspace, task: Task, metric: Metric) -> Tests:
+    """The tests with their cases. Raises: GateError: JM-640..JM-645 but the one about what can be shown."""
     cases = {
         name: read_cases(
             workspace.project.root / spec.cases, task, name, "output" if spec.kind == "minimum" else "changed"
@@ -100,10 +111,6 @@ def load_tests(
         for name, spec in task.behaviour.items()
         if spec.cases
     }
-    level = _level(workspace, task, dataset, release, rule)
-    groups = len({row.group or row.hash for row in sealed})
-    for name, spec in task.behaviour.items():
-        check_reach(name, spec, len(cases[name]) if name in cases else min(spec.rows, groups), level)
     return Tests(task, metric, cases, cast(float, workspace.project.number("prepare", "near_copy_jaccard")))
 
 

@@ -22,6 +22,7 @@ from journeyman.evaluation.run import Predictions, Row
 from journeyman.flows.asking import ask_student
 from journeyman.flows.classify import find_choice
 from journeyman.flows.costs import Traffic, find_break_even, read_traffic
+from journeyman.flows.demands import Demands, read_demands
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, NAMED, RunFolder
@@ -73,7 +74,8 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
     rule, looks = content_hash(gate_rule(workspace, task)), workspace.store.looks(task_name)
     levels = {look.release: look.level for look in looks if (look.dataset, look.rule) == (dataset, rule)}
     fresh = level_of(len(looks) + 1)
-    judge = _Judge(task, metric, dev, rows.heaviest, len(fitting_rows(task.gate, sealed)), fresh, levels)
+    demands = read_demands(workspace, task, panel.right(metric), sealed)
+    judge = _Judge(task, metric, dev, rows.heaviest, len(fitting_rows(task.gate, sealed)), fresh, levels, demands)
     judge.check()
     run = ladder_run(workspace, task, dataset)
     rungs: list[Rung] = []
@@ -112,6 +114,7 @@ class _Judge:
     sealed: int
     fresh: float
     levels: Mapping[str, float]
+    demands: Demands
 
     def check(self) -> None:
         fitting = fitting_rows(self.task.gate, self.rows)
@@ -126,6 +129,12 @@ class _Judge:
                 if len(self.rows) < 2
                 else describe_lack(self.task.gate, self.rows),
             )
+
+    def unmet(self, workspace: Workspace, run: RunFolder, student: Student, answered: Predictions) -> list[str]:
+        """Required tests that stand in a promising rung's way."""
+        said = list(zip(self.rows, answered.items, strict=True))
+        path = run.path / f"behaviour-{student.hash[:16]}.jsonl"
+        return self.demands.unmet(workspace, student, path, said, self.levels.get(student.hash, self.fresh))
 
     def decide(self, answered: Predictions, student: str) -> tuple[Verdict, bool]:
         """On dev, for its intervals; and whether it looks as if it would pass."""
@@ -218,6 +227,7 @@ def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tun
     (answered,) = ask_student(workspace, judge.task, student, (judge.rows, path), with_confidence=False)
     p50 = statistics.median(answered.latencies_ms) if answered.latencies_ms else None
     verdict, is_promising = judge.decide(answered, student.hash)
+    unmet = judge.unmet(workspace, run, student, answered) if is_promising else []
     hourly = workspace.project.number("serve", "machine_usd_per_hour")
     return Rung(
         name=name,
@@ -227,7 +237,8 @@ def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tun
         verdict=verdict,
         p50_ms=p50,
         usd=usd_per_1000(p50, hourly) if p50 is not None and hourly is not None else None,
-        is_promising=is_promising,
+        is_promising=is_promising and not unmet,
+        note="; ".join(unmet),
     )
 
 

@@ -73,6 +73,11 @@ class Routed:
     held: str = ""
 
     @property
+    def is_alone(self) -> bool:
+        """Whether the student answers whatever it says: nobody stands behind it, and nothing holds it."""
+        return self.policy == "student" and self.student is not None and self.teacher is None and not self.held
+
+    @property
     def model(self) -> Served:
         """Whichever there is: both have the task."""
         found = self.student or self.teacher

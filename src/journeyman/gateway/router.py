@@ -33,17 +33,19 @@ Audited = Callable[[str, str, str], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``by`` answered, because of ``why``; ``chance`` is the student's calibrated one, ``threshold`` what it had to reach."""
+    """``by`` answered, because of ``why``; ``chance`` is the student's calibrated one, ``threshold`` what it had to reach, ``error`` the code of how it failed."""
 
     policy: Policy
     by: Side
     why: Why
     chance: float | None = None
     threshold: float | None = None
+    error: str = ""
 
     def to_json(self) -> dict[str, Json]:
         known: dict[str, Json] = {"policy": self.policy, "by": self.by, "why": self.why}
-        return known | ({} if self.threshold is None else {"chance": self.chance, "threshold": self.threshold})
+        sure: dict[str, Json] = {} if self.threshold is None else {"chance": self.chance, "threshold": self.threshold}
+        return known | sure | ({"error": self.error} if self.error else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,10 @@ class Router:
         """Raises what `Answerer.answer` raises; ServeError JM-731: the release is held, and there is no teacher."""
         decision = _before(routed)
         said: Attempt | None = None
+        if decision is None and routed.is_alone:
+            decision = Decision(routed.policy, "student", "policy")
+            answer = await self._answerer.answer(replace(call, served=routed.model), {"route": decision.to_json()})
+            return _shown(answer, call, decision)
         if decision is None:
             decision, said = await self._try_student(routed, call)
         if decision.by == "student":
@@ -80,7 +86,7 @@ class Router:
     async def stream(self, routed: Routed, call: Call) -> Streamed:
         """Returns once it is decided who answers and the first piece is there; raises as `answer` does."""
         student = routed.student
-        if routed.policy != "student" or routed.teacher is not None or routed.held or student is None:
+        if student is None or not routed.is_alone:
             answer = await self.answer(routed, call)
             return Streamed(answer.model, answer.release, answer.by, _whole(answer))
         pieces = self._answerer.stream(replace(call, served=student))
@@ -100,10 +106,8 @@ class Router:
         wishes = replace(call.wishes, confidence=call.wishes.confidence or policy == "cascade")
         try:
             said = await self._answerer.attempt(replace(call, served=student, wishes=wishes))
-        except ModelError:
-            if routed.teacher is None:
-                raise
-            return Decision(policy, "teacher", "failed"), None
+        except ModelError as error:
+            return Decision(policy, "teacher", "failed", error=error.code), None
         if said.problem and routed.teacher is not None:
             return Decision(policy, "teacher", "invalid"), said
         if policy == "student":
@@ -187,6 +191,8 @@ def _no_teacher(routed: Routed, decision: Decision) -> ServeError:
         "no release": "it has no release",
         "no threshold": "its release has no threshold from which on it may answer",
         "unsure": "its student is not sure enough of this call",
+        "failed": f"its student failed: {decision.error}",
+        "invalid": "its student's answer breaks the schema",
     }
     return ServeError(
         "JM-731",
