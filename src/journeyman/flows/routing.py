@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from typing import cast
 
 from journeyman.core.errors import ServeError
+from journeyman.core.settings import environment
 from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
+from journeyman.gateway.points import Point
 from journeyman.gateway.registry import Registry, Routed, Served, Way
 from journeyman.models.protocol import Decoding
 from journeyman.task.prompt import teacher_messages
@@ -20,7 +21,22 @@ def open_registry(
 ) -> Registry:
     """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. Alias and hold are read at each call."""
     ways = {task.name: _way(stack, workspace, task) for task in tasks}
-    return Registry(served, workspace.store.alias, ways, lambda task: find_hold(workspace, task))
+    points = find_points(workspace)
+    return Registry(served, workspace.store.alias, ways, lambda task: find_hold(workspace, task), points)
+
+
+def find_points(workspace: Workspace) -> list[Point]:
+    """The project's teacher, where one is named: calls to other models of its provider are passed on too."""
+    project = workspace.project
+    if not project.text("teacher", "model"):
+        return []
+    key = environment(project.text("teacher", "api_key_env"))
+    return [Point("teacher", project.text("teacher", "url"), key, _prices(workspace))]
+
+
+def _prices(workspace: Workspace) -> tuple[float, float] | None:
+    to_read, to_write = (workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output"))
+    return None if to_read is None or to_write is None else (to_read, to_write)
 
 
 def find_hold(workspace: Workspace, task_name: str) -> str:
@@ -33,20 +49,20 @@ def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
     upstream = find_upstream(workspace.project, task)
     stated = None if task.route.policy == "auto" else task.route.policy
     teacher = _serve_teacher(stack, workspace, task, upstream) if upstream.is_ready else None
-    return Way(teacher, stated, task.route.audit)
+    point = next(iter(find_points(workspace)), None) if teacher else None
+    return Way(teacher, stated, task.route.audit, point)
 
 
 def _serve_teacher(stack: AsyncExitStack, workspace: Workspace, task: Task, upstream: Upstream) -> Served:
     model = upstream.open()
     stack.push_async_callback(model.close)
-    prices = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
     return Served(
         model.name,
         model,
         task,
         decoding=Decoding(max_tokens=task.max_output_tokens),
         write=teacher_messages,
-        usd_per_million=None if None in prices else cast(tuple[float, float], tuple(prices)),
+        usd_per_million=_prices(workspace),
     )
 
 

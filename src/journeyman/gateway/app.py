@@ -25,6 +25,7 @@ from journeyman.core.ids import make_trace_id
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.dialects import openai
+from journeyman.gateway.forward import Forwarder
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Routed
 from journeyman.gateway.router import Audited, Router, Streamed
@@ -47,6 +48,10 @@ STATUS: Mapping[str, int] = {
 }
 
 
+OTHER_SHAPE = ("JM-711", "JM-712", "JM-425")
+"""A call that a task's student cannot answer as it is meant, and its teacher can."""
+
+
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """``max_body_bytes``: a longer request is refused unread."""
@@ -64,13 +69,14 @@ def make_app(
 ) -> FastAPI:
     """The app over what ``registry`` holds. The recorder and the models stay the caller's to close; ``audited`` is told of each audit."""
     router = Router(Answerer(recorder, now), audited)
+    forwarder = Forwarder(recorder, now)
     app = FastAPIOffline(
         title="Journeyman",
         description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
         redoc_url=None,
-        lifespan=_closing(router),
+        lifespan=_closing(router, forwarder),
     )
-    routes = _Routes(registry, router, settings)
+    routes = _Routes(registry, router, forwarder, settings)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -86,13 +92,35 @@ def make_app(
 
 
 class _Routes:
-    def __init__(self, registry: Registry, router: Router, settings: GatewaySettings) -> None:
+    def __init__(self, registry: Registry, router: Router, forwarder: Forwarder, settings: GatewaySettings) -> None:
         self._registry = registry
         self._router = router
+        self._forwarder = forwarder
         self._settings = settings
 
     async def chat(self, request: Request) -> Response:
-        chat = openai.read_chat(await self._read(request))
+        raw = await self._read(request)
+        name = raw.get("model") if isinstance(raw, dict) else None
+        if not isinstance(raw, dict) or not isinstance(name, str):
+            return await self._answer_chat(openai.read_chat(raw), request)
+        if passed := self._registry.find_passed(name):
+            return await self._pass_on(request, raw, passed, f"model:{name}", "policy")
+        try:
+            return await self._answer_chat(openai.read_chat(raw), request)
+        except (TaskError, DataError, ServeError, ModelError) as error:
+            is_other_shape = isinstance(error, TaskError | DataError) or error.code in OTHER_SHAPE
+            routed = self._registry.find(name) if is_other_shape else None
+            if routed is None or routed.passed is None:
+                raise
+            return await self._pass_on(request, raw, routed.passed, routed.task, "shape")
+
+    async def _pass_on(self, request: Request, raw: dict[str, Json], passed: Passed, task: str, why: str) -> Response:
+        trace = make_trace_id()
+        route: dict[str, Json] = {"by": "teacher", "why": why}
+        passing = Passing(passed.point, passed.model, raw, task, trace, _origin(request), {"route": route})
+        return await self._forwarder.chat(passing, request, _headers("", trace, f"teacher: {why}"))
+
+    async def _answer_chat(self, chat: openai.ChatRequest, request: Request) -> Response:
         routed = self._registry.find(chat.model)
         schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
@@ -254,11 +282,12 @@ def _headers(release: str, trace: str, by: str) -> dict[str, str]:
     }
 
 
-def _closing(router: Router) -> Callable[[object], AbstractAsyncContextManager[None]]:
+def _closing(router: Router, forwarder: Forwarder) -> Callable[[object], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def live(_app: object) -> AsyncIterator[None]:
         yield
         await router.close()
+        await forwarder.close()
 
     return live
 

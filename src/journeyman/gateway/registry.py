@@ -17,6 +17,7 @@ from typing import Literal
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
 from journeyman.core.messages import Message
+from journeyman.gateway.points import Point
 from journeyman.models.protocol import Decoding, Model
 from journeyman.task.prompt import student_messages
 from journeyman.task.task import Task
@@ -59,6 +60,16 @@ class Way:
     teacher: Served | None = None
     policy: Policy | None = None
     audit: float = 0.0
+    point: Point | None = None
+    """Where the teacher is, for calls that do not have the task's shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A model that is not ours: its provider, and what that calls it."""
+
+    point: Point
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,8 @@ class Routed:
     policy: Policy = "student"
     audit: float = 0.0
     held: str = ""
+    passed: Passed | None = None
+    """Where calls go that do not have the task's shape."""
 
     @property
     def is_alone(self) -> bool:
@@ -94,8 +107,11 @@ class Registry:
         live: Callable[[str], str | None],
         ways: Mapping[str, Way] | None = None,
         held: Callable[[str], str] = lambda _task: "",
+        points: Iterable[Point] = (),
     ) -> None:
+        """``points`` are providers that calls to models which are not ours are passed on to, the default one first."""
         self._live = live
+        self._points = {point.name: point for point in points}
         self._held = held
         self._ways = dict(ways or {})
         self._releases: dict[str, dict[str, Served]] = {
@@ -107,6 +123,16 @@ class Registry:
                 self._bases[item.name] = item
             else:
                 self._releases.setdefault(item.task.name, {})[item.release] = item
+
+    def find_passed(self, name: str) -> Passed | None:
+        """The provider's model of that name; None where it is one of ours or looks like one, or nothing is passed on."""
+        prefix, slash, rest = name.partition("/")
+        if slash and rest and prefix in self._points:
+            return Passed(self._points[prefix], rest)
+        is_ours = name.startswith(("task:", "base:")) or name.partition("@")[0] in self._releases
+        if is_ours or not name or not self._points:
+            return None
+        return Passed(next(iter(self._points.values())), name)
 
     def find(self, name: str) -> Routed:
         """Raises: ServeError JM-704 unknown name, JM-714 ambiguous prefix, JM-715 the live release is not loaded."""
@@ -138,7 +164,8 @@ class Registry:
             )
         is_sure_enough = student is not None and student.threshold is not None and way.teacher is not None
         policy = way.policy or ("cascade" if is_sure_enough else "student")
-        return Routed(task, student, way.teacher, policy, way.audit, self._held(task))
+        passed = Passed(way.point, way.teacher.name) if way.point and way.teacher else None
+        return Routed(task, student, way.teacher, policy, way.audit, self._held(task), passed)
 
     def names(self) -> list[str]:
         """Every name that `find` takes, in the form that is listed to clients."""

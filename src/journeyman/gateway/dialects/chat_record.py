@@ -1,0 +1,127 @@
+"""Chat completions read for the record: never an error, since what cannot be read is still answered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import DataError
+from journeyman.core.messages import ImagePart, Part, ToolCall, messages_from_openai
+from journeyman.gateway.points import Asked, Heard
+
+
+def read_asked(raw: Mapping[str, Json]) -> Asked:
+    """Messages, tools and schema of a request. Pictures that lie in it are named by their hash and not kept."""
+    try:
+        messages = messages_from_openai(raw.get("messages"))
+    except DataError:
+        messages = ()
+    tools = raw.get("tools")
+    form = raw.get("response_format")
+    holder = form.get("json_schema") if isinstance(form, dict) else None
+    schema = holder.get("schema") if isinstance(holder, dict) else None
+    return Asked(
+        tuple(replace(message, parts=tuple(map(_without_bytes, message.parts))) for message in messages),
+        tuple(item for item in tools if isinstance(item, dict)) if isinstance(tools, list) else (),
+        schema if isinstance(schema, dict) else None,
+    )
+
+
+def read_whole(raw: Json) -> Heard:
+    """The first choice of a completion, and its usage."""
+    heard = Heard()
+    for choice in _choices(raw):
+        message = choice.get("message")
+        if isinstance(message, dict):
+            heard.text = _text(message.get("content"))
+            heard.tool_calls = _calls(message.get("tool_calls"))
+        heard.finish_reason = _text(choice.get("finish_reason"))
+        break
+    _read_usage(raw, heard)
+    return heard
+
+
+class Hearing:
+    """A streamed completion, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._heard = Heard()
+        self._texts: list[str] = []
+        self._calls: dict[int, dict[str, str]] = {}
+
+    def add(self, chunk: Json) -> None:
+        for choice in _choices(chunk):
+            if choice.get("index") not in (0, None):
+                continue
+            delta = choice.get("delta")
+            if isinstance(delta, dict):
+                self._texts.append(_text(delta.get("content")))
+                self._add_calls(delta.get("tool_calls"))
+            self._heard.finish_reason = _text(choice.get("finish_reason")) or self._heard.finish_reason
+        _read_usage(chunk, self._heard)
+
+    def end(self) -> Heard:
+        self._heard.text = "".join(self._texts)
+        self._heard.tool_calls = tuple(
+            ToolCall(call["id"], call["name"], call["arguments"]) for _, call in sorted(self._calls.items())
+        )
+        return self._heard
+
+    def _add_calls(self, raw: Json) -> None:
+        for item in raw if isinstance(raw, list) else ():
+            if not isinstance(item, dict):
+                continue
+            index = item.get("index")
+            call = self._calls.setdefault(
+                index if isinstance(index, int) else len(self._calls), {"id": "", "name": "", "arguments": ""}
+            )
+            call["id"] = _text(item.get("id")) or call["id"]
+            function = item.get("function")
+            if isinstance(function, dict):
+                call["name"] += _text(function.get("name"))
+                call["arguments"] += _text(function.get("arguments"))
+
+
+def is_usage_alone(chunk: Json) -> bool:
+    """Whether this is the closing chunk that a provider sends where it is asked for usage."""
+    return isinstance(chunk, dict) and chunk.get("choices") == [] and chunk.get("usage") is not None
+
+
+def _choices(raw: Json) -> Iterator[dict[str, Json]]:
+    choices = raw.get("choices") if isinstance(raw, dict) else None
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            yield choice
+
+
+def _calls(raw: Json) -> tuple[ToolCall, ...]:
+    found = []
+    for item in raw if isinstance(raw, list) else ():
+        function = item.get("function") if isinstance(item, dict) else None
+        if isinstance(item, dict) and isinstance(function, dict):
+            found.append(ToolCall(_text(item.get("id")), _text(function.get("name")), _text(function.get("arguments"))))
+    return tuple(found)
+
+
+def _read_usage(raw: Json, heard: Heard) -> None:
+    usage = raw.get("usage") if isinstance(raw, dict) else None
+    if isinstance(usage, dict):
+        heard.input_tokens = _count(usage.get("prompt_tokens"))
+        heard.output_tokens = _count(usage.get("completion_tokens"))
+
+
+def _count(raw: Json) -> int | None:
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0 else None
+
+
+def _text(raw: Json) -> str:
+    return raw if isinstance(raw, str) else ""
+
+
+def _without_bytes(part: Part) -> Part:
+    if not isinstance(part, ImagePart) or not part.url.startswith("data:"):
+        return part
+    kind, _, content = part.url[len("data:") :].partition(",")
+    return ImagePart(hashlib.sha256(content.encode()).hexdigest(), kind.partition(";")[0] or "image/*")

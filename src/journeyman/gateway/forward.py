@@ -1,0 +1,292 @@
+"""Calls that are passed on as they came to a provider that speaks the client's dialect, and read on the way for the record.
+
+    client ─► body (only the model's name changes) ─► provider ─► reply ─► trace stored ─► last byte
+
+A stream goes out piece by piece; its last event waits until the trace is stored. A client that leaves ends the provider's work too. What the provider refuses is handed
+on as it said it. Redaction is for the record alone: the provider gets what the client sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import aiohttp
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from journeyman.core.canonical import Json
+from journeyman.core.errors import ModelError
+from journeyman.core.example import Target, text_target
+from journeyman.core.messages import ImagePart, Message, TextPart, ToolCall
+from journeyman.core.trace import Origin, Trace
+from journeyman.gateway.dialects.chat_record import Hearing, is_usage_alone, read_asked, read_whole
+from journeyman.gateway.points import Heard, Point
+from journeyman.gateway.recorder import Recorder
+from journeyman.guards.redact import Redactor
+from journeyman.models.sessions import Sessions
+
+T = TypeVar("T")
+PASSED_ON = ("user-agent", "openai-organization", "openai-project", "openai-beta", "idempotency-key")
+PASSED_BACK = ("content-type", "retry-after", "openai-processing-ms", "openai-version")
+TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+GONE = 499
+"""The status in the record of a call whose client left, as web servers have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """One call to be passed on: ``raw`` is its body, ``model`` what ``point`` calls the model. ``task`` is the name that its trace has, ``why`` the route's reason."""
+
+    point: Point
+    model: str
+    raw: dict[str, Json]
+    task: str
+    trace: str
+    origin: Origin
+    verdicts: Mapping[str, Json] = field(default_factory=dict)
+    is_personal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call under way, and the trace that it becomes."""
+
+    passing: Passing
+    time: datetime
+    started: float
+
+    def trace(self, heard: Heard, status: str) -> Trace:
+        passing, asked = self.passing, read_asked(self.passing.raw)
+        redactor = Redactor(is_personal=passing.is_personal)
+        messages = tuple(_redact_message(message, redactor) for message in asked.messages)
+        verdicts: dict[str, Json] = dict(passing.verdicts)
+        if heard.finish_reason:
+            verdicts["finish"] = heard.finish_reason
+        return Trace(
+            id=passing.trace,
+            task=passing.task,
+            time=self.time.isoformat(),
+            origin=passing.origin,
+            input={},
+            messages=messages,
+            output=_redact_target(heard.target, redactor),
+            schema=asked.schema,
+            tools=asked.tools,
+            model=passing.model,
+            input_tokens=heard.input_tokens,
+            output_tokens=heard.output_tokens,
+            cost_usd=passing.point.cost(heard.input_tokens, heard.output_tokens),
+            latency_ms=(time.perf_counter() - self.started) * 1000,
+            status=status,
+            provenance="gateway",
+            verdicts=verdicts,
+        )
+
+
+class Forwarder:
+    """Passes chat completions on. ``now`` is the clock; `close` ends its connections and waits for records that are under way."""
+
+    def __init__(self, recorder: Recorder, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._recorder = recorder
+        self._now = now
+        self._sessions = Sessions(TIMEOUT)
+        self._late: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        if self._late:
+            await asyncio.wait(self._late)
+        await self._sessions.close()
+
+    async def chat(self, passing: Passing, request: Request, headers: Mapping[str, str]) -> Response:
+        """The provider's reply, with ``headers`` added.
+
+        Raises:
+            ModelError: JM-430 not reachable, or gone in the middle (recorded). StoreError: the trace cannot be stored.
+        """
+        call = _Call(passing, self._now(), time.perf_counter())
+        is_streamed = passing.raw.get("stream") is True
+        reply = await self._unless_gone(request, call, self._send(call, request, is_streamed))
+        if reply is None:
+            return Response(status_code=GONE)
+        shown = _passed_back(reply) | dict(headers)
+        if is_streamed and reply.status == 200:
+            return StreamingResponse(self._pieces(call, reply), headers=shown)
+        body = await self._unless_gone(request, call, _read_body(reply))
+        if body is None:
+            reply.close()
+            return Response(status_code=GONE)
+        heard = read_whole(_parse(body)) if reply.status == 200 else Heard()
+        await self._record(call, heard, "ok" if reply.status == 200 else f"http-{reply.status}")
+        return Response(body, reply.status, shown)
+
+    async def _send(self, call: _Call, request: Request, is_streamed: bool) -> aiohttp.ClientResponse:
+        point = call.passing.point
+        body = dict(call.passing.raw) | {"model": call.passing.model}
+        if is_streamed:
+            options = body.get("stream_options")
+            body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
+        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+        headers["content-type"] = "application/json"
+        headers["accept-encoding"] = "identity"
+        if point.key:
+            headers["authorization"] = f"Bearer {point.key}"
+        elif "authorization" in request.headers:
+            headers["authorization"] = request.headers["authorization"]
+        try:
+            return await self._sessions.get().post(
+                f"{point.url.rstrip('/')}/chat/completions", data=orjson.dumps(body), headers=headers
+            )
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            await self._record(call, Heard(), "JM-430")
+            raise _unreachable(point, error) from error
+
+    async def _pieces(self, call: _Call, reply: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        """The provider's events as they come; the last one after the trace is stored. A stream that breaks off ends in an error event."""
+        hearing, wanted = Hearing(), _wants_usage(call.passing.raw)
+        status = "JM-426"
+        try:
+            async for event in _events(reply.content):
+                data = _data(event)
+                if data == b"[DONE]":
+                    status = "ok"
+                    await self._record(call, hearing.end(), status)
+                    yield event
+                    return
+                chunk = _parse(data)
+                hearing.add(chunk)
+                if wanted or not is_usage_alone(chunk):
+                    yield event
+            await self._record(call, hearing.end(), status)
+            yield _broken(call.passing.point)
+        except (TimeoutError, aiohttp.ClientError, ConnectionError):
+            await self._record(call, hearing.end(), status)
+            yield _broken(call.passing.point)
+        except (asyncio.CancelledError, GeneratorExit):
+            if status != "ok":
+                self._later(self._record(call, hearing.end(), f"http-{GONE}"))
+            raise
+        finally:
+            reply.close()
+
+    async def _unless_gone(self, request: Request, call: _Call, work: Coroutine[None, None, T]) -> T | None:
+        """What ``work`` gives; None, with the work ended, where the client left before."""
+        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_gone(request))
+        try:
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            task.cancel()
+            await asyncio.wait({task})
+            await self._record(call, Heard(), f"http-{GONE}")
+            return None
+        finally:
+            gone.cancel()
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def _record(self, call: _Call, heard: Heard, status: str) -> None:
+        await self._recorder.record(call.trace(heard, status))
+
+
+def _redact_message(message: Message, redactor: Redactor) -> Message:
+    parts = tuple(
+        TextPart(redactor.text(part.text)) if isinstance(part, TextPart) else _redact_image(part, redactor)
+        for part in message.parts
+    )
+    return replace(message, parts=parts, tool_calls=_redact_calls(message.tool_calls, redactor))
+
+
+def _redact_image(part: ImagePart, redactor: Redactor) -> ImagePart:
+    return replace(part, url=redactor.text(part.url)) if part.url else part
+
+
+def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:
+    if target is None or target.kind == "text":
+        return target and text_target(redactor.text(target.text))
+    return replace(target, tool_calls=_redact_calls(target.tool_calls, redactor))
+
+
+def _redact_calls(calls: tuple[ToolCall, ...], redactor: Redactor) -> tuple[ToolCall, ...]:
+    return tuple(replace(call, arguments=redactor.text(call.arguments)) for call in calls)
+
+
+def _wants_usage(raw: Mapping[str, Json]) -> bool:
+    options = raw.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is True
+
+
+def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
+    """Without the length and encoding of the connection, which is not ours."""
+    shown = {name: value for name, value in reply.headers.items() if name.lower() in PASSED_BACK}
+    shown |= {name: value for name, value in reply.headers.items() if name.lower().startswith("x-ratelimit-")}
+    if "x-request-id" in reply.headers:
+        shown["x-upstream-request-id"] = reply.headers["x-request-id"]
+    return shown
+
+
+async def _read_body(reply: aiohttp.ClientResponse) -> bytes:
+    return await reply.read()
+
+
+async def _wait_gone(request: Request) -> None:
+    """Returns when the client has closed its connection; the request's body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Server-sent events with their closing blank line, as the bytes that came."""
+    rest = b""
+    async for block in content.iter_any():
+        rest += block.replace(b"\r\n", b"\n")
+        *events, rest = rest.split(b"\n\n")
+        for event in events:
+            if event.strip():
+                yield event + b"\n\n"
+    if rest.strip():
+        yield rest + b"\n\n"
+
+
+def _data(event: bytes) -> bytes:
+    """The data of an event; nothing for a comment."""
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines).strip()
+
+
+def _parse(data: bytes) -> Json:
+    """None where it is not JSON: it is passed on all the same."""
+    try:
+        parsed: Json = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return parsed
+
+
+def _broken(point: Point) -> bytes:
+    error = {
+        "message": f"JM-426 the stream of {point.name} broke off",
+        "type": "server_error",
+        "param": None,
+        "code": "JM-426",
+    }
+    return b"data: " + orjson.dumps({"error": error}) + b"\n\n"
+
+
+def _unreachable(point: Point, error: BaseException) -> ModelError:
+    return ModelError(
+        "JM-430",
+        "the provider cannot be reached, or did not answer in time",
+        where=point.name,
+        got=type(error).__name__,
+        hint="check the address and the network, then call again",
+        retryable=True,
+    )
