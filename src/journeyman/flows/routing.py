@@ -25,14 +25,17 @@ def open_registry(
 
 def find_hold(workspace: Workspace, task_name: str) -> str:
     """Why the task's live release may not answer; empty where it may."""
-    live = workspace.store.live(task_name)
-    return live.reason if live is not None and live.is_held else ""
+    held = workspace.store.held(task_name)
+    return held.reason if held is not None else ""
 
 
 def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
     upstream = find_upstream(workspace.project, task)
     stated = None if task.route.policy == "auto" else task.route.policy
-    teacher = _serve_teacher(stack, workspace, task, upstream) if upstream.is_ready else None
+    is_asked = upstream.is_ready and stated != "student"
+    teacher = _serve_teacher(stack, workspace, task, upstream) if is_asked else None
+    if upstream.name and not upstream.is_ready and stated != "student":
+        workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
     return Way(teacher, stated, task.route.audit)
 
 

@@ -10,8 +10,9 @@ Knows nothing about folders and databases: releases come in loaded, ``live`` tel
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from journeyman.core.canonical import Json
@@ -23,6 +24,7 @@ from journeyman.task.task import Task
 
 WriteMessages = Callable[[Task, Mapping[str, Json]], tuple[Message, ...]]
 PREFIX_LENGTH = 4
+LOG = logging.getLogger("journeyman.gateway")
 
 
 DEFAULT = Decoding()
@@ -63,7 +65,8 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What answers one call. ``held`` says why the release may not answer now; ``audit`` is the share of sure answers that are audited."""
+    """What answers one call. ``held`` says why the release may not answer now; ``audit`` is the share of sure answers that are audited; ``live`` is the release
+    that should answer, loaded or not."""
 
     task: str
     student: Served | None
@@ -71,6 +74,7 @@ class Routed:
     policy: Policy = "student"
     audit: float = 0.0
     held: str = ""
+    live: str = ""
 
     @property
     def is_alone(self) -> bool:
@@ -97,6 +101,7 @@ class Registry:
     ) -> None:
         self._live = live
         self._held = held
+        self._missed: set[str] = set()
         self._ways = dict(ways or {})
         self._releases: dict[str, dict[str, Served]] = {
             name: {} for name, way in self._ways.items() if way.teacher is not None
@@ -136,9 +141,17 @@ class Registry:
                 got=f"live is {live[:12]}, which this server did not load" if live else "no release is live",
                 hint=f"restart the server, or run `journeyman release {task}` first",
             )
-        is_sure_enough = student is not None and student.threshold is not None and way.teacher is not None
+        teacher = way.teacher
+        if teacher is not None and student is not None:
+            teacher = replace(teacher, task=student.task)  # one endpoint, one schema: the file may have changed since
+        is_sure_enough = student is not None and student.threshold is not None and teacher is not None
         policy = way.policy or ("cascade" if is_sure_enough else "student")
-        return Routed(task, student, way.teacher, policy, way.audit, self._held(task))
+        if student is None and live is not None and live not in self._missed:
+            self._missed.add(live)
+            LOG.warning(
+                "%s: the live release %s is not loaded here, the teacher answers: restart the server", task, live[:12]
+            )
+        return Routed(task, student, teacher, policy, way.audit, self._held(task), live or "")
 
     def names(self) -> list[str]:
         """Every name that `find` takes, in the form that is listed to clients."""
