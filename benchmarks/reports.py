@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from loop import run_stages
 from machine import ROOT, Ran, describe_commit, describe_machine, make_parser, write_result
@@ -25,6 +25,7 @@ from sets import SETS
 from journeyman.core.canonical import bytes_hash
 from journeyman.evaluation.document import Document as Evaluation
 from journeyman.evaluation.document import describe_interval, describe_promise, describe_verdict
+from journeyman.guards.redact import Redactor
 
 Document = dict[str, Any]
 Rows = Iterator[dict[str, object]]
@@ -135,7 +136,10 @@ def _write_bfcl(data: Path, folder: Path) -> None:
         asked = {"request": row["text"].strip(), "arguments": json.dumps(row["schema"], ensure_ascii=False)}
         is_sealed = int(bytes_hash(asked["request"].encode())[:8], 16) < SEALED_BFCL * 16**8
         sides[is_sealed].append({"input": asked, "gold": row["gold"]})
-        accepted[asked["request"] + "\n" + asked["arguments"]] = row["accepted"]
+        redactor = Redactor()  # rows that are not sealed are kept with surrogates, and so are the answers to them
+        kept = cast(dict[str, str], redactor.value(dict(asked)))
+        for fields, values in ((asked, row["accepted"]), (kept, redactor.value(row["accepted"]))):
+            accepted[fields["request"] + "\n" + fields["arguments"]] = values
     _write(folder, iter(sides[True]), iter(sides[False]))
     (folder / "accepted.json").write_text(json.dumps(accepted, ensure_ascii=False), encoding="utf-8")
     (folder / "accepted.py").write_text(ACCEPTED, encoding="utf-8")
