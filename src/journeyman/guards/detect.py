@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from journeyman.guards.starts import Clues, before, find_all, look, matches, places, shifted
+
 Span = tuple[int, int]
-Detector = Callable[[str], Iterator[Span]]
+Detector = Callable[[Clues], Iterator[Span]]
 
 SECRET = "SECRET"
 ENTROPY_CHARACTERS = 64
@@ -29,10 +31,16 @@ class Finding:
     end: int
 
 
+EMAIL_FIRST = re.compile(r"(?<![\w.+%-])[\w+%-]")
 EMAIL = re.compile(r"(?<![\w.+%-])[\w+%-](?:[\w.+%'-]{0,62}[\w+%-])?@(?:[\w-]{1,63}\.){1,5}[^\W\d_]{2,24}(?!\w)")
 URL_CREDENTIALS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s/@:]{0,200}:[^\s/@]{1,200})@")
+WORD_FIRST = re.compile(r"\b\w")
 PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.S
+)
+KEY_SHAPE_WORDS = (  # what each shape begins with
+    *("AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
+    *("sk-", "sk_", "rk_", "pk_", "xox", "https://hooks.slack.com", "AIza", "ya29.", "hf_", "npm_", "pypi-", "eyJ"),
 )
 KEY_SHAPES = re.compile(
     r"(?<![\w-])(?:"
@@ -45,6 +53,7 @@ KEY_SHAPES = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{0,4000}"  # JWT
     r")(?![A-Za-z0-9])"
 )
+PASSWORD_WORDS = ("passw", "passphrase", "passcode", "pwd", "client", "api", "secret", "access", "auth")
 PASSWORD = re.compile(
     r"(?<![^\W_])(?:password|passwort|passwd|passphrase|passcode|pwd|client[_ -]?secret|api[_ -]?key|secret[_ -]?key"
     r"|access[_ -]?key|access[_ -]?token|auth[_ -]?token)[\"']?\s{0,3}(?:[:=]|:=|=>)\s{0,3}"
@@ -56,11 +65,13 @@ SPOKEN_PASSWORD = re.compile(
     re.I,
 )
 BEARER = re.compile(r"(?<!\w)(?:Bearer|Basic)\s([A-Za-z0-9+/_.=-]{16,4000})")
+KEY_WORDS = ("key", "token", "secret", "credential", "auth", "signature")
 KEY_WORD = re.compile(
     r"(?<![^\W_])(?:key|token|secret|credentials?|auth|signature)\b[^\w\n]{0,5}(?:is[^\w\n]{1,3})?"
     r"([A-Za-z0-9+/_=-]{20,512})(?![A-Za-z0-9+/_=-])",
     re.I,
 )
+IBAN_DIGITS = re.compile(r"[0-9](?<=[A-Za-z]{2}[0-9])")
 IBAN_START = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2})[0-9]{2}(?= ?[A-Za-z0-9])")
 IBAN_LENGTHS = {  # ISO 13616 registry
     **dict.fromkeys(("NO",), 15),
@@ -91,7 +102,10 @@ SSN = re.compile(r"(?<![\w-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{
 IPV4 = re.compile(
     r"(?<![\w.])(?<!version )(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?![\w]|\.[0-9])"
 )
+IPV6_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+IPV6_FIRST = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]")
 IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{3,39}(?![\w:])")
+SEVEN_DIGITS = re.compile(r"[0-9](?:[ ./()-]{0,2}[0-9]){6}")
 PHONE_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+|00)[1-9](?:[ .()/-]{0,3}[0-9]){6,18}(?:x[0-9]{1,6})?(?![\w-])")
 PHONE_AMERICAN = re.compile(
     r"(?<![\w.+-])(?:(?:1|001)[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[0-9]{3}[-.][0-9]{4}"
@@ -109,64 +123,77 @@ PHONE_AFTER_WORD = re.compile(
 )
 
 
-def find_email(text: str) -> Iterator[Span]:
-    if "@" in text:
-        for match in EMAIL.finditer(text):
-            yield match.span()
+def find_email(clues: Clues) -> Iterator[Span]:
+    text = clues.text
+    for match in matches(EMAIL, text, before(text, find_all(text, "@"), 64, EMAIL_FIRST)):
+        yield match.span()
 
 
-def find_secret(text: str) -> Iterator[Span]:
+def find_secret(clues: Clues) -> Iterator[Span]:
     """Key blocks, keys of known shapes, credentials in URLs, ``password: …``, high-entropy tokens after key words."""
-    for pattern in (PRIVATE_KEY, KEY_SHAPES):
-        for match in pattern.finditer(text):
-            yield match.span()
-    for pattern in (URL_CREDENTIALS, PASSWORD, SPOKEN_PASSWORD, BEARER):
-        for match in pattern.finditer(text):
+    text, passwords = clues.text, places(clues.folded, PASSWORD_WORDS)
+    for pattern, starts in (
+        (PRIVATE_KEY, find_all(text, "-----BEGIN ")),
+        (KEY_SHAPES, places(text, KEY_SHAPE_WORDS)),
+        (URL_CREDENTIALS, before(text, find_all(text, "://"), 21, WORD_FIRST)),
+        (PASSWORD, passwords),
+        (SPOKEN_PASSWORD, passwords),
+        (BEARER, places(text, ("Bearer", "Basic"))),
+    ):
+        for match in matches(pattern, text, starts):
             yield match.span(match.lastindex or 0)
-    for match in KEY_WORD.finditer(text):
+    for match in matches(KEY_WORD, text, places(clues.folded, KEY_WORDS) if clues.has_digit else ()):
         if has_high_entropy(match.group(1)[:ENTROPY_CHARACTERS]):
             yield match.span(1)
 
 
-def find_iban(text: str) -> Iterator[Span]:
+def find_iban(clues: Clues) -> Iterator[Span]:
     """Country code, length of that country, remainder 1 modulo 97 (ISO 7064)."""
-    for match in IBAN_START.finditer(text):
+    text = clues.text
+    digits = [match.start() for match in IBAN_DIGITS.finditer(text)] if clues.has_digit else []
+    for match in matches(IBAN_START, text, shifted(digits, -2)):
         length = IBAN_LENGTHS.get(match.group(1).upper())
         end = _end_of_code(text, match.start(), length) if length else None
         if end and is_iban(text[match.start() : end]):
             yield match.start(), end
 
 
-def find_card(text: str) -> Iterator[Span]:
+def find_card(clues: Clues) -> Iterator[Span]:
     """12 to 19 digits with a right Luhn digit, of an issuer's range or after a word such as card."""
-    for match in CARD.finditer(text):
+    text = clues.text
+    for match in matches(CARD, text, clues.numbers):
         digits = re.sub(r"[ -]", "", match.group())
         is_known = CARD_RANGES.fullmatch(digits) or CARD_WORD.search(text, max(0, match.start() - 40), match.start())
         if is_known and is_luhn(digits):
             yield match.span()
 
 
-def find_ssn(text: str) -> Iterator[Span]:
-    for match in SSN.finditer(text):
+def find_ssn(clues: Clues) -> Iterator[Span]:
+    for match in matches(SSN, clues.text, clues.numbers):
         yield match.span()
 
 
-def find_ip(text: str) -> Iterator[Span]:
+def find_ip(clues: Clues) -> Iterator[Span]:
     """IPv4 and IPv6, except loopback and unspecified addresses."""
-    for match in [*IPV4.finditer(text), *(IPV6.finditer(text) if ":" in text else ())]:
-        if _is_address(match.group()):
-            yield match.span()
+    text = clues.text
+    colons = (match.start() for match in IPV6_COLONS.finditer(text))
+    for pattern, starts in ((IPV4, clues.numbers), (IPV6, before(text, colons, 39, IPV6_FIRST))):
+        for match in matches(pattern, text, starts):
+            if _is_address(match.group()):
+                yield match.span()
 
 
-def find_phone(text: str) -> Iterator[Span]:
+def find_phone(clues: Clues) -> Iterator[Span]:
     """Numbers in an unmistakable form (+country, (area) and trunk forms), or any 7 to 15 digits after a phone word."""
-    for pattern, low, high in (
-        (PHONE_INTERNATIONAL, 8, 21),
-        (PHONE_AMERICAN, 10, 19),
-        (PHONE_TRUNK, 9, 11),
-        (PHONE_AFTER_WORD, 7, 21),
+    text, numbers = clues.text, clues.numbers
+    long = (number for number in numbers if SEVEN_DIGITS.match(text, number))
+    for pattern, starts, low, high in (
+        (PHONE_INTERNATIONAL, shifted(numbers, -1, 0), 8, 21),
+        (PHONE_AMERICAN, shifted(numbers, -1, 0), 10, 19),
+        (PHONE_TRUNK, shifted(numbers, -1, 0), 9, 11),
+        (PHONE_AFTER_WORD, before(text, long, 36, WORD_FIRST), 7, 21),
     ):
-        for match in pattern.finditer(text):
+        for match in matches(pattern, text, starts):
             start, end = match.span(match.lastindex or 0)
             if low <= sum(character.isdigit() for character in text[start:end]) <= high:
                 yield start, end
@@ -186,9 +213,9 @@ DETECTORS: dict[str, Detector] = {
 
 def detect(text: str) -> list[Finding]:
     """All findings in order of place; where two overlap, the kind that ``DETECTORS`` names first, then the earlier."""
-    kept, taken = list[Finding](), bytearray(len(text))
+    clues, kept, taken = look(text), list[Finding](), bytearray(len(text))
     for kind, find in DETECTORS.items():
-        for start, end in sorted(find(text)):
+        for start, end in sorted(find(clues)):
             if end > start and not any(taken[start:end]):
                 kept.append(Finding(kind, start, end))
                 taken[start:end] = b"\1" * (end - start)

@@ -1,0 +1,78 @@
+"""Where a pattern can match at all, seen at a glance: the words, marks and numbers of a text.
+
+A search tries its pattern at every place of a text; nearly always a word or a digit that every match must hold is
+missing. ``matches`` tries it at given places only, and finds the same as long as no match begins anywhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+DIGIT = re.compile(r"[0-9]")
+# The first digit of a run, with three more close behind: wider gaps than any kind of number allows.
+NUMBER = re.compile(r"[0-9](?<![0-9][0-9])(?=(?:[ .()/-]{0,3}[0-9]){3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Clues:
+    """A text, the same in small letters (place for place), and where its numbers of four digits and more begin."""
+
+    text: str
+    folded: str
+    has_digit: bool
+    numbers: tuple[int, ...]
+
+
+def look(text: str) -> Clues:
+    has_digit = DIGIT.search(text) is not None
+    numbers = tuple(match.start() for match in NUMBER.finditer(text)) if has_digit else ()
+    return Clues(text, fold(text), has_digit, numbers)
+
+
+def fold(text: str) -> str:
+    """Small letters, one for each code point: ASCII wherever ``re.I`` lets the code point stand for an ASCII letter."""
+    if not text.isascii():
+        text = text.replace("İ", "i").replace("ı", "i").replace("ſ", "s")
+    return text.lower()
+
+
+def places(text: str, words: Iterable[str]) -> list[int]:
+    """Where any of the words stands, in order."""
+    return sorted(place for word in words for place in find_all(text, word))
+
+
+def find_all(text: str, word: str) -> Iterator[int]:
+    """Where the word stands, overlapping ones too."""
+    place = text.find(word)
+    while place >= 0:
+        yield place
+        place = text.find(word, place + 1)
+
+
+def before(text: str, marks: Iterable[int], reach: int, first: re.Pattern[str]) -> Iterator[int]:
+    """Where ``first``, a pattern of one code point, matches at a mark or at most ``reach`` before it, in order."""
+    looked = 0
+    for mark in marks:
+        for match in first.finditer(text, max(looked, mark - reach), mark + 1):
+            yield match.start()
+        looked = mark + 1
+
+
+def shifted(starts: Sequence[int], *steps: int) -> Iterator[int]:
+    """Each place moved by each of the ``steps``, which go up to 0 and are smaller than the places' distances."""
+    return (start + step for start in starts for step in steps)
+
+
+def matches(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
+    """``pattern.finditer(text)`` for a pattern that matches no empty text, begins at no place but ``starts``.
+
+    Args:
+        starts: in order; places before the text are passed over.
+    """
+    end = 0
+    for start in starts:
+        if start >= end and (match := pattern.match(text, start)):
+            end = match.end()
+            yield match
