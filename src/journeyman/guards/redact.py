@@ -17,7 +17,7 @@ from hashlib import blake2b
 
 from journeyman.core.canonical import Json
 from journeyman.guards.detect import DETECTORS, SECRET, Finding, detect
-from journeyman.guards.starts import find_all
+from journeyman.guards.starts import occurrences
 
 REMOVED = f"<{SECRET}>"
 KINDS = tuple(kind for kind in DETECTORS if kind != SECRET)
@@ -132,7 +132,7 @@ class Redactor:
     def _known_values(self, text: str, is_verbatim: bool) -> Iterator[tuple[int, int, str]]:
         if is_verbatim or not self._surrogates:
             return
-        found = [(place, -len(value), value) for value in self._surrogates for place in find_all(text, value)]
+        found = [(place, -len(value), value) for place, value in occurrences(text, self._surrogates)]
         place = 0
         for start, _, value in sorted(found):  # at one place the longest first
             end = start + len(value)

@@ -7,7 +7,7 @@ missing. ``matches`` tries it at given places only, and finds the same as long a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 DIGIT = re.compile(r"[0-9]")
@@ -49,6 +49,20 @@ def find_all(text: str, word: str) -> Iterator[int]:
     while place >= 0:
         yield place
         place = text.find(word, place + 1)
+
+
+def occurrences(text: str, values: Collection[str], few: int = 100) -> Iterator[tuple[int, str]]:
+    """Where which of the ``values`` stands: a search for each if they are few, else one pass over the text."""
+    if len(values) <= few:
+        yield from ((place, value) for value in values for place in find_all(text, value))
+        return
+    lengths = sorted(set(map(len, values)))
+    shortest = lengths[0]
+    beginnings = {value[:shortest] for value in values}
+    for place in range(len(text) - shortest + 1):
+        if text[place : place + shortest] in beginnings:
+            parts = (text[place : place + length] for length in lengths if place + length <= len(text))
+            yield from ((place, part) for part in parts if part in values)
 
 
 def before(text: str, marks: Iterable[int], reach: int, first: re.Pattern[str]) -> Iterator[int]:
