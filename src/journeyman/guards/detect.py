@@ -1,7 +1,8 @@
 """Deterministic detectors of personal data and secrets: one function per kind, listed in ``DETECTORS``.
 
 Patterns plus check digits, no model: names and postal addresses are not looked for. Every pattern is bounded, so a
-long text costs linear time. A detector yields spans ``(start, end)`` in code points.
+long text costs linear time. A detector yields spans ``(start, end)`` in code points. It tries each pattern only where
+a match can begin: at a word of the pattern's list, at a number, or so far before a mark as the pattern reaches.
 """
 
 from __future__ import annotations
@@ -31,14 +32,16 @@ class Finding:
     end: int
 
 
+EMAIL_REACH = 64  # the longest local part
 EMAIL_FIRST = re.compile(r"(?<![\w.+%-])[\w+%-]")
 EMAIL = re.compile(r"(?<![\w.+%-])[\w+%-](?:[\w.+%'-]{0,62}[\w+%-])?@(?:[\w-]{1,63}\.){1,5}[^\W\d_]{2,24}(?!\w)")
+SCHEME_REACH = 21
 URL_CREDENTIALS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s/@:]{0,200}:[^\s/@]{1,200})@")
 WORD_FIRST = re.compile(r"\b\w")
 PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.S
 )
-KEY_SHAPE_WORDS = (  # what each shape begins with
+KEY_SHAPE_WORDS = (  # what each shape begins with, as written
     *("AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
     *("sk-", "sk_", "rk_", "pk_", "xox", "https://hooks.slack.com", "AIza", "ya29.", "hf_", "npm_", "pypi-", "eyJ"),
 )
@@ -53,6 +56,7 @@ KEY_SHAPES = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{0,4000}"  # JWT
     r")(?![A-Za-z0-9])"
 )
+# What PASSWORD and SPOKEN_PASSWORD begin with, in small letters.
 PASSWORD_WORDS = ("passw", "passphrase", "passcode", "pwd", "client", "api", "secret", "access", "auth")
 PASSWORD = re.compile(
     r"(?<![^\W_])(?:password|passwort|passwd|passphrase|passcode|pwd|client[_ -]?secret|api[_ -]?key|secret[_ -]?key"
@@ -102,7 +106,8 @@ SSN = re.compile(r"(?<![\w-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{
 IPV4 = re.compile(
     r"(?<![\w.])(?<!version )(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?![\w]|\.[0-9])"
 )
-IPV6_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+IPV6_REACH = 39
+IPV6_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")  # in every address
 IPV6_FIRST = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]")
 IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{3,39}(?![\w:])")
 SEVEN_DIGITS = re.compile(r"[0-9](?:[ ./()-]{0,2}[0-9]){6}")
@@ -114,6 +119,7 @@ PHONE_AMERICAN = re.compile(
 PHONE_TRUNK = re.compile(
     r"(?<![\w.,+-])(?:\(0[0-9]{1,4}\)|0[1-9][0-9]{0,3})(?:[ .-][0-9]{2,7}){1,4}(?![\w-]|[.,][0-9])"
 )
+PHONE_REACH = 36  # the longest words, 24 of anything, a bracket
 PHONE_AFTER_WORD = re.compile(
     r"(?<!\w)(?:(?:tele)?phone|tel|mobile|cell|fax|desk|whatsapp|sms|hotline|call(?:ed|ing)?(?: (?:me|us|him|her))?"
     r"|(?:ring|text|reach|dial|contact|phone)(?: (?:me|us|him|her)))(?!\w)"
@@ -125,7 +131,7 @@ PHONE_AFTER_WORD = re.compile(
 
 def find_email(clues: Clues) -> Iterator[Span]:
     text = clues.text
-    for match in matches(EMAIL, text, before(text, find_all(text, "@"), 64, EMAIL_FIRST)):
+    for match in matches(EMAIL, text, before(text, find_all(text, "@"), EMAIL_REACH, EMAIL_FIRST)):
         yield match.span()
 
 
@@ -135,7 +141,7 @@ def find_secret(clues: Clues) -> Iterator[Span]:
     for pattern, starts in (
         (PRIVATE_KEY, find_all(text, "-----BEGIN ")),
         (KEY_SHAPES, places(text, KEY_SHAPE_WORDS)),
-        (URL_CREDENTIALS, before(text, find_all(text, "://"), 21, WORD_FIRST)),
+        (URL_CREDENTIALS, before(text, find_all(text, "://"), SCHEME_REACH, WORD_FIRST)),
         (PASSWORD, passwords),
         (SPOKEN_PASSWORD, passwords),
         (BEARER, places(text, ("Bearer", "Basic"))),
@@ -177,7 +183,7 @@ def find_ip(clues: Clues) -> Iterator[Span]:
     """IPv4 and IPv6, except loopback and unspecified addresses."""
     text = clues.text
     colons = (match.start() for match in IPV6_COLONS.finditer(text))
-    for pattern, starts in ((IPV4, clues.numbers), (IPV6, before(text, colons, 39, IPV6_FIRST))):
+    for pattern, starts in ((IPV4, clues.numbers), (IPV6, before(text, colons, IPV6_REACH, IPV6_FIRST))):
         for match in matches(pattern, text, starts):
             if _is_address(match.group()):
                 yield match.span()
@@ -191,7 +197,7 @@ def find_phone(clues: Clues) -> Iterator[Span]:
         (PHONE_INTERNATIONAL, shifted(numbers, -1, 0), 8, 21),
         (PHONE_AMERICAN, shifted(numbers, -1, 0), 10, 19),
         (PHONE_TRUNK, shifted(numbers, -1, 0), 9, 11),
-        (PHONE_AFTER_WORD, before(text, long, 36, WORD_FIRST), 7, 21),
+        (PHONE_AFTER_WORD, before(text, long, PHONE_REACH, WORD_FIRST), 7, 21),
     ):
         for match in matches(pattern, text, starts):
             start, end = match.span(match.lastindex or 0)
