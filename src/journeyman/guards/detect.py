@@ -11,10 +11,10 @@ import ipaddress
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from journeyman.guards.starts import Clues, before, find_all, look, matches, places, shifted
+from journeyman.guards.starts import Clues, before, find_all, look, matches, places
 
 Span = tuple[int, int]
 Detector = Callable[[Clues], Iterator[Span]]
@@ -41,10 +41,15 @@ WORD_FIRST = re.compile(r"\b\w")
 PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.S
 )
-KEY_SHAPE_WORDS = (  # what each shape begins with, as written
-    *("AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-"),
-    *("sk-", "sk_", "rk_", "pk_", "xox", "https://hooks.slack.com", "AIza", "ya29.", "hf_", "npm_", "pypi-", "eyJ"),
-)
+KEY_SHAPE_WORDS = {  # what each shape begins with, by a character of it that may be missing from the whole text
+    "A": ("AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "AIza"),
+    "_": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "sk_", "rk_", "pk_", "hf_", "npm_"),
+    "-": ("glpat-", "sk-", "pypi-"),
+    "x": ("xox",),
+    "/": ("https://hooks.slack.com",),
+    "2": ("ya29.",),
+    "J": ("eyJ",),
+}
 KEY_SHAPES = re.compile(
     r"(?<![\w-])(?:"
     r"(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[A-Z0-9]{16}"  # AWS
@@ -110,7 +115,6 @@ IPV6_REACH = 39
 IPV6_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")  # in every address
 IPV6_FIRST = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]")
 IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{3,39}(?![\w:])")
-SEVEN_DIGITS = re.compile(r"[0-9](?:[ ./()-]{0,2}[0-9]){6}")
 PHONE_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+|00)[1-9](?:[ .()/-]{0,3}[0-9]){6,18}(?:x[0-9]{1,6})?(?![\w-])")
 PHONE_AMERICAN = re.compile(
     r"(?<![\w.+-])(?:(?:1|001)[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[-.])[0-9]{3}[-.][0-9]{4}"
@@ -138,9 +142,10 @@ def find_email(clues: Clues) -> Iterator[Span]:
 def find_secret(clues: Clues) -> Iterator[Span]:
     """Key blocks, keys of known shapes, credentials in URLs, ``password: …``, high-entropy tokens after key words."""
     text, passwords = clues.text, places(clues.folded, PASSWORD_WORDS)
+    shapes = [word for character, words in KEY_SHAPE_WORDS.items() if character in text for word in words]
     for pattern, starts in (
         (PRIVATE_KEY, find_all(text, "-----BEGIN ")),
-        (KEY_SHAPES, places(text, KEY_SHAPE_WORDS)),
+        (KEY_SHAPES, places(text, shapes)),
         (URL_CREDENTIALS, before(text, find_all(text, "://"), SCHEME_REACH, WORD_FIRST)),
         (PASSWORD, passwords),
         (SPOKEN_PASSWORD, passwords),
@@ -156,8 +161,8 @@ def find_secret(clues: Clues) -> Iterator[Span]:
 def find_iban(clues: Clues) -> Iterator[Span]:
     """Country code, length of that country, remainder 1 modulo 97 (ISO 7064)."""
     text = clues.text
-    digits = [match.start() for match in IBAN_DIGITS.finditer(text)] if clues.has_digit else []
-    for match in matches(IBAN_START, text, shifted(digits, -2)):
+    countries = (match.start() - 2 for match in IBAN_DIGITS.finditer(text)) if clues.has_digit else ()
+    for match in matches(IBAN_START, text, countries):
         length = IBAN_LENGTHS.get(match.group(1).upper())
         end = _end_of_code(text, match.start(), length) if length else None
         if end and is_iban(text[match.start() : end]):
@@ -167,7 +172,7 @@ def find_iban(clues: Clues) -> Iterator[Span]:
 def find_card(clues: Clues) -> Iterator[Span]:
     """12 to 19 digits with a right Luhn digit, of an issuer's range or after a word such as card."""
     text = clues.text
-    for match in matches(CARD, text, clues.numbers):
+    for match in matches(CARD, text, clues.long_numbers):
         digits = re.sub(r"[ -]", "", match.group())
         is_known = CARD_RANGES.fullmatch(digits) or CARD_WORD.search(text, max(0, match.start() - 40), match.start())
         if is_known and is_luhn(digits):
@@ -175,7 +180,7 @@ def find_card(clues: Clues) -> Iterator[Span]:
 
 
 def find_ssn(clues: Clues) -> Iterator[Span]:
-    for match in matches(SSN, clues.text, clues.numbers):
+    for match in matches(SSN, clues.text, clues.long_numbers):
         yield match.span()
 
 
@@ -191,13 +196,12 @@ def find_ip(clues: Clues) -> Iterator[Span]:
 
 def find_phone(clues: Clues) -> Iterator[Span]:
     """Numbers in an unmistakable form (+country, (area) and trunk forms), or any 7 to 15 digits after a phone word."""
-    text, numbers = clues.text, clues.numbers
-    long = (number for number in numbers if SEVEN_DIGITS.match(text, number))
+    text, long_numbers = clues.text, clues.long_numbers
     for pattern, starts, low, high in (
-        (PHONE_INTERNATIONAL, shifted(numbers, -1, 0), 8, 21),
-        (PHONE_AMERICAN, shifted(numbers, -1, 0), 10, 19),
-        (PHONE_TRUNK, shifted(numbers, -1, 0), 9, 11),
-        (PHONE_AFTER_WORD, before(text, long, PHONE_REACH, WORD_FIRST), 7, 21),
+        (PHONE_INTERNATIONAL, _with_signs(text, long_numbers), 8, 21),
+        (PHONE_AMERICAN, _with_signs(text, long_numbers), 10, 19),
+        (PHONE_TRUNK, _with_signs(text, clues.numbers), 9, 11),
+        (PHONE_AFTER_WORD, before(text, long_numbers, PHONE_REACH, WORD_FIRST), 7, 21),
     ):
         for match in matches(pattern, text, starts):
             start, end = match.span(match.lastindex or 0)
@@ -244,6 +248,14 @@ def has_high_entropy(token: str, bits: float = 3.5) -> bool:
     counts = Counter(token)
     entropy = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
     return entropy >= bits and any(map(str.isdigit, token)) and any(map(str.isalpha, token))
+
+
+def _with_signs(text: str, numbers: Sequence[int]) -> Iterator[int]:
+    """Where the numbers begin, and the plus or bracket directly before."""
+    for number in numbers:
+        if text[number - 1 : number] in ("+", "("):
+            yield number - 1
+        yield number
 
 
 def _end_of_code(text: str, start: int, length: int) -> int | None:

@@ -7,28 +7,31 @@ missing. ``matches`` tries it at given places only, and finds the same as long a
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 DIGIT = re.compile(r"[0-9]")
-# The first digit of a run, with three more close behind: wider gaps than any kind of number allows.
+# The first digit of a run, with more digits close behind: the gaps are wider than any kind of number allows.
 NUMBER = re.compile(r"[0-9](?<![0-9][0-9])(?=(?:[ .()/-]{0,3}[0-9]){3})")
+LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,3}[0-9]){6}")
 
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """A text, the same in small letters (place for place), and where its numbers of four digits and more begin."""
+    """A text, the same in small letters (place for place), where its numbers of four digits and more begin, and which
+    of these have seven."""
 
     text: str
     folded: str
     has_digit: bool
-    numbers: tuple[int, ...]
+    numbers: list[int]
+    long_numbers: list[int]
 
 
 def look(text: str) -> Clues:
     has_digit = DIGIT.search(text) is not None
-    numbers = tuple(match.start() for match in NUMBER.finditer(text)) if has_digit else ()
-    return Clues(text, fold(text), has_digit, numbers)
+    numbers = [match.start() for match in NUMBER.finditer(text)] if has_digit else []
+    return Clues(text, fold(text), has_digit, numbers, [place for place in numbers if LONG_NUMBER.match(text, place)])
 
 
 def fold(text: str) -> str:
@@ -40,7 +43,7 @@ def fold(text: str) -> str:
 
 def places(text: str, words: Iterable[str]) -> list[int]:
     """Where any of the words stands, in order."""
-    return sorted(place for word in words for place in find_all(text, word))
+    return sorted(place for word in words if word in text for place in find_all(text, word))
 
 
 def find_all(text: str, word: str) -> Iterator[int]:
@@ -72,11 +75,6 @@ def before(text: str, marks: Iterable[int], reach: int, first: re.Pattern[str]) 
         for match in first.finditer(text, max(looked, mark - reach), mark + 1):
             yield match.start()
         looked = mark + 1
-
-
-def shifted(starts: Sequence[int], *steps: int) -> Iterator[int]:
-    """Each place moved by each of the ``steps``, which go up to 0 and are smaller than the places' distances."""
-    return (start + step for start in starts for step in steps)
 
 
 def matches(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
