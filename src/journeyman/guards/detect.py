@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from journeyman.guards.starts import Clues, before, find_all, look, matches, places
 
 Span = tuple[int, int]
-Detector = Callable[[Clues], Iterator[Span]]
 
 SECRET = "SECRET"
 ENTROPY_CHARACTERS = 64
@@ -30,6 +29,14 @@ class Finding:
     kind: str
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Finds one kind; ``is_possible`` is false, or empty, for texts in which ``find`` finds nothing for sure."""
+
+    find: Callable[[Clues], Iterator[Span]]
+    is_possible: Callable[[Clues], object]
 
 
 EMAIL_REACH = 64  # the longest local part
@@ -161,7 +168,7 @@ def find_secret(clues: Clues) -> Iterator[Span]:
 def find_iban(clues: Clues) -> Iterator[Span]:
     """Country code, length of that country, remainder 1 modulo 97 (ISO 7064)."""
     text = clues.text
-    countries = (match.start() - 2 for match in IBAN_DIGITS.finditer(text)) if clues.has_digit else ()
+    countries = (match.start() - 2 for match in IBAN_DIGITS.finditer(text))
     for match in matches(IBAN_START, text, countries):
         length = IBAN_LENGTHS.get(match.group(1).upper())
         end = _end_of_code(text, match.start(), length) if length else None
@@ -211,21 +218,21 @@ def find_phone(clues: Clues) -> Iterator[Span]:
 
 DETECTORS: dict[str, Detector] = {
     # In order of precedence where findings overlap.
-    SECRET: find_secret,
-    "EMAIL": find_email,
-    "IBAN": find_iban,
-    "CARD": find_card,
-    "SSN": find_ssn,
-    "IP": find_ip,
-    "PHONE": find_phone,
+    SECRET: Detector(find_secret, lambda clues: clues.text),
+    "EMAIL": Detector(find_email, lambda clues: "@" in clues.text),
+    "IBAN": Detector(find_iban, lambda clues: clues.has_digit),
+    "CARD": Detector(find_card, lambda clues: clues.long_numbers),
+    "SSN": Detector(find_ssn, lambda clues: clues.long_numbers),
+    "IP": Detector(find_ip, lambda clues: clues.numbers or ":" in clues.text),
+    "PHONE": Detector(find_phone, lambda clues: clues.numbers),
 }
 
 
 def detect(text: str) -> list[Finding]:
     """All findings in order of place; where two overlap, the kind that ``DETECTORS`` names first, then the earlier."""
     clues, kept, taken = look(text), list[Finding](), bytearray(len(text))
-    for kind, find in DETECTORS.items():
-        for start, end in sorted(find(clues)):
+    for kind, detector in DETECTORS.items():
+        for start, end in sorted(detector.find(clues)) if detector.is_possible(clues) else ():
             if end > start and not any(taken[start:end]):
                 kept.append(Finding(kind, start, end))
                 taken[start:end] = b"\1" * (end - start)
