@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from loop import run_stages
 from machine import ROOT, Ran, describe_commit, describe_machine, make_parser, write_result
@@ -25,12 +25,14 @@ from sets import SETS
 from journeyman.core.canonical import bytes_hash
 from journeyman.evaluation.document import Document as Evaluation
 from journeyman.evaluation.document import describe_interval, describe_promise, describe_verdict
+from journeyman.guards.redact import Redactor
 
 Document = dict[str, Any]
 Rows = Iterator[dict[str, object]]
 SETTINGS = "[prepare]\ncalibration_share = 0.1\n"  # a promise needs some hundreds of rows
 SEALED_BFCL = 0.5  # of the requests, by hash
 TASKS = {"banking77": "banking77", "snips": "snips", "nyt": "nyt", "bfcl": "bfcl", "strategyqa": "strategyqa"}
+BASE_ROWS = {"bfcl": ["--base-rows", "20"]}  # the untuned base writes on until it is cut: a minute a row
 LADDERS = ("banking77", "strategyqa")
 ACCEPTED = '''"""Right where each argument is one that the set accepts; "" in the list: it may be left out."""
 
@@ -77,7 +79,13 @@ def measure(name: str, data: Path, folder: Path, tune: list[str]) -> Document:
         "import": ["import", "train.jsonl", "--task", task, "--json"],
         "prepare": ["prepare", task, "--json"],
         "tune": ["tune", task, *tune, "--json"],
-        "assess": ["assess", task, *(["--ladder", "--all"] if name in LADDERS else []), "--json"],
+        "assess": [
+            "assess",
+            task,
+            *(["--ladder", "--all"] if name in LADDERS else []),
+            *BASE_ROWS.get(name, []),
+            "--json",
+        ],
         "report": ["report", task, "--out", "report.html", "--json"],
     }
     if name in LADDERS:
@@ -135,7 +143,10 @@ def _write_bfcl(data: Path, folder: Path) -> None:
         asked = {"request": row["text"].strip(), "arguments": json.dumps(row["schema"], ensure_ascii=False)}
         is_sealed = int(bytes_hash(asked["request"].encode())[:8], 16) < SEALED_BFCL * 16**8
         sides[is_sealed].append({"input": asked, "gold": row["gold"]})
-        accepted[asked["request"] + "\n" + asked["arguments"]] = row["accepted"]
+        redactor = Redactor()  # rows that are not sealed are kept with surrogates, and so are the answers to them
+        kept = cast(dict[str, str], redactor.value(dict(asked)))
+        for fields, values in ((asked, row["accepted"]), (kept, redactor.value(row["accepted"]))):
+            accepted[fields["request"] + "\n" + fields["arguments"]] = values
     _write(folder, iter(sides[True]), iter(sides[False]))
     (folder / "accepted.json").write_text(json.dumps(accepted, ensure_ascii=False), encoding="utf-8")
     (folder / "accepted.py").write_text(ACCEPTED, encoding="utf-8")

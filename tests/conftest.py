@@ -3,8 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.tiny import write_tiny_llama
+
+settings.register_profile("untimed", deadline=None)  # tests assert no time
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

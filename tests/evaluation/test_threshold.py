@@ -105,10 +105,11 @@ def test_how_often_accepted_answers_differ_from_the_teachers_is_bounded_on_rows_
     assert found is not None
     said = [(replace(_row(str(place)), teacher=NEARLY if place < 3 else ANSWER), 0.999) for place in range(40)]
     said += [(replace(_row("unsure"), teacher=NEARLY), 0.01), (_row("gold alone"), 0.999)]
-    said += [(replace(_row("teacher alone"), gold=None, teacher=NEARLY), 0.999)]
+    said += [(replace(_row(f"copy {place}", group="one"), gold=None, teacher=NEARLY), 0.999) for place in range(5)]
     answered = [(row, Prediction(row.hash, "", ANSWER, confidence=Confidence(sure))) for row, sure in said]
     bound = disagreement(METRICS["exact_match"], answered, found, 0.05)
-    assert bound == pytest.approx(stats.beta.ppf(0.95, 4, 37))  # 3 of 40
-    assert disagreement(METRICS["exact_match"], answered[40:], found, 0.05) is None
+    assert bound == pytest.approx(stats.beta.ppf(0.95, 5, 37))  # 3 of 40, and one group
+    assert disagreement(METRICS["exact_match"], answered[40:42], found, 0.05) is None
+    assert disagreement(METRICS["exact_match"], answered[42:], found, 0.05) == 0.99
     silent = replace(found, promise=None)
     assert disagreement(METRICS["exact_match"], answered, silent, 0.05) is None

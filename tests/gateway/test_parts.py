@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
 from journeyman.gateway.registry import Registry
-from journeyman.gateway.server import address, open_socket
+from journeyman.gateway.server import address, is_loopback, open_socket
 from journeyman.gateway.shape import has_same_shape
 from tests.gateway.conftest import SCHEMA
 
@@ -126,3 +126,19 @@ def test_an_address_is_written_as_a_url() -> None:
 def test_importing_the_gateway_package_costs_nothing() -> None:
     code = "import sys, journeyman.gateway; print([n for n in ('uvicorn', 'fastapi', 'aiohttp') if n in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("127.8.9.1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("example.org", False),
+    ],
+)
+def test_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

@@ -122,3 +122,19 @@ def test_without_redaction_secrets_still_go() -> None:
 def test_a_secret_around_a_surrogate() -> None:
     assert Redactor().text('password: "x <EMAIL_1> y" ok') == 'password: "<SECRET>" ok'
     assert Redactor().text('password: "<SECRET>" is SECRET') == 'password: "<SECRET>" is SECRET'
+
+
+def test_known_values_go_longest_first_whole_and_once() -> None:
+    redactor = Redactor()
+    assert redactor.text("call 555 2671, call 555 2671 99, call 2671 5551") == (
+        "call <PHONE_1>, call <PHONE_2>, call <PHONE_3>"
+    )
+    assert redactor.text("555 2671 99") == "<PHONE_2>"
+    assert redactor.text("555 2671 5551") == "<PHONE_1> 5551"
+    assert redactor.text("555 2671_ x555 2671") == "555 2671_ x555 2671"
+
+
+def test_a_secret_of_four_characters_is_known_again() -> None:
+    redactor = Redactor()
+    assert redactor.text("password: ab12") == "password: <SECRET>"
+    assert redactor.text("was it ab12?") == "was it <SECRET>?"

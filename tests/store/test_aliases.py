@@ -73,14 +73,20 @@ def test_a_live_release_is_held_and_resumed_and_the_way_back_stays(store: Store)
     assert store.hold("tickets", "r1", "drift", "t3") is None  # not live
     assert store.hold("tickets", "r2", "drift", "t3") == AliasEntry("r2", "hold", "drift", "t3")
     assert store.hold("tickets", "r2", "drift again", "t4") is None
-    live = store.live("tickets")
-    assert live is not None
-    assert (live.release, live.is_held, live.reason) == ("r2", True, "drift")
+    held = store.held("tickets")
+    assert held is not None
+    assert (held.release, held.reason) == ("r2", "drift")
     assert store.alias("tickets") == "r2"
+    assert store.resumed("tickets", "r2") is None
     assert store.resume("tickets", "looked at", "t5") == AliasEntry("r2", "resume", "looked at", "t5")
     assert store.resume("tickets", "again", "t6") is None
+    resumed = store.resumed("tickets", "r2")
+    assert resumed is not None
+    assert resumed.time == "t5"
     store.hold("tickets", "r2", "drift", "t7")
     assert store.roll_back("tickets", "held", "t8").release == "r1"
-    live = store.live("tickets")
-    assert live is not None
-    assert not live.is_held
+    assert store.held("tickets") is None
+    store.set_alias("tickets", "r3", "passed", "t9")
+    store.set_alias("tickets", "r2", "once more", "t10")
+    assert store.held("tickets") is not None  # nobody resumed it
+    assert store.roll_back("tickets", "held still", "t11").release == "r3"

@@ -89,6 +89,10 @@ def _print(found: Drift) -> None:
         now = "no call has it" if item.mean is None else f"{item.mean:.3f} over {item.seen:,} calls"
         state = f"DIFFERS since call {item.alarm} ({item.since})" if item.alarm else "no sign of a difference"
         print_lines(f"{item.name:<11} {now}, {item.known:.3f} on {len(item.watch.known):,} measured rows: {state}")
+    if found.audits is None:
+        print_lines(
+            "audits      none decides: the release promises nothing, or no measured row says how often it may differ from the teacher"
+        )
     if (audits := found.audits) is not None:
         state = f"TOO OFTEN since call {audits.alarm} ({audits.since})" if audits.alarm else "no sign of too many"
         print_lines(

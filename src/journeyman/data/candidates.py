@@ -235,10 +235,14 @@ def _rank(answers: Iterable[tuple[Target | None, str]]) -> list[tuple[Target, in
 
 
 def _keep_one(found: dict[str, Candidate], key: str, candidate: Candidate, aside: SetAside) -> None:
-    """The same recorded call, imported for several splits, is one row, on the side that comes first."""
+    """The same recorded call, imported for several splits, is one row, on the side that comes first; one that was audited is the audit's."""
     earlier = found.get(key)
     if earlier is None:
         found[key] = candidate
+        return
+    if earlier.example.answer is None and not earlier.split and not candidate.split:
+        found[key] = candidate
+        aside.add("calls that the teacher answered again", earlier.example)
         return
     kept, dropped = sorted((earlier, candidate), key=lambda item: PRECEDENCE.index(item.split))
     found[key] = replace(kept, sources=join_sources((earlier, candidate)))
@@ -246,7 +250,10 @@ def _keep_one(found: dict[str, Candidate], key: str, candidate: Candidate, aside
 
 
 def _call_key(trace: Trace) -> str:
-    return trace.row_key.removesuffix(split_suffix(trace.split)) if trace.row_key else f"trace {trace.id}"
+    """An audit is the call that it asks about once more."""
+    if trace.row_key:
+        return trace.row_key.removesuffix(split_suffix(trace.split))
+    return f"trace {trace.meta.get('of') or trace.id}" if trace.origin == "audit" else f"trace {trace.id}"
 
 
 def _order(candidate: Candidate) -> tuple[str, str]:

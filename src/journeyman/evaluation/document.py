@@ -355,6 +355,13 @@ class PromisePart(Part):
         )
 
     @property
+    def allowed(self) -> float | None:
+        """How often accepted answers may differ from the teacher's; None where there is no threshold, or gold decided and no row says it."""
+        if self.threshold is None:
+            return None
+        return self.error if self.gold == 0 else self.disagreement and max(self.error, self.disagreement)
+
+    @property
     def chosen(self) -> CurvePart | None:
         return next((point for point in self.curve if point.threshold == self.threshold), None)
 

@@ -24,6 +24,7 @@ from journeyman.measure.risk import Promise, Scored, promise
 Floats = NDArray[np.float64]
 Answered = Sequence[tuple[Row, Prediction]]
 FULL = 1 - 1e-9
+MOST_DISAGREEMENT = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +86,22 @@ def are_right(metric: Metric, pairs: Sequence[Pair]) -> list[bool]:
 
 
 def disagreement(metric: Metric, answered: Answered, trust: Trust, delta: float) -> float | None:
-    """How often what the student answers itself may differ from the teacher's answers, at the most (Clopper-Pearson, one-sided at ``delta``), by rows that have
-    both gold and an answer of the teacher; None where none of those is accepted. What audits are compared with: the promise counts gold where there is some."""
+    """How often what the student answers itself may differ from the teacher's answers, at the most (Clopper-Pearson, one-sided at ``delta``), by the rows that
+    have an answer of the teacher, one of each group; None where none of those is accepted. What audits are compared with: the promise counts gold where there is some."""
     threshold = trust.promise.threshold if trust.promise else None
     if threshold is None:
         return None
-    pairs = [
-        Pair(row.teacher, item.target, row.count, row.input)
+    accepted = {
+        row.group or row.hash: Pair(row.teacher, item.target, row.count, row.input)
         for row, item in answered
-        if row.gold is not None
-        and row.teacher is not None
+        if row.teacher is not None
+        and item.target is not None
         and item.confidence is not None
         and float(trust.calibrator(item.confidence.whole)) >= threshold
-    ]
+    }
+    pairs = list(accepted.values())
     wrong = len(pairs) - sum(are_right(metric, pairs))
-    return clopper_pearson(wrong, len(pairs), delta, 1).high if pairs else None
+    return min(clopper_pearson(wrong, len(pairs), delta, 1).high, MOST_DISAGREEMENT) if pairs else None
 
 
 def trust(

@@ -19,6 +19,9 @@ from journeyman.gateway.registry import Registry
 from journeyman.gateway.router import Router
 from journeyman.task.task import Task
 
+PATIENCE_S = 10.0
+"""For audits under way when the program ends."""
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -48,5 +51,5 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
         require_teacher(workspace, task)
     registry = open_registry(stack, workspace, served, [task])
     router = Router(Answerer(recorder), Auditor(workspace).hear)
-    stack.push_async_callback(router.close)
+    stack.push_async_callback(router.close, PATIENCE_S)
     return Desk(f"{task.name}@{release}" if release else task.name, registry, router)

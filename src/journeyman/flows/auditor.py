@@ -17,24 +17,26 @@ class Auditor:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._signals: dict[str, AuditSignal | None] = {}
+        self._signals: dict[tuple[str, str], AuditSignal | None] = {}
         self._lock = threading.Lock()
 
-    async def hear(self, task_name: str, trace: str, audit: str) -> None:
-        await asyncio.to_thread(self._hear, task_name, trace, audit)
+    async def hear(self, task_name: str, trace: str, _audit: str) -> None:
+        await asyncio.to_thread(self._hear, task_name, trace)
 
-    def _hear(self, task_name: str, trace: str, audit: str) -> None:
-        from journeyman.flows.audits import hold, replay
+    def _hear(self, task_name: str, trace: str) -> None:
+        from journeyman.flows.audits import catch_up, hold, open_signal
 
-        store = self._workspace.store
-        said, asked = store.trace(trace), store.trace(audit)
-        if said is None or asked is None:
+        workspace = self._workspace
+        said = workspace.store.trace(trace)
+        if said is None:
             return
+        resumed = workspace.store.resumed(task_name, said.release)
+        key = (said.release, resumed.time if resumed else "")
         with self._lock:
-            if said.release not in self._signals:  # it is in the store already
-                signal = replay(self._workspace, self._workspace.task(task_name), said.release)
-                self._signals[said.release] = signal
-            elif (signal := self._signals[said.release]) is not None:
-                signal.add(said, asked)
+            if key not in self._signals:
+                self._signals[key] = open_signal(workspace, workspace.task(task_name), said.release)
+            signal = self._signals[key]
+            if signal is not None:
+                catch_up(workspace, signal, task_name, said.release)
         if signal is not None and signal.alarm:
-            hold(self._workspace, task_name, said.release, signal.describe())
+            hold(workspace, task_name, said.release, signal.describe())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 
 from journeyman.core.errors import GateError
 from journeyman.core.trace import Trace
@@ -34,6 +35,8 @@ class AuditSignal:
     metric: Metric
     alarm: str = ""
     since: str = ""
+    counted: int = 0
+    """The number of the last audit that was looked at: each counts once, whichever server made it."""
 
     def add(self, said: Trace, audit: Trace) -> None:
         if audit.output is None or audit.status != "ok":
@@ -72,19 +75,34 @@ def read_promise(workspace: Workspace, task_name: str, release: str) -> PromiseP
         ) from error
 
 
-def replay(workspace: Workspace, task: Task, release: str) -> AuditSignal | None:
-    """All audits of the release so far, in their order; None where it promises nothing."""
+def open_signal(workspace: Workspace, task: Task, release: str) -> AuditSignal | None:
+    """Nothing counted yet; None where the release promises nothing, or nothing is known of how often it may differ from the teacher."""
     promise = read_promise(workspace, task.name, release)
-    if promise is None or promise.threshold is None:
+    allowed = promise.allowed if promise is not None else None
+    if allowed is None:
         return None
     panel = Panel(workspace, task)
     metric = panel.right(find_metric(task, task.gate.metric, workspace.project.root, panel.metrics))
-    error = max(promise.error, promise.disagreement or 0.0)
-    signal = AuditSignal(AgreementWatch(error, ALPHA / SIGNALS), metric)
-    for audit in workspace.store.traces(task.name, origins=("audit",)):
+    return AuditSignal(AgreementWatch(allowed, ALPHA / SIGNALS), metric)
+
+
+def catch_up(workspace: Workspace, signal: AuditSignal, task_name: str, release: str) -> None:
+    """Count the audits of the release that came since, in their order; those from before somebody last let it answer again are over."""
+    resumed = workspace.store.resumed(task_name, release)
+    for number, audit in workspace.store.new_traces(task_name, signal.counted, origins=("audit",)):
+        signal.counted = number
+        if resumed is not None and datetime.fromisoformat(audit.time) <= datetime.fromisoformat(resumed.time):
+            continue
         said = workspace.store.trace(str(audit.meta.get("of", "")))
         if said is not None and said.release == release:
             signal.add(said, audit)
+
+
+def replay(workspace: Workspace, task: Task, release: str) -> AuditSignal | None:
+    """All audits of the release so far; None as `open_signal`."""
+    signal = open_signal(workspace, task, release)
+    if signal is not None:
+        catch_up(workspace, signal, task.name, release)
     return signal
 
 

@@ -42,7 +42,9 @@ class Demands:
         ]
 
     def _units(self, item: Tried) -> int:
-        return len(item.held) if item.spec.cases else min(item.spec.rows, self.groups)
+        """Cases are the same ones; of sealed rows as many can be changed as of these."""
+        tried = len(item.held) + item.skipped
+        return len(item.held) if item.spec.cases else min(item.spec.rows, self.groups * len(item.held) // max(tried, 1))
 
 
 def read_demands(workspace: Workspace, task: Task, metric: Metric, sealed: Sequence[Row]) -> Demands:

@@ -17,11 +17,17 @@ from journeyman.task.task import Task
 
 
 def open_registry(
-    stack: AsyncExitStack, workspace: Workspace, served: Iterable[Served], tasks: Sequence[Task]
+    stack: AsyncExitStack,
+    workspace: Workspace,
+    served: Iterable[Served],
+    tasks: Sequence[Task],
+    *,
+    is_passing: bool = False,
 ) -> Registry:
-    """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. Alias and hold are read at each call."""
+    """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. Alias and hold are read at each call. ``is_passing``: calls to
+    other models of the teacher's provider are passed on, at the project's expense."""
     ways = {task.name: _way(stack, workspace, task) for task in tasks}
-    points = find_points(workspace)
+    points = find_points(workspace) if is_passing else ()
     return Registry(served, workspace.store.alias, ways, lambda task: find_hold(workspace, task), points)
 
 
@@ -41,14 +47,17 @@ def _prices(workspace: Workspace) -> tuple[float, float] | None:
 
 def find_hold(workspace: Workspace, task_name: str) -> str:
     """Why the task's live release may not answer; empty where it may."""
-    live = workspace.store.live(task_name)
-    return live.reason if live is not None and live.is_held else ""
+    held = workspace.store.held(task_name)
+    return held.reason if held is not None else ""
 
 
 def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
     upstream = find_upstream(workspace.project, task)
     stated = None if task.route.policy == "auto" else task.route.policy
-    teacher = _serve_teacher(stack, workspace, task, upstream) if upstream.is_ready else None
+    is_asked = upstream.is_ready and stated != "student"
+    teacher = _serve_teacher(stack, workspace, task, upstream) if is_asked else None
+    if upstream.name and not upstream.is_ready and stated != "student":
+        workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
     point = next(iter(find_points(workspace)), None) if teacher else None
     return Way(teacher, stated, task.route.audit, point)
 

@@ -28,7 +28,7 @@ from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
-from journeyman.gateway.server import open_socket, serve_in_background, serve_until_signal
+from journeyman.gateway.server import is_loopback, open_socket, serve_in_background, serve_until_signal
 from journeyman.measure.calibrators import Calibrator
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.classifier import Classifier
@@ -157,7 +157,7 @@ def serve(workspace: Workspace, host: str, port: int, ready: Callable[[str], Non
                 where=str(workspace.project.releases),
                 hint="journeyman run TASK, or set the teacher in journeyman.toml",
             )
-        asyncio.run(_serve(workspace, students, listener, ready, threads))
+        asyncio.run(_serve(workspace, students, listener, ready, threads, is_loopback(host)))
     finally:
         listener.close()
 
@@ -168,12 +168,14 @@ async def _serve(
     listener: socket.socket,
     ready: Callable[[str], None],
     threads: int | None,
+    is_private: bool,
 ) -> None:
+    """``is_private``: only this machine can call, so other models of the teacher's provider may be asked too; there are no keys for callers yet."""
     async with AsyncExitStack() as stack:
         served = await load_students(stack, students, threads=threads)
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
-        registry = open_registry(stack, workspace, served, workspace.tasks())
+        registry = open_registry(stack, workspace, served, workspace.tasks(), is_passing=is_private)
         for line in describe_routes(registry):
             workspace.progress.note(line)
         app = make_app(registry, recorder, audited=Auditor(workspace).hear)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError
@@ -54,7 +55,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """``audits`` is None where the release promises nothing; ``held`` says why the release may not answer, if so."""
+    """``audits`` is None where the release promises nothing, or nothing is known of how often it may differ from the teacher; ``held`` says why the release
+    may not answer, if so."""
 
     release: str
     signals: tuple[Signal, ...] = field(default=())
@@ -95,9 +97,11 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
     served = Task.from_json(load_manifest(folder).task)
     lists = {"new words": reference.novelty, "confidence": reference.confidence}
     signals = {name: Signal(name, ExchangeWatch.of(known, ALPHA / SIGNALS)) for name, known in lists.items() if known}
+    resumed = workspace.store.resumed(task_name, release)
     for trace in workspace.store.traces(task_name, origins=ASKED):
         key = content_hash(dict(trace.input))
-        if trace.release != release or key in asked:
+        is_over = resumed is not None and datetime.fromisoformat(trace.time) <= datetime.fromisoformat(resumed.time)
+        if trace.release != release or key in asked or is_over:
             continue
         asked.add(key)
         if "new words" in signals:

@@ -67,6 +67,8 @@ class Call:
     origin: Origin = "serve"
     trace: str = ""
     meta: Mapping[str, Json] = field(default_factory=dict)
+    started: float | None = None
+    """When the client's call came, on the performance counter; None: now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +170,18 @@ class Answerer:
         """Record it, ``verdicts`` added, and hand it out; raises as `answer` does."""
         return await self._finish(attempt.plan, attempt.outcome, verdicts)
 
-    async def stream(self, call: Call) -> AsyncGenerator[str | Answer, None]:
+    async def refuse(self, call: Call, error: JourneymanError, verdicts: Mapping[str, Json]) -> None:
+        """Record a call that nobody answers."""
+        await self._record(self._failed(self._plan(call), error), verdicts)
+
+    async def stream(
+        self, call: Call, verdicts: Mapping[str, Json] = NO_VERDICTS
+    ) -> AsyncGenerator[str | Answer, None]:
         """Pieces of text, then the Answer once its trace is stored. What must be verified comes in one piece."""
         plan = self._plan(call)
         model = call.served.model
         if plan.schema is not None or plan.is_redacted or not isinstance(model, StreamsReply):
-            answer = await self._answer(plan)
+            answer = await self._answer(plan, verdicts)
             yield answer.text
             yield answer
             return
@@ -186,7 +194,7 @@ class Answerer:
                     yield piece
         if reply is None:
             raise ModelError("JM-426", "the model's stream ended early", hint="call again", retryable=True)
-        yield await self._finish(plan, _check(plan, reply))
+        yield await self._finish(plan, _check(plan, reply), verdicts)
 
     async def _answer(self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         try:
@@ -219,7 +227,8 @@ class Answerer:
         )
 
     def _plan(self, call: Call) -> _Plan:
-        now, started, task = self._now(), time.perf_counter(), call.served.task
+        now, task = self._now(), call.served.task
+        started = time.perf_counter() if call.started is None else call.started
         fields = _read_fields(call)
         redactor = Redactor(is_personal=task is None or task.redact)
         redacted = cast(dict[str, Json], redactor.value(fields, verbatim=task.verbatim if task else ()))

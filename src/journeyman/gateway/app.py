@@ -25,9 +25,9 @@ from journeyman.core.ids import make_trace_id
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.dialects import openai
-from journeyman.gateway.forward import Forwarder
+from journeyman.gateway.forward import Forwarder, Passing
 from journeyman.gateway.recorder import Recorder
-from journeyman.gateway.registry import Registry, Routed
+from journeyman.gateway.registry import Passed, Registry, Routed
 from journeyman.gateway.router import Audited, Router, Streamed
 from journeyman.task.task import Task
 

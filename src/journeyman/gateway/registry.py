@@ -10,8 +10,9 @@ Knows nothing about folders and databases: releases come in loaded, ``live`` tel
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from journeyman.core.canonical import Json
@@ -24,6 +25,7 @@ from journeyman.task.task import Task
 
 WriteMessages = Callable[[Task, Mapping[str, Json]], tuple[Message, ...]]
 PREFIX_LENGTH = 4
+LOG = logging.getLogger("journeyman.gateway")
 
 
 DEFAULT = Decoding()
@@ -74,7 +76,8 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """What answers one call. ``held`` says why the release may not answer now; ``audit`` is the share of sure answers that are audited."""
+    """What answers one call. ``held`` says why the release may not answer now; ``audit`` is the share of sure answers that are audited; ``live`` is the release
+    that should answer, loaded or not."""
 
     task: str
     student: Served | None
@@ -82,6 +85,7 @@ class Routed:
     policy: Policy = "student"
     audit: float = 0.0
     held: str = ""
+    live: str = ""
     passed: Passed | None = None
     """Where calls go that do not have the task's shape."""
 
@@ -113,6 +117,7 @@ class Registry:
         self._live = live
         self._points = {point.name: point for point in points}
         self._held = held
+        self._missed: set[str] = set()
         self._ways = dict(ways or {})
         self._releases: dict[str, dict[str, Served]] = {
             name: {} for name, way in self._ways.items() if way.teacher is not None
@@ -162,10 +167,18 @@ class Registry:
                 got=f"live is {live[:12]}, which this server did not load" if live else "no release is live",
                 hint=f"restart the server, or run `journeyman release {task}` first",
             )
-        is_sure_enough = student is not None and student.threshold is not None and way.teacher is not None
+        teacher = way.teacher
+        if teacher is not None and student is not None:
+            teacher = replace(teacher, task=student.task)  # one endpoint, one schema: the file may have changed since
+        is_sure_enough = student is not None and student.threshold is not None and teacher is not None
         policy = way.policy or ("cascade" if is_sure_enough else "student")
-        passed = Passed(way.point, way.teacher.name) if way.point and way.teacher else None
-        return Routed(task, student, way.teacher, policy, way.audit, self._held(task), passed)
+        if student is None and live is not None and live not in self._missed:
+            self._missed.add(live)
+            LOG.warning(
+                "%s: the live release %s is not loaded here, the teacher answers: restart the server", task, live[:12]
+            )
+        passed = Passed(way.point, teacher.name) if way.point and teacher else None
+        return Routed(task, student, teacher, policy, way.audit, self._held(task), live or "", passed)
 
     def names(self) -> list[str]:
         """Every name that `find` takes, in the form that is listed to clients."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from journeyman.gateway.registry import Policy, Routed
 
 LOG = logging.getLogger("journeyman.gateway")
 Side = Literal["student", "teacher"]
-Why = Literal["policy", "no release", "held", "no threshold", "failed", "invalid", "unsure", "sure"]
+Why = Literal["policy", "no release", "not loaded", "held", "no threshold", "failed", "invalid", "unsure", "sure"]
 Audited = Callable[[str, str, str], Awaitable[None]]
 """Told of an audit that was answered: the task, the id of the student's trace, the id of the audit's."""
 
@@ -72,6 +73,7 @@ class Router:
     async def answer(self, routed: Routed, call: Call) -> Answer:
         """Raises what `Answerer.answer` raises; ServeError JM-731: the release is held, and there is no teacher."""
         decision = _before(routed)
+        call = replace(call, started=time.perf_counter() if call.started is None else call.started)
         said: Attempt | None = None
         if decision is None and routed.is_alone:
             decision = Decision(routed.policy, "student", "policy")
@@ -89,7 +91,8 @@ class Router:
         if student is None or not routed.is_alone:
             answer = await self.answer(routed, call)
             return Streamed(answer.model, answer.release, answer.by, _whole(answer))
-        pieces = self._answerer.stream(replace(call, served=student))
+        route = Decision(routed.policy, "student", "policy").to_json()
+        pieces = self._answerer.stream(replace(call, served=student), {"route": route})
         first = await anext(pieces)
         return Streamed(student.name, student.release, "student: policy", _after(first, pieces))
 
@@ -119,7 +122,8 @@ class Router:
 
     async def _accept(self, routed: Routed, call: Call, decision: Decision, said: Attempt | None) -> Answer:
         assert said is not None
-        is_audited = decision.why == "sure" and self._draw() < routed.audit
+        can_audit = decision.why == "sure" and routed.teacher is not None and call.origin != "assess"
+        is_audited = can_audit and self._draw() < routed.audit
         route = decision.to_json() | ({"audit": True} if is_audited else {})
         answer = await self._answerer.finish(said, {"route": route})
         if is_audited:
@@ -129,11 +133,13 @@ class Router:
         return _shown(answer, call, decision)
 
     async def _escalate(self, routed: Routed, call: Call, decision: Decision, said: Attempt | None) -> Answer:
-        if routed.teacher is None:
-            raise _no_teacher(routed, decision)
         verdicts: dict[str, Json] = {"route": decision.to_json()}
         if said is not None:
             verdicts["student"] = said.describe()
+        if routed.teacher is None:
+            error = _no_teacher(routed, decision)
+            await self._answerer.refuse(call, error, verdicts)
+            raise error
         answer = await self._answerer.answer(replace(call, served=routed.teacher), verdicts)
         return _shown(answer, call, decision)
 
@@ -143,7 +149,8 @@ class Router:
         id = make_trace_id()
         meta: Mapping[str, Json] = {"of": trace, "chance": routed.audit}
         try:
-            await self._answerer.answer(replace(call, served=routed.teacher, origin="audit", trace=id, meta=meta))
+            asked = replace(call, served=routed.teacher, origin="audit", trace=id, meta=meta, started=None)
+            await self._answerer.answer(asked)
             if self._audited is not None:
                 await self._audited(routed.task, trace, id)
         except JourneymanError as error:
@@ -170,7 +177,7 @@ def _before(routed: Routed) -> Decision | None:
     if policy == "teacher":
         return Decision(policy, "teacher", "policy")
     if routed.student is None:
-        return Decision(policy, "teacher", "no release")
+        return Decision(policy, "teacher", "not loaded" if routed.live else "no release")
     if routed.held:
         return Decision(policy, "teacher", "held")
     if policy == "cascade" and routed.student.threshold is None:
@@ -189,6 +196,7 @@ def _no_teacher(routed: Routed, decision: Decision) -> ServeError:
         "held": f"its release is held: {routed.held}",
         "policy": "its route says teacher",
         "no release": "it has no release",
+        "not loaded": f"its release {routed.live[:12]} was made live after this server started",
         "no threshold": "its release has no threshold from which on it may answer",
         "unsure": "its student is not sure enough of this call",
         "failed": f"its student failed: {decision.error}",

@@ -1,7 +1,8 @@
 """Deterministic detectors of personal data and secrets: one function per kind, listed in ``DETECTORS``.
 
 Patterns plus check digits, no model: names and postal addresses are not looked for. Every pattern is bounded, so a
-long text costs linear time. A detector yields spans ``(start, end)`` in code points.
+long text costs linear time. A detector yields spans ``(start, end)`` in code points. It tries each pattern only where
+a match can begin: at a word of the pattern's list, at a number, or so far before a mark as the pattern reaches.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import ipaddress
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from journeyman.guards.starts import Clues, before, find_all, look, matches, places
+
 Span = tuple[int, int]
-Detector = Callable[[str], Iterator[Span]]
 
 SECRET = "SECRET"
 ENTROPY_CHARACTERS = 64
@@ -29,11 +31,32 @@ class Finding:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Finds one kind; ``is_possible`` is false, or empty, for texts in which ``find`` finds nothing for sure."""
+
+    find: Callable[[Clues], Iterator[Span]]
+    is_possible: Callable[[Clues], object]
+
+
+EMAIL_REACH = 64  # the longest local part
+EMAIL_FIRST = re.compile(r"(?<![\w.+%-])[\w+%-]")
 EMAIL = re.compile(r"(?<![\w.+%-])[\w+%-](?:[\w.+%'-]{0,62}[\w+%-])?@(?:[\w-]{1,63}\.){1,5}[^\W\d_]{2,24}(?!\w)")
+SCHEME_REACH = 21
 URL_CREDENTIALS = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://([^\s/@:]{0,200}:[^\s/@]{1,200})@")
+WORD_FIRST = re.compile(r"\b\w")
 PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]{0,40}-----|\Z)", re.S
 )
+KEY_SHAPE_WORDS = {  # what each shape begins with, by a character of it that may be missing from the whole text
+    "A": ("AKIA", "ASIA", "AGPA", "AIDA", "AROA", "ANPA", "AIza"),
+    "_": ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "sk_", "rk_", "pk_", "hf_", "npm_"),
+    "-": ("glpat-", "sk-", "pypi-"),
+    "x": ("xox",),
+    "/": ("https://hooks.slack.com",),
+    "2": ("ya29.",),
+    "J": ("eyJ",),
+}
 KEY_SHAPES = re.compile(
     r"(?<![\w-])(?:"
     r"(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA)[A-Z0-9]{16}"  # AWS
@@ -45,6 +68,8 @@ KEY_SHAPES = re.compile(
     r"|eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{0,4000}"  # JWT
     r")(?![A-Za-z0-9])"
 )
+# What PASSWORD and SPOKEN_PASSWORD begin with, in small letters.
+PASSWORD_WORDS = ("passw", "passphrase", "passcode", "pwd", "client", "api", "secret", "access", "auth")
 PASSWORD = re.compile(
     r"(?<![^\W_])(?:password|passwort|passwd|passphrase|passcode|pwd|client[_ -]?secret|api[_ -]?key|secret[_ -]?key"
     r"|access[_ -]?key|access[_ -]?token|auth[_ -]?token)[\"']?\s{0,3}(?:[:=]|:=|=>)\s{0,3}"
@@ -56,11 +81,13 @@ SPOKEN_PASSWORD = re.compile(
     re.I,
 )
 BEARER = re.compile(r"(?<!\w)(?:Bearer|Basic)\s([A-Za-z0-9+/_.=-]{16,4000})")
+KEY_WORDS = ("key", "token", "secret", "credential", "auth", "signature")
 KEY_WORD = re.compile(
     r"(?<![^\W_])(?:key|token|secret|credentials?|auth|signature)\b[^\w\n]{0,5}(?:is[^\w\n]{1,3})?"
     r"([A-Za-z0-9+/_=-]{20,512})(?![A-Za-z0-9+/_=-])",
     re.I,
 )
+IBAN_DIGITS = re.compile(r"[0-9](?<=[A-Za-z]{2}[0-9])")
 IBAN_START = re.compile(r"(?<![A-Za-z0-9])([A-Za-z]{2})[0-9]{2}(?= ?[A-Za-z0-9])")
 IBAN_LENGTHS = {  # ISO 13616 registry
     **dict.fromkeys(("NO",), 15),
@@ -91,6 +118,9 @@ SSN = re.compile(r"(?<![\w-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{
 IPV4 = re.compile(
     r"(?<![\w.])(?<!version )(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?![\w]|\.[0-9])"
 )
+IPV6_REACH = 39
+IPV6_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")  # in every address
+IPV6_FIRST = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]")
 IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f:]{3,39}(?![\w:])")
 PHONE_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+|00)[1-9](?:[ .()/-]{0,3}[0-9]){6,18}(?:x[0-9]{1,6})?(?![\w-])")
 PHONE_AMERICAN = re.compile(
@@ -100,6 +130,7 @@ PHONE_AMERICAN = re.compile(
 PHONE_TRUNK = re.compile(
     r"(?<![\w.,+-])(?:\(0[0-9]{1,4}\)|0[1-9][0-9]{0,3})(?:[ .-][0-9]{2,7}){1,4}(?![\w-]|[.,][0-9])"
 )
+PHONE_REACH = 36  # the longest words, 24 of anything, a bracket
 PHONE_AFTER_WORD = re.compile(
     r"(?<!\w)(?:(?:tele)?phone|tel|mobile|cell|fax|desk|whatsapp|sms|hotline|call(?:ed|ing)?(?: (?:me|us|him|her))?"
     r"|(?:ring|text|reach|dial|contact|phone)(?: (?:me|us|him|her)))(?!\w)"
@@ -109,64 +140,77 @@ PHONE_AFTER_WORD = re.compile(
 )
 
 
-def find_email(text: str) -> Iterator[Span]:
-    if "@" in text:
-        for match in EMAIL.finditer(text):
-            yield match.span()
+def find_email(clues: Clues) -> Iterator[Span]:
+    text = clues.text
+    for match in matches(EMAIL, text, before(text, find_all(text, "@"), EMAIL_REACH, EMAIL_FIRST)):
+        yield match.span()
 
 
-def find_secret(text: str) -> Iterator[Span]:
+def find_secret(clues: Clues) -> Iterator[Span]:
     """Key blocks, keys of known shapes, credentials in URLs, ``password: …``, high-entropy tokens after key words."""
-    for pattern in (PRIVATE_KEY, KEY_SHAPES):
-        for match in pattern.finditer(text):
-            yield match.span()
-    for pattern in (URL_CREDENTIALS, PASSWORD, SPOKEN_PASSWORD, BEARER):
-        for match in pattern.finditer(text):
+    text, passwords = clues.text, places(clues.folded, PASSWORD_WORDS)
+    shapes = [word for character, words in KEY_SHAPE_WORDS.items() if character in text for word in words]
+    for pattern, starts in (
+        (PRIVATE_KEY, find_all(text, "-----BEGIN ")),
+        (KEY_SHAPES, places(text, shapes)),
+        (URL_CREDENTIALS, before(text, find_all(text, "://"), SCHEME_REACH, WORD_FIRST)),
+        (PASSWORD, passwords),
+        (SPOKEN_PASSWORD, passwords),
+        (BEARER, places(text, ("Bearer", "Basic"))),
+    ):
+        for match in matches(pattern, text, starts):
             yield match.span(match.lastindex or 0)
-    for match in KEY_WORD.finditer(text):
+    for match in matches(KEY_WORD, text, places(clues.folded, KEY_WORDS) if clues.has_digit else ()):
         if has_high_entropy(match.group(1)[:ENTROPY_CHARACTERS]):
             yield match.span(1)
 
 
-def find_iban(text: str) -> Iterator[Span]:
+def find_iban(clues: Clues) -> Iterator[Span]:
     """Country code, length of that country, remainder 1 modulo 97 (ISO 7064)."""
-    for match in IBAN_START.finditer(text):
+    text = clues.text
+    countries = (match.start() - 2 for match in IBAN_DIGITS.finditer(text))
+    for match in matches(IBAN_START, text, countries):
         length = IBAN_LENGTHS.get(match.group(1).upper())
         end = _end_of_code(text, match.start(), length) if length else None
         if end and is_iban(text[match.start() : end]):
             yield match.start(), end
 
 
-def find_card(text: str) -> Iterator[Span]:
+def find_card(clues: Clues) -> Iterator[Span]:
     """12 to 19 digits with a right Luhn digit, of an issuer's range or after a word such as card."""
-    for match in CARD.finditer(text):
+    text = clues.text
+    for match in matches(CARD, text, clues.long_numbers):
         digits = re.sub(r"[ -]", "", match.group())
         is_known = CARD_RANGES.fullmatch(digits) or CARD_WORD.search(text, max(0, match.start() - 40), match.start())
         if is_known and is_luhn(digits):
             yield match.span()
 
 
-def find_ssn(text: str) -> Iterator[Span]:
-    for match in SSN.finditer(text):
+def find_ssn(clues: Clues) -> Iterator[Span]:
+    for match in matches(SSN, clues.text, clues.long_numbers):
         yield match.span()
 
 
-def find_ip(text: str) -> Iterator[Span]:
+def find_ip(clues: Clues) -> Iterator[Span]:
     """IPv4 and IPv6, except loopback and unspecified addresses."""
-    for match in [*IPV4.finditer(text), *(IPV6.finditer(text) if ":" in text else ())]:
-        if _is_address(match.group()):
-            yield match.span()
+    text = clues.text
+    colons = (match.start() for match in IPV6_COLONS.finditer(text))
+    for pattern, starts in ((IPV4, clues.numbers), (IPV6, before(text, colons, IPV6_REACH, IPV6_FIRST))):
+        for match in matches(pattern, text, starts):
+            if _is_address(match.group()):
+                yield match.span()
 
 
-def find_phone(text: str) -> Iterator[Span]:
+def find_phone(clues: Clues) -> Iterator[Span]:
     """Numbers in an unmistakable form (+country, (area) and trunk forms), or any 7 to 15 digits after a phone word."""
-    for pattern, low, high in (
-        (PHONE_INTERNATIONAL, 8, 21),
-        (PHONE_AMERICAN, 10, 19),
-        (PHONE_TRUNK, 9, 11),
-        (PHONE_AFTER_WORD, 7, 21),
+    text, long_numbers = clues.text, clues.long_numbers
+    for pattern, starts, low, high in (
+        (PHONE_INTERNATIONAL, _with_signs(text, long_numbers), 8, 21),
+        (PHONE_AMERICAN, _with_signs(text, long_numbers), 10, 19),
+        (PHONE_TRUNK, _with_signs(text, clues.numbers), 9, 11),
+        (PHONE_AFTER_WORD, before(text, long_numbers, PHONE_REACH, WORD_FIRST), 7, 21),
     ):
-        for match in pattern.finditer(text):
+        for match in matches(pattern, text, starts):
             start, end = match.span(match.lastindex or 0)
             if low <= sum(character.isdigit() for character in text[start:end]) <= high:
                 yield start, end
@@ -174,21 +218,21 @@ def find_phone(text: str) -> Iterator[Span]:
 
 DETECTORS: dict[str, Detector] = {
     # In order of precedence where findings overlap.
-    SECRET: find_secret,
-    "EMAIL": find_email,
-    "IBAN": find_iban,
-    "CARD": find_card,
-    "SSN": find_ssn,
-    "IP": find_ip,
-    "PHONE": find_phone,
+    SECRET: Detector(find_secret, lambda clues: clues.text),
+    "EMAIL": Detector(find_email, lambda clues: "@" in clues.text),
+    "IBAN": Detector(find_iban, lambda clues: clues.has_digit),
+    "CARD": Detector(find_card, lambda clues: clues.long_numbers),
+    "SSN": Detector(find_ssn, lambda clues: clues.long_numbers),
+    "IP": Detector(find_ip, lambda clues: clues.numbers or ":" in clues.text),
+    "PHONE": Detector(find_phone, lambda clues: clues.numbers),
 }
 
 
 def detect(text: str) -> list[Finding]:
     """All findings in order of place; where two overlap, the kind that ``DETECTORS`` names first, then the earlier."""
-    kept, taken = list[Finding](), bytearray(len(text))
-    for kind, find in DETECTORS.items():
-        for start, end in sorted(find(text)):
+    clues, kept, taken = look(text), list[Finding](), bytearray(len(text))
+    for kind, detector in DETECTORS.items():
+        for start, end in sorted(detector.find(clues)) if detector.is_possible(clues) else ():
             if end > start and not any(taken[start:end]):
                 kept.append(Finding(kind, start, end))
                 taken[start:end] = b"\1" * (end - start)
@@ -211,6 +255,14 @@ def has_high_entropy(token: str, bits: float = 3.5) -> bool:
     counts = Counter(token)
     entropy = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
     return entropy >= bits and any(map(str.isdigit, token)) and any(map(str.isalpha, token))
+
+
+def _with_signs(text: str, numbers: Sequence[int]) -> Iterator[int]:
+    """Where the numbers begin, and the plus or bracket directly before."""
+    for number in numbers:
+        if text[number - 1 : number] in ("+", "("):
+            yield number - 1
+        yield number
 
 
 def _end_of_code(text: str, start: int, length: int) -> int | None:

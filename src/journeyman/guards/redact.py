@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 
 from journeyman.core.canonical import Json
 from journeyman.guards.detect import DETECTORS, SECRET, Finding, detect
+from journeyman.guards.starts import occurrences
 
 REMOVED = f"<{SECRET}>"
 KINDS = tuple(kind for kind in DETECTORS if kind != SECRET)
@@ -26,6 +28,7 @@ SECRET_KEY = re.compile(
 )
 TOKEN = re.compile(r"[^\s\"'`<>,;()\[\]{}]+")
 EDGES = ".:!?"
+Find = Callable[[str, bool], list[Finding]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,9 @@ class Redactor:
 
     def text(self, text: str, *, is_verbatim: bool = False) -> str:
         """Redact one text. Secrets go even when it is verbatim."""
-        self._observe(text, is_verbatim)
-        return self._replace(text, is_verbatim)
+        findings = self._findings(text, is_verbatim)
+        self._observe(text, findings)
+        return self._replace(text, is_verbatim, findings)
 
     def value(self, value: Json, verbatim: Collection[str] = ()) -> Json:
         """Redact every string of a JSON value, keys included.
@@ -67,9 +71,10 @@ class Redactor:
         Args:
             verbatim: top-level keys whose personal data stays; secrets go there too.
         """
+        find = cache(self._findings)  # for this call alone: findings and texts are not kept
         for text, is_verbatim in _strings(value, verbatim):
-            self._observe(text, is_verbatim)
-        return self._rewrite(value, verbatim, is_verbatim=False)
+            self._observe(text, find(text, is_verbatim))
+        return self._rewrite(value, verbatim, False, find)
 
     def restore(self, text: str) -> str:
         """Put the values back: the exact inverse of ``text`` where it held no secret. Unknown surrogates stay."""
@@ -85,9 +90,9 @@ class Redactor:
             return {self.restore(key): self.restore_value(item) for key, item in value.items()}
         return value
 
-    def _observe(self, text: str, is_verbatim: bool) -> None:
+    def _observe(self, text: str, findings: Sequence[Finding]) -> None:
         """Give surrogates to what a text holds, in order of place."""
-        for finding in self._findings(text, is_verbatim):
+        for finding in findings:
             value = text[finding.start : finding.end]
             self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
             if finding.kind == SECRET:
@@ -99,23 +104,22 @@ class Redactor:
 
     def _findings(self, text: str, is_verbatim: bool) -> list[Finding]:
         found = detect(text)
-        taken = _mask(text, [item for item in found if item.kind == SECRET])
-        shaped = (Finding(match.group(1), *match.span()) for match in SURROGATE.finditer(text))
-        literals = [item for item in shaped if not any(taken[item.start : item.end])]
-        held = _mask(text, literals)
-        found = [item for item in found if not any(held[item.start : item.end])]
+        if "<" in text:
+            found = _with_surrogates(text, found)
         if is_verbatim or not self.is_personal:
             return [item for item in found if item.kind == SECRET]
-        return sorted([*literals, *found], key=lambda item: item.start)
+        return found
 
-    def _replace(self, text: str, is_verbatim: bool) -> str:
-        findings = self._findings(text, is_verbatim)
+    def _replace(self, text: str, is_verbatim: bool, findings: Sequence[Finding]) -> str:
+        known = [*self._known_secrets(text), *self._known_values(text, is_verbatim)]
+        if not findings and not known:
+            return text
         taken = _mask(text, findings)
         spans = {
             (item.start, item.end): REMOVED if item.kind == SECRET else self._surrogates[text[item.start : item.end]]
             for item in findings
         }
-        for start, end, surrogate in [*self._known_secrets(text), *self._known_values(text, is_verbatim)]:
+        for start, end, surrogate in known:
             if not any(taken[start:end]):
                 spans[start, end] = surrogate
                 taken[start:end] = b"\1" * (end - start)
@@ -128,30 +132,34 @@ class Redactor:
     def _known_values(self, text: str, is_verbatim: bool) -> Iterator[tuple[int, int, str]]:
         if is_verbatim or not self._surrogates:
             return
-        longest_first = sorted(self._surrogates, key=len, reverse=True)
-        for match in re.finditer(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", text):
-            yield match.start(), match.end(), self._surrogates[match.group()]
+        found = [(place, -len(value), value) for place, value in occurrences(text, self._surrogates)]
+        place = 0
+        for start, _, value in sorted(found):  # at one place the longest first
+            end = start + len(value)
+            if start >= place and not _is_within_word(text, start, end):
+                yield start, end, self._surrogates[value]
+                place = end
 
     def _known_secrets(self, text: str) -> Iterator[tuple[int, int, str]]:
         if not self._secret_hashes:
             return
         for match in TOKEN.finditer(text):
-            for token in (match.group(), match.group().rstrip(EDGES)):
-                if self._hash(token) in self._secret_hashes:
+            for token in dict.fromkeys((match.group(), match.group().rstrip(EDGES))):
+                if _is_telling(token) and self._hash(token) in self._secret_hashes:
                     yield match.start(), match.start() + len(token), REMOVED
                     break
 
-    def _rewrite(self, value: Json, verbatim: Collection[str], is_verbatim: bool) -> Json:
+    def _rewrite(self, value: Json, verbatim: Collection[str], is_verbatim: bool, find: Find) -> Json:
         if isinstance(value, str):
-            return self._replace(value, is_verbatim)
+            return self._replace(value, is_verbatim, find(value, is_verbatim))
         if isinstance(value, list):
-            return [self._rewrite(item, (), is_verbatim) for item in value]
+            return [self._rewrite(item, (), is_verbatim, find) for item in value]
         if not isinstance(value, dict):
             return value
         return {
-            self._replace(key, is_verbatim): REMOVED
+            self._replace(key, is_verbatim, find(key, is_verbatim)): REMOVED
             if isinstance(item, str) and item and SECRET_KEY.fullmatch(key)
-            else self._rewrite(item, (), is_verbatim or key in verbatim)
+            else self._rewrite(item, (), is_verbatim or key in verbatim, find)
             for key, item in value.items()
         }
 
@@ -166,9 +174,13 @@ def redact(texts: Sequence[str], *, keep: Collection[int] = ()) -> Redaction:
         keep: indexes of verbatim texts, which lose secrets only.
     """
     redactor = Redactor()
-    for index, text in enumerate(texts):
-        redactor._observe(text, index in keep)
-    redacted = tuple(redactor._replace(text, index in keep) for index, text in enumerate(texts))
+    found = [redactor._findings(text, index in keep) for index, text in enumerate(texts)]
+    for text, findings in zip(texts, found, strict=True):
+        redactor._observe(text, findings)
+    redacted = tuple(
+        redactor._replace(text, index in keep, findings)
+        for index, (text, findings) in enumerate(zip(texts, found, strict=True))
+    )
     return Redaction(redacted, redactor, dict(redactor.counts))
 
 
@@ -177,7 +189,12 @@ def _tokens(value: str) -> set[str]:
     words = TOKEN.findall(value)
     tokens = {value, *(words if len(words) < 4 else ())}
     tokens |= {token.rstrip(EDGES) for token in tokens}
-    return {token for token in tokens if len(token) >= 4 and not (token.isalpha() and token[1:].islower())}
+    return {token for token in tokens if _is_telling(token)}
+
+
+def _is_telling(token: str) -> bool:
+    """Long enough, and no plain word: such a token alone is never taken for a secret."""
+    return len(token) >= 4 and not (token.isalpha() and token[1:].islower())
 
 
 def _strings(value: Json, verbatim: Collection[str], is_verbatim: bool = False) -> Iterator[tuple[str, bool]]:
@@ -190,6 +207,21 @@ def _strings(value: Json, verbatim: Collection[str], is_verbatim: bool = False) 
         for key, item in value.items():
             yield key, is_verbatim
             yield from _strings(item, (), is_verbatim or key in verbatim)
+
+
+def _with_surrogates(text: str, found: list[Finding]) -> list[Finding]:
+    """The findings and what looks like a surrogate, which wins over all but secrets, in order of place."""
+    taken = _mask(text, [item for item in found if item.kind == SECRET])
+    shaped = (Finding(match.group(1), *match.span()) for match in SURROGATE.finditer(text))
+    literals = [item for item in shaped if not any(taken[item.start : item.end])]
+    held = _mask(text, literals)
+    kept = [item for item in found if not any(held[item.start : item.end])]
+    return sorted([*literals, *kept], key=lambda item: item.start)
+
+
+def _is_within_word(text: str, start: int, end: int) -> bool:
+    """A letter, digit or underscore, which is what ``\\w`` matches, stands directly before or behind."""
+    return any(edge.isalnum() or edge == "_" for edge in text[max(0, start - 1) : start] + text[end : end + 1])
 
 
 def _mask(text: str, findings: Sequence[Finding]) -> bytearray:

@@ -2,7 +2,7 @@
 
 History only grows: a rollback is an entry of its own. The way back is the stack that the history describes: ``set`` puts
 a release on it, ``rollback`` takes the live one off, so that a second rollback goes further back and never forward again.
-A release that is live may be held (its task's calls go to the teacher) and resumed; that moves nothing.
+A release that is live may be held (its task's calls go to the teacher) and resumed; that moves nothing, and lasts when it becomes live again.
 """
 
 from __future__ import annotations
@@ -22,16 +22,12 @@ Action = Literal["set", "rollback", "hold", "resume"]
 
 @dataclass(frozen=True, slots=True)
 class AliasEntry:
-    """One move of a task's alias: from ``time`` on, ``release`` is live, and held where ``action`` is hold."""
+    """One move of a task's alias: from ``time`` on, ``release`` is live."""
 
     release: str
     action: Action
     reason: str
     time: str
-
-    @property
-    def is_held(self) -> bool:
-        return self.action == "hold"
 
 
 def set_alias(connection: Connection, task: str, release: str, reason: str, time: str) -> AliasEntry:
@@ -63,7 +59,7 @@ def hold(connection: Connection, task: str, release: str, reason: str, time: str
     """Hold the release if it is live and not held yet; the entry that was added, or None."""
     lock(connection, f"alias/{task}")
     live = read_live(connection, task)
-    if live is None or live.release != release or live.is_held:
+    if live is None or live.release != release or read_hold(connection, task) is not None:
         return None
     return _add(connection, task, AliasEntry(release, "hold", reason, time))
 
@@ -71,10 +67,10 @@ def hold(connection: Connection, task: str, release: str, reason: str, time: str
 def resume(connection: Connection, task: str, reason: str, time: str) -> AliasEntry | None:
     """End the hold on the live release; the entry that was added, or None where nothing is held."""
     lock(connection, f"alias/{task}")
-    live = read_live(connection, task)
-    if live is None or not live.is_held:
+    held = read_hold(connection, task)
+    if held is None:
         return None
-    return _add(connection, task, AliasEntry(live.release, "resume", reason, time))
+    return _add(connection, task, AliasEntry(held.release, "resume", reason, time))
 
 
 def read_history(connection: Connection, task: str) -> list[AliasEntry]:
@@ -88,11 +84,34 @@ def read_history(connection: Connection, task: str) -> list[AliasEntry]:
 
 
 def read_live(connection: Connection, task: str) -> AliasEntry | None:
-    """The newest entry: which release is live, and whether it is held."""
+    """The newest entry: its release is live."""
     columns = (ALIASES.c.release, ALIASES.c.action, ALIASES.c.reason, ALIASES.c.time)
     query = select(*columns).where(ALIASES.c.task == task).order_by(ALIASES.c.seq.desc()).limit(1)
     found = connection.execute(query).one_or_none()
     return found and AliasEntry(found[0], cast(Action, found[1]), found[2], found[3])
+
+
+def read_hold(connection: Connection, task: str) -> AliasEntry | None:
+    """The hold on the live release: its last one that was not resumed, however often it has become live since."""
+    live = read_live(connection, task)
+    entry = live and _last_of(connection, task, live.release, ("hold", "resume"))
+    return entry if entry and entry.action == "hold" else None
+
+
+def read_resume(connection: Connection, task: str, release: str) -> AliasEntry | None:
+    """When somebody last let this release answer again."""
+    return _last_of(connection, task, release, ("resume",))
+
+
+def _last_of(connection: Connection, task: str, release: str, actions: tuple[Action, ...]) -> AliasEntry | None:
+    query = (
+        select(ALIASES.c.action, ALIASES.c.reason, ALIASES.c.time)
+        .where(ALIASES.c.task == task, ALIASES.c.release == release, ALIASES.c.action.in_(actions))
+        .order_by(ALIASES.c.seq.desc())
+        .limit(1)
+    )
+    found = connection.execute(query).one_or_none()
+    return found and AliasEntry(release, cast(Action, found[0]), found[1], found[2])
 
 
 def stack_releases(entries: Iterable[AliasEntry]) -> list[str]:

@@ -74,6 +74,10 @@ class Store:
         """A task's traces in insertion order, a page in memory at a time; what is added meanwhile does not show."""
         return traces.read_traces(self._database, task, origins)
 
+    def new_traces(self, task: str, after: int, *, origins: Collection[str]) -> Iterator[tuple[int, Trace]]:
+        """Traces that came after the one numbered ``after`` (0: all), with their numbers."""
+        return traces.read_numbered(self._database, task, origins, after)
+
     def trace(self, id: str) -> Trace | None:
         with self._database.reading() as connection:
             return traces.read_trace(connection, id)
@@ -199,6 +203,16 @@ class Store:
         """The newest entry of the history: its release is live."""
         with self._database.reading() as connection:
             return aliases.read_live(connection, task)
+
+    def held(self, task: str) -> AliasEntry | None:
+        """The hold on the live release, if it is held."""
+        with self._database.reading() as connection:
+            return aliases.read_hold(connection, task)
+
+    def resumed(self, task: str, release: str) -> AliasEntry | None:
+        """When a hold on the release last ended."""
+        with self._database.reading() as connection:
+            return aliases.read_resume(connection, task, release)
 
     def hold(self, task: str, release: str, reason: str, time: str) -> AliasEntry | None:
         """Send the task's calls to the teacher while ``release`` is live; None where it is not live, or held already."""

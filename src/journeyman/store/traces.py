@@ -31,14 +31,22 @@ def add_records(connection: Connection, records: list[dict[str, object]]) -> int
 
 def read_traces(database: Database, task: str, origins: Collection[str] | None) -> Iterator[Trace]:
     """All traces of a task as they stand when the first is asked for, in insertion order, a page in memory at a time."""
+    for _seq, trace in read_numbered(database, task, origins, 0):
+        yield trace
+
+
+def read_numbered(
+    database: Database, task: str, origins: Collection[str] | None, after: int
+) -> Iterator[tuple[int, Trace]]:
+    """The same with their numbers, from the first after ``after`` on."""
     with database.reading() as connection:
         last = connection.scalar(select(func.max(TRACES.c.seq)).where(TRACES.c.task == task))
-    seen = 0
+    seen = after
     while last is not None and seen < last:
         with database.reading() as connection:
             page = _read_page(connection, task, origins, seen, last)
         for seq, document in page:
-            yield _to_trace(document)
+            yield seq, _to_trace(document)
             seen = seq
         if len(page) < PAGE:
             return

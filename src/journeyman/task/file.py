@@ -103,7 +103,7 @@ class RouteFile(BaseModel):
 
     policy: Policy = Field(
         default="auto",
-        description="cascade: the student where it is sure enough, else the teacher; student or teacher alone; auto: cascade where it can be, else student.",
+        description="cascade: the student where it is sure enough, else the teacher; student or teacher: that one alone; auto: cascade where it can be, else the student with the teacher behind it.",
     )
     audit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.02,

@@ -71,7 +71,8 @@ class Cascade:
 @dataclass(frozen=True, slots=True)
 class Route:
     """Who answers the calls of a task that has a live release. ``cascade``: the student where its calibrated confidence reaches the release's threshold, else the
-    teacher; ``auto`` is that where there are a threshold and a teacher, else ``student``. Of what the student answers itself under a cascade the share
+    teacher; ``auto`` is that where there are a threshold and a teacher, else the student with the teacher for
+    where it fails; ``student`` is never anybody else. Of what the student answers itself under a cascade the share
     ``audit`` is asked of the teacher too, after the answer has gone out."""
 
     policy: Policy = "auto"
