@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from journeyman.core.errors import ModelError, StoreError
 from journeyman.core.messages import make_message
 from journeyman.gateway.dialects.openai import write_error
-from journeyman.models.events import read_events
+from journeyman.models.events import read_events, split_events
 from journeyman.models.protocol import Decoding, Request
 from journeyman.models.remote import OpenAIModel
 
@@ -211,3 +211,14 @@ def test_events_survive_any_cut(texts: list[str], width: int) -> None:
         return [event async for event in read_events(chunks())]
 
     assert asyncio.run(main()) == [text.encode("utf-8", "replace").decode() for text in texts]
+
+
+def test_a_line_end_that_is_cut_between_two_reads_still_ends_its_event() -> None:
+    async def main() -> list[bytes]:
+        async def chunks() -> AsyncIterator[bytes]:
+            for part in (b": ping\r", b"\n\r", b"\ndata: 1\r\n\r", b"\ndata: 2"):
+                yield part
+
+        return [event async for event in split_events(chunks())]
+
+    assert asyncio.run(main()) == [b": ping", b"data: 1", b"data: 2"]

@@ -10,7 +10,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.example import Target, object_target, text_target
-from journeyman.core.messages import ToolCall
+from journeyman.guards.messages import redact_calls
 from journeyman.guards.redact import Redactor
 from journeyman.task.task import Task
 
@@ -34,8 +34,9 @@ class RowRedaction:
             return object_target(self._redactor.value(target.value, self._verbatim))
         if target.kind == "text":
             return text_target(self.text(target.text))
-        calls = tuple(ToolCall(call.id, call.name, self.text(call.arguments)) for call in target.tool_calls)
-        return Target(target.kind, text=self.text(target.text), tool_calls=calls)
+        return Target(
+            target.kind, text=self.text(target.text), tool_calls=redact_calls(target.tool_calls, self._redactor)
+        )
 
 
 def remove_secrets(text: str) -> str:

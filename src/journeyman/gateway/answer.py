@@ -19,11 +19,13 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.core.ids import make_trace_id
-from journeyman.core.messages import Message, TextPart
+from journeyman.core.messages import Message
 from journeyman.core.nodes import write_json
 from journeyman.core.trace import Origin, Trace
+from journeyman.gateway.points import call_usd
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Served
+from journeyman.guards.messages import redact_message
 from journeyman.guards.redact import Redactor
 from journeyman.models.protocol import Confidence, Decoding, FinishReason, Reply, Request, TokenLogprob
 from journeyman.task.prompt import check_input, read_messages
@@ -334,14 +336,14 @@ def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
         time=plan.time.isoformat(),
         origin=plan.call.origin,
         input=plan.input,
-        messages=tuple(_redact_message(message, plan) for message in plan.request.messages),
+        messages=_recorded_messages(plan),
         output=_target(plan, outcome),
         schema=plan.call.wishes.schema,
         model=served.name,
         release=served.release,
         input_tokens=outcome.reply.input_tokens,
         output_tokens=outcome.reply.output_tokens,
-        cost_usd=_cost(served, outcome.reply),
+        cost_usd=call_usd(served.usd_per_million, outcome.reply.input_tokens, outcome.reply.output_tokens),
         latency_ms=(time.perf_counter() - plan.started) * 1000,
         status="invalid" if outcome.problem else "ok",
         instruction_hash=task.instruction_hash if task is not None else "",
@@ -349,14 +351,6 @@ def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
         verdicts=verdicts,
         meta=dict(plan.call.meta),
     )
-
-
-def _cost(served: Served, reply: Reply) -> float | None:
-    """US dollars, where the model has prices and said how many tokens it took."""
-    if served.usd_per_million is None or reply.input_tokens is None or reply.output_tokens is None:
-        return None
-    to_read, to_write = served.usd_per_million
-    return (reply.input_tokens * to_read + reply.output_tokens * to_write) / 1e6
 
 
 def _target(plan: _Plan, outcome: _Outcome) -> Target | None:
@@ -367,14 +361,11 @@ def _target(plan: _Plan, outcome: _Outcome) -> Target | None:
     return text_target(plan.redactor.text(text)) if text else None
 
 
-def _redact_message(message: Message, plan: _Plan) -> Message:
+def _recorded_messages(plan: _Plan) -> tuple[Message, ...]:
     """A task's messages are made of redacted fields already; a base's are redacted for the record only."""
     if plan.call.served.task is not None:
-        return message
-    parts = tuple(
-        TextPart(plan.redactor.text(part.text)) if isinstance(part, TextPart) else part for part in message.parts
-    )
-    return replace(message, parts=parts)
+        return plan.request.messages
+    return tuple(redact_message(message, plan.redactor) for message in plan.request.messages)
 
 
 def _no_valid_answer(plan: _Plan, outcome: _Outcome) -> ServeError:

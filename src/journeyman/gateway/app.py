@@ -112,12 +112,15 @@ class _Routes:
             routed = self._registry.find(name) if is_other_shape else None
             if routed is None or routed.passed is None:
                 raise
-            return await self._pass_on(request, raw, routed.passed, routed.task, "shape")
+            is_personal = routed.model.task is None or routed.model.task.redact
+            return await self._pass_on(request, raw, routed.passed, routed.task, "shape", is_personal)
 
-    async def _pass_on(self, request: Request, raw: dict[str, Json], passed: Passed, task: str, why: str) -> Response:
+    async def _pass_on(
+        self, request: Request, raw: dict[str, Json], passed: Passed, task: str, why: str, is_personal: bool = True
+    ) -> Response:
         trace = make_trace_id()
         route: dict[str, Json] = {"by": "teacher", "why": why}
-        passing = Passing(passed.point, passed.model, raw, task, trace, _origin(request), {"route": route})
+        passing = Passing(passed.point, passed.model, raw, task, trace, _origin(request), {"route": route}, is_personal)
         return await self._forwarder.chat(passing, request, _headers("", trace, f"teacher: {why}"))
 
     async def _answer_chat(self, chat: openai.ChatRequest, request: Request) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -23,25 +23,27 @@ from starlette.responses import Response, StreamingResponse
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.example import Target, text_target
-from journeyman.core.messages import ImagePart, Message, TextPart, ToolCall
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.dialects.chat_record import Hearing, is_usage_alone, read_asked, read_whole
-from journeyman.gateway.points import Heard, Point
+from journeyman.gateway.points import Heard, Point, call_usd
 from journeyman.gateway.recorder import Recorder
+from journeyman.guards.messages import redact_calls, redact_message
 from journeyman.guards.redact import Redactor
+from journeyman.models.events import event_data, split_events
 from journeyman.models.sessions import Sessions
 
 T = TypeVar("T")
 PASSED_ON = ("user-agent", "openai-organization", "openai-project", "openai-beta", "idempotency-key")
 PASSED_BACK = ("content-type", "retry-after", "openai-processing-ms", "openai-version")
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+END = b"\n\n"
 GONE = 499
 """The status in the record of a call whose client left, as web servers have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """One call to be passed on: ``raw`` is its body, ``model`` what ``point`` calls the model. ``task`` is the name that its trace has, ``why`` the route's reason."""
+    """One call to be passed on: ``raw`` is its body, ``model`` what ``point`` calls the model. ``task`` is the name that its trace has."""
 
     point: Point
     model: str
@@ -64,7 +66,7 @@ class _Call:
     def trace(self, heard: Heard, status: str) -> Trace:
         passing, asked = self.passing, read_asked(self.passing.raw)
         redactor = Redactor(is_personal=passing.is_personal)
-        messages = tuple(_redact_message(message, redactor) for message in asked.messages)
+        messages = tuple(redact_message(message, redactor) for message in asked.messages)
         verdicts: dict[str, Json] = dict(passing.verdicts)
         if heard.finish_reason:
             verdicts["finish"] = heard.finish_reason
@@ -81,7 +83,7 @@ class _Call:
             model=passing.model,
             input_tokens=heard.input_tokens,
             output_tokens=heard.output_tokens,
-            cost_usd=passing.point.cost(heard.input_tokens, heard.output_tokens),
+            cost_usd=call_usd(passing.point.usd_per_million, heard.input_tokens, heard.output_tokens),
             latency_ms=(time.perf_counter() - self.started) * 1000,
             status=status,
             provenance="gateway",
@@ -151,17 +153,17 @@ class Forwarder:
         hearing, wanted = Hearing(), _wants_usage(call.passing.raw)
         status = "JM-426"
         try:
-            async for event in _events(reply.content):
-                data = _data(event)
-                if data == b"[DONE]":
+            async for event in split_events(reply.content.iter_any()):
+                data = event_data(event)
+                if data is not None and data.strip() == b"[DONE]":
                     status = "ok"
                     await self._record(call, hearing.end(), status)
-                    yield event
+                    yield event + END
                     return
-                chunk = _parse(data)
+                chunk = _parse(data or b"")
                 hearing.add(chunk)
                 if wanted or not is_usage_alone(chunk):
-                    yield event
+                    yield event + END
             await self._record(call, hearing.end(), status)
             yield _broken(call.passing.point)
         except (TimeoutError, aiohttp.ClientError, ConnectionError):
@@ -197,26 +199,10 @@ class Forwarder:
         await self._recorder.record(call.trace(heard, status))
 
 
-def _redact_message(message: Message, redactor: Redactor) -> Message:
-    parts = tuple(
-        TextPart(redactor.text(part.text)) if isinstance(part, TextPart) else _redact_image(part, redactor)
-        for part in message.parts
-    )
-    return replace(message, parts=parts, tool_calls=_redact_calls(message.tool_calls, redactor))
-
-
-def _redact_image(part: ImagePart, redactor: Redactor) -> ImagePart:
-    return replace(part, url=redactor.text(part.url)) if part.url else part
-
-
 def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:
     if target is None or target.kind == "text":
         return target and text_target(redactor.text(target.text))
-    return replace(target, tool_calls=_redact_calls(target.tool_calls, redactor))
-
-
-def _redact_calls(calls: tuple[ToolCall, ...], redactor: Redactor) -> tuple[ToolCall, ...]:
-    return tuple(replace(call, arguments=redactor.text(call.arguments)) for call in calls)
+    return replace(target, tool_calls=redact_calls(target.tool_calls, redactor))
 
 
 def _wants_usage(raw: Mapping[str, Json]) -> bool:
@@ -243,25 +229,6 @@ async def _wait_gone(request: Request) -> None:
         pass
 
 
-async def _events(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Server-sent events with their closing blank line, as the bytes that came."""
-    rest = b""
-    async for block in content.iter_any():
-        rest += block.replace(b"\r\n", b"\n")
-        *events, rest = rest.split(b"\n\n")
-        for event in events:
-            if event.strip():
-                yield event + b"\n\n"
-    if rest.strip():
-        yield rest + b"\n\n"
-
-
-def _data(event: bytes) -> bytes:
-    """The data of an event; nothing for a comment."""
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines).strip()
-
-
 def _parse(data: bytes) -> Json:
     """None where it is not JSON: it is passed on all the same."""
     try:
@@ -278,7 +245,7 @@ def _broken(point: Point) -> bytes:
         "param": None,
         "code": "JM-426",
     }
-    return b"data: " + orjson.dumps({"error": error}) + b"\n\n"
+    return b"data: " + orjson.dumps({"error": error}) + END
 
 
 def _unreachable(point: Point, error: BaseException) -> ModelError:

@@ -14,6 +14,15 @@ from journeyman.core.example import Target, text_target
 from journeyman.core.messages import Message, ToolCall
 
 
+def call_usd(
+    per_million: tuple[float, float] | None, input_tokens: int | None, output_tokens: int | None
+) -> float | None:
+    """US dollars of one call, by the prices of a million input and output tokens; None where prices or tokens are not known."""
+    if per_million is None or input_tokens is None or output_tokens is None:
+        return None
+    return (input_tokens * per_million[0] + output_tokens * per_million[1]) / 1e6
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """``url`` ends before ``/chat/completions``. Without a ``key`` the client's own is passed on. ``usd_per_million`` is the price of input and output tokens."""
@@ -22,13 +31,6 @@ class Point:
     url: str
     key: str = field(default="", repr=False)
     usd_per_million: tuple[float, float] | None = None
-
-    def cost(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
-        """US dollars of one call; None where price or tokens are not known."""
-        if self.usd_per_million is None or input_tokens is None or output_tokens is None:
-            return None
-        to_read, to_write = self.usd_per_million
-        return (input_tokens * to_read + output_tokens * to_write) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
