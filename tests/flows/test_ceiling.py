@@ -19,7 +19,7 @@ from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.measure.intervals import clopper_pearson
 from journeyman.measure.metrics import METRICS
-from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 from tests.flows.providers import provider
 
 EXACT = METRICS["exact_match"]
@@ -34,9 +34,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, rows in (("train", ROWS), ("sealed", paint_rows(30, 2))):
         write_rows(folder / f"{name}.jsonl", [row | {"output": row["gold"]} for row in rows])
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
 

@@ -27,7 +27,7 @@ from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.measure.metrics import Call, Pair
 from journeyman.task.grid import Grid
-from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 from tests.flows.teaching import teaching
 
 HOUR = "[serve]\nmachine_usd_per_hour = 3.6\n"  # a millisecond is a millionth of a dollar
@@ -45,9 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Path:
         ]
         write_rows(folder / f"{name}.jsonl", recorded)
     with open_workspace(folder) as opened:
-        import_sources(opened, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(opened, "paint", [str(folder / "train.jsonl")])
-        prepare_task(opened, "paint")
+        fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
 

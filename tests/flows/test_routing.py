@@ -21,12 +21,12 @@ from journeyman.flows.answers import open_desk
 from journeyman.flows.assess import assess
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.audits import read_promise
-from journeyman.flows.prepare import import_sources, prepare_task
+from journeyman.flows.prepare import prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.tune import tune
 from journeyman.flows.watching import watch
 from journeyman.flows.workspace import Workspace, open_workspace
-from tests.flows.projects import COLOURS, journeyman, make_project, paint_rows, serving, write_rows
+from tests.flows.projects import COLOURS, fill_project, journeyman, make_project, paint_rows, serving, write_rows
 from tests.flows.providers import provider
 
 CALIBRATION = "[prepare]\ncalibration_share = 0.4\n"
@@ -53,9 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, rows, seed in (("train", 600, 1), ("sealed", 60, 2)):
         write_rows(folder / f"{name}.jsonl", [row | {"output": row["gold"]} for row in paint_rows(rows, seed)])
     with open_workspace(folder) as workspace:
-        import_sources(workspace, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(workspace, "paint", [str(folder / "train.jsonl")])
-        prepare_task(workspace, "paint")
+        fill_project(workspace)
         tune(workspace, "paint", {"kind": "head", "features": "words"})
         assess(workspace, "paint")
         hash = release(workspace, "paint", force="to route its calls").hash
@@ -70,6 +68,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "project"))
+
+
+def edit_promise(folder: Path, key: str, value: object) -> None:
+    """In the evaluation that the live release carries."""
+    with open_workspace(folder) as workspace:
+        hash = workspace.store.alias("paint")
+    path = folder / f".journeyman/releases/paint/{hash}/attachments/evaluation.json"
+    document = json.loads(path.read_text())
+    document["promise"][key] = value
+    path.write_text(json.dumps(document))
 
 
 def set_route(folder: Path, text: str) -> None:
@@ -143,12 +151,7 @@ def test_a_policy_that_is_stated_holds(folder: Path) -> None:
 
 def test_a_release_that_promises_nothing_answers_nothing_under_a_cascade(folder: Path) -> None:
     set_route(folder, "{policy: cascade}")
-    with open_workspace(folder) as workspace:
-        hash = workspace.store.alias("paint")
-    path = folder / f".journeyman/releases/paint/{hash}/attachments/evaluation.json"
-    document = json.loads(path.read_text())
-    document["promise"]["threshold"] = None
-    path.write_text(json.dumps(document))
+    edit_promise(folder, "threshold", None)
     with provider(folder, truth), open_workspace(folder) as workspace:
         assert ask(workspace, lines(2, 7)) == ["teacher: no threshold"] * 2
         assert watch(workspace, "paint").audits is None
@@ -300,12 +303,7 @@ def test_a_release_made_live_after_the_start_is_not_called_none(folder: Path) ->
 
 def test_where_gold_decided_and_no_teacher_answered_audits_hold_nothing(folder: Path) -> None:
     set_route(folder, "{audit: 1}")
-    with open_workspace(folder) as workspace:
-        hash = workspace.store.alias("paint")
-    path = folder / f".journeyman/releases/paint/{hash}/attachments/evaluation.json"
-    document = json.loads(path.read_text())
-    document["promise"]["disagreement"] = None
-    path.write_text(json.dumps(document))
+    edit_promise(folder, "disagreement", None)
     with provider(folder, other), open_workspace(folder) as workspace:
         assert "teacher: held" not in ask(workspace, lines(30, 7))
         assert watch(workspace, "paint").audits is None

@@ -13,12 +13,11 @@ import pytest
 from journeyman.core.errors import GateError
 from journeyman.flows.answers import open_desk
 from journeyman.flows.assess import assess
-from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.releases import release
 from journeyman.flows.tune import tune
 from journeyman.flows.watching import watch
 from journeyman.flows.workspace import Workspace, open_workspace
-from tests.flows.projects import journeyman, make_project, paint_rows, write_rows
+from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 
 
 @pytest.fixture
@@ -28,9 +27,7 @@ def folder(tmp_path: Path) -> Path:
     for name, rows, seed in (("train", 240, 1), ("sealed", 160, 2)):
         write_rows(folder / f"{name}.jsonl", [dict(row) for row in paint_rows(rows, seed)])
     with open_workspace(folder) as workspace:
-        import_sources(workspace, "paint", [str(folder / "sealed.jsonl")], split="test")
-        import_sources(workspace, "paint", [str(folder / "train.jsonl")])
-        prepare_task(workspace, "paint")
+        fill_project(workspace)
         with pytest.raises(GateError, match="JM-633"):
             watch(workspace, "paint")
         tune(workspace, "paint", {"kind": "head", "features": "words"})

@@ -5,16 +5,14 @@ The test is `measure.drift.AgreementWatch`: it may be looked at after every audi
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from journeyman.core.errors import GateError
 from journeyman.core.trace import Trace
 from journeyman.evaluation.document import PromisePart
 from journeyman.evaluation.threshold import are_right
+from journeyman.flows.attached import read_attached
 from journeyman.flows.panel import Panel
-from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
 from journeyman.measure.drift import AgreementWatch
@@ -59,20 +57,10 @@ def read_promise(workspace: Workspace, task_name: str, release: str) -> PromiseP
     Raises:
         GateError: JM-609 its evaluation cannot be read.
     """
-    path = workspace.project.releases / task_name / release / ATTACHMENTS / EVALUATION
-    if not path.is_file():
-        return None
-    try:
-        part = json.loads(path.read_bytes()).get("promise")
-        return PromisePart.model_validate(part) if part else None
-    except (ValueError, AttributeError) as error:
-        raise GateError(
-            "JM-609",
-            "this release's evaluation cannot be read",
-            where=str(path),
-            got=f"{type(error).__name__}: {error}"[:300],
-            hint="restore the folder from a copy, or release again",
-        ) from error
+    return read_attached(
+        workspace.project.releases / task_name / release,
+        lambda found: PromisePart.model_validate(found["promise"]) if found.get("promise") else None,
+    )
 
 
 def open_signal(workspace: Workspace, task: Task, release: str) -> AuditSignal | None:
@@ -86,12 +74,22 @@ def open_signal(workspace: Workspace, task: Task, release: str) -> AuditSignal |
     return AuditSignal(AgreementWatch(allowed, ALPHA / SIGNALS), metric)
 
 
+def find_since(workspace: Workspace, task_name: str, release: str) -> datetime | None:
+    """When somebody last let the release answer again: what was before is not held against it."""
+    resumed = workspace.store.resumed(task_name, release)
+    return datetime.fromisoformat(resumed.time) if resumed is not None else None
+
+
+def is_over(call: Trace, since: datetime | None) -> bool:
+    return since is not None and datetime.fromisoformat(call.time) <= since
+
+
 def catch_up(workspace: Workspace, signal: AuditSignal, task_name: str, release: str) -> None:
     """Count the audits of the release that came since, in their order; those from before somebody last let it answer again are over."""
-    resumed = workspace.store.resumed(task_name, release)
+    since = find_since(workspace, task_name, release)
     for number, audit in workspace.store.new_traces(task_name, signal.counted, origins=("audit",)):
         signal.counted = number
-        if resumed is not None and datetime.fromisoformat(audit.time) <= datetime.fromisoformat(resumed.time):
+        if is_over(audit, since):
             continue
         said = workspace.store.trace(str(audit.meta.get("of", "")))
         if said is not None and said.release == release:

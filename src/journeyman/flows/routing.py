@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from journeyman.core.errors import ServeError
-from journeyman.core.settings import environment
 from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.points import Point
@@ -27,17 +26,13 @@ def open_registry(
     """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. Alias and hold are read at each call. ``is_passing``: calls to
     other models of the teacher's provider are passed on, at the project's expense."""
     ways = {task.name: _way(stack, workspace, task) for task in tasks}
-    points = find_points(workspace) if is_passing else ()
+    upstream = find_upstream(workspace.project)
+    points = [_open_point(workspace, upstream)] if is_passing and upstream.name else []
     return Registry(served, workspace.store.alias, ways, lambda task: find_hold(workspace, task), points)
 
 
-def find_points(workspace: Workspace) -> list[Point]:
-    """The project's teacher, where one is named: calls to other models of its provider are passed on too."""
-    project = workspace.project
-    if not project.text("teacher", "model"):
-        return []
-    key = environment(project.text("teacher", "api_key_env"))
-    return [Point("teacher", project.text("teacher", "url"), key, _prices(workspace))]
+def _open_point(workspace: Workspace, upstream: Upstream) -> Point:
+    return Point("teacher", upstream.url, upstream.key, _prices(workspace))
 
 
 def _prices(workspace: Workspace) -> tuple[float, float] | None:
@@ -58,7 +53,7 @@ def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
     teacher = _serve_teacher(stack, workspace, task, upstream) if is_asked else None
     if upstream.name and not upstream.is_ready and stated != "student":
         workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
-    point = next(iter(find_points(workspace)), None) if teacher else None
+    point = _open_point(workspace, upstream) if teacher else None
     return Way(teacher, stated, task.route.audit, point)
 
 

@@ -7,19 +7,18 @@ rollback to a loaded release takes effect at once.
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
+from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.routing import describe_routes, open_registry
-from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
 from journeyman.flows.upstream import find_upstream
@@ -241,26 +240,20 @@ class _Trust:
 
 
 def _find_trust(student: Student) -> _Trust:
-    path = student.folder / ATTACHMENTS / EVALUATION
-    if not path.is_file():
+    """Raises: GateError: JM-609 the release's evaluation cannot be read."""
+    return read_attached(student.folder, _read_trust) or _Trust()
+
+
+def _read_trust(found: Mapping[str, Any]) -> _Trust:
+    part, promise = found.get("confidence"), found.get("promise")
+    if not part:
         return _Trust()
-    try:
-        found = json.loads(path.read_bytes())
-        part, promise = found.get("confidence"), found.get("promise")
-        calibrator = Calibrator(part["kind"], tuple(part["points"])) if part else None
-        threshold = promise["threshold"] if promise else None
-        threshold = None if threshold is None else float(threshold)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GateError(
-            "JM-609",
-            "this release's evaluation cannot be read",
-            where=str(path),
-            got=f"{type(error).__name__}: {error}",
-            hint="restore the folder from a copy, or release again",
-        ) from error
-    if calibrator is None:
-        return _Trust()
-    return _Trust(lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0, threshold)
+    calibrator = Calibrator(part["kind"], tuple(part["points"]))
+    threshold = promise["threshold"] if promise else None
+    return _Trust(
+        lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0,
+        None if threshold is None else float(threshold),
+    )
 
 
 def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:

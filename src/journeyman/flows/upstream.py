@@ -35,10 +35,11 @@ class Upstream:
         return OpenAIModel(name or self.name, self.url, self.key, model=self.name)
 
 
-def find_upstream(project: Project, task: Task) -> Upstream:
+def find_upstream(project: Project, task: Task | None = None) -> Upstream:
+    """The task's teacher, or without a task the project's."""
     key_name = project.text("teacher", "api_key_env")
     return Upstream(
-        (task.teacher or project.text("teacher", "model")).removeprefix("openai/"),
+        ((task.teacher if task else "") or project.text("teacher", "model")).removeprefix("openai/"),
         project.text("teacher", "url"),
         key_name,
         environment(key_name),

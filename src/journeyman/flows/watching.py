@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from journeyman.core.canonical import content_hash
 from journeyman.core.errors import GateError
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.document import ReferencePart
-from journeyman.flows.audits import ALPHA, SIGNALS, AuditSignal, replay
+from journeyman.flows.attached import read_attached
+from journeyman.flows.audits import ALPHA, SIGNALS, AuditSignal, find_since, is_over, replay
 from journeyman.flows.routing import find_hold
-from journeyman.flows.runs import ATTACHMENTS, EVALUATION
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.drift import ExchangeWatch
 from journeyman.measure.novelty import Vocabulary
@@ -97,11 +95,10 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
     served = Task.from_json(load_manifest(folder).task)
     lists = {"new words": reference.novelty, "confidence": reference.confidence}
     signals = {name: Signal(name, ExchangeWatch.of(known, ALPHA / SIGNALS)) for name, known in lists.items() if known}
-    resumed = workspace.store.resumed(task_name, release)
+    since = find_since(workspace, task_name, release)
     for trace in workspace.store.traces(task_name, origins=ASKED):
         key = content_hash(dict(trace.input))
-        is_over = resumed is not None and datetime.fromisoformat(trace.time) <= datetime.fromisoformat(resumed.time)
-        if trace.release != release or key in asked or is_over:
+        if trace.release != release or key in asked or is_over(trace, since):
             continue
         asked.add(key)
         if "new words" in signals:
@@ -135,17 +132,9 @@ def _known_inputs(workspace: Workspace, task_name: str) -> set[str]:
 
 
 def _reference(workspace: Workspace, task_name: str, release: str) -> ReferencePart | None:
-    path = workspace.project.releases / task_name / release / ATTACHMENTS / EVALUATION
-    if not release or not path.is_file():
+    if not release:
         return None
-    try:
-        part = json.loads(path.read_bytes()).get("reference")
-        return ReferencePart.model_validate(part) if part else None
-    except (ValueError, AttributeError) as error:
-        raise GateError(
-            "JM-609",
-            "this release's evaluation cannot be read",
-            where=str(path),
-            got=f"{type(error).__name__}: {error}"[:300],
-            hint="restore the folder from a copy, or release again",
-        ) from error
+    return read_attached(
+        workspace.project.releases / task_name / release,
+        lambda found: ReferencePart.model_validate(found["reference"]) if found.get("reference") else None,
+    )
