@@ -94,6 +94,23 @@ def test_unreadable_answers_are_kept_as_wrong(tmp_path: Path) -> None:
     assert len(got.items) == 12
 
 
+def test_an_answer_that_the_server_refused_to_hand_out_is_kept_as_a_wrong_one(tmp_path: Path) -> None:
+    def refused(text: str) -> str:
+        if text.endswith(" 3"):
+            raise ModelError("JM-432", "the provider refused the request", got='422: {"error": {"code": "JM-720"}}')
+        return right(text)
+
+    cache = tmp_path / "cache.jsonl"
+    first = run(Scripted(refused), cache)
+    assert first.failed == 0
+    assert first.items[3].target is None
+    assert "JM-720" in first.items[3].problem
+    assert len(first.latencies_ms) == 12
+    model = Scripted(right)
+    assert run(model, cache).items == first.items
+    assert model.asked == []
+
+
 def test_a_second_run_asks_nothing_and_says_the_same(tmp_path: Path) -> None:
     cache = tmp_path / "cache.jsonl"
     first = run(Scripted(right), cache)

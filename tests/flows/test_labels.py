@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -28,11 +27,9 @@ from journeyman.flows.students import choose_student
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
+from tests.flows.sheets import GOLD, SEALED, Cells, fill, judge, read_cells, write_cells
 
-SEALED = 160
 WRONG = {"colour": "blue", "many": True}
-GOLD = {str(row["input"]["line"]): row["gold"] for row in paint_rows(SEALED, 2)}  # type: ignore[index]
-Cells = dict[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -57,29 +54,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workspace(made: Path, tmp_path: Path) -> Iterator[Workspace]:
     with open_workspace(Path(shutil.copytree(made, tmp_path / "project"))) as opened:
         yield opened
-
-
-def read_cells(path: Path) -> list[Cells]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_cells(path: Path, cells: list[Cells]) -> Path:
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, list(cells[0]))
-        writer.writeheader()
-        writer.writerows(cells)
-    return path
-
-
-def judge(row: Cells) -> Cells:
-    """What a careful person says."""
-    right = [json.loads(row[side]) == GOLD[row["input"]] for side in ("first", "second")]
-    return row | {"right": {(True, False): "first", (False, True): "second"}.get((right[0], right[1]), "neither")}
-
-
-def fill(path: Path, how: Callable[[Cells], Cells] = judge) -> Path:
-    return write_cells(path, [how(row) for row in read_cells(path)])
 
 
 def kept_of(workspace: Workspace) -> KeptLabels:

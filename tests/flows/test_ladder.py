@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from journeyman.core.errors import GateError
 from journeyman.evaluation.gate import Score, Verdict, describe_more
+from journeyman.evaluation.labels import Design
 from journeyman.evaluation.ladder import (
     Rung,
+    Sheet,
     advise,
     break_even_days,
     choose_rung,
     conclude,
     describe_figure,
     foresee,
+    foresee_labelled,
     usd_per_1000,
 )
 from journeyman.flows.assess import assess
+from journeyman.flows.labels import draw_labels
 from journeyman.flows.ladder import climb
+from journeyman.flows.read_labels import read_labels
+from journeyman.flows.students import name_student
 from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.task.task import Gate
 from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
+from tests.flows.sheets import SEALED, fill
 
 
 @pytest.fixture
@@ -166,6 +173,56 @@ def test_a_rung_is_promising_where_the_sealed_rows_would_pass_it() -> None:
     floor = Gate(against="floor", margin=None, floor=0.9)
     assert foresee(floor, [Score(1.0)] * 10, 60, 0.02, "binary", 1.0)
     assert not foresee(floor, [Score(1.0)] * 10, 20, 0.02, "binary", 1.0)
+
+
+def test_by_drawn_labels_a_rung_is_promising_where_they_would_pass_it() -> None:
+    gate = Gate(margin=0.05)
+    scores = [Score(1.0, 1.0)] * 70 + [Score(1.0, 0.0)] * 20 + [Score(0.0, 1.0)] * 10
+    is_alike = [True] * 70 + [False] * 30
+
+    def is_promising(asked: int, gold: int = 0, without: int = 900, given: Sequence[Score] = scores) -> bool:
+        sheet = Sheet(gold, without, Design(asked, 270, 270))
+        return foresee_labelled(gate, given, is_alike, sheet, 0.02, "binary", 1.0)
+
+    assert is_promising(270)
+    assert is_promising(100)
+    assert not is_promising(20), "too few labels, however many rows are alike"
+    assert is_promising(20, gold=900), "rows with gold need no label"
+    assert not is_promising(270, given=[Score(1.0, 1.0)] * 70 + [Score(0.0, 1.0)] * 30)
+    assert not is_promising(1, gold=1, without=0)
+
+
+def test_labels_that_were_drawn_are_what_the_ladder_foresees(tmp_path: Path) -> None:
+    """Nobody has gold for the sealed rows, on every third of which the teacher is wrong."""
+    folder = make_project(tmp_path / "project", Path("/nowhere.gguf"), rows=400)
+    wrong = {"colour": "blue", "many": True}
+    for name, rows, seed in (("train", 400, 1), ("sealed", SEALED, 2)):
+        recorded = [
+            {"input": row["input"], "output": wrong if place % 3 == 0 else row["gold"]}
+            | ({"gold": row["gold"]} if name == "train" else {})
+            for place, row in enumerate(paint_rows(rows, seed))
+        ]
+        write_rows(folder / f"{name}.jsonl", recorded)
+    task = folder / "tasks/paint.yaml"
+    task.write_text(task.read_text().split("gate:")[0] + "gate: {against: teacher, margin: 0.05}\n")
+    with open_workspace(folder) as workspace:
+        fill_project(workspace)
+        before = climb(workspace, "paint", is_whole=True)
+        assert not any(rung.is_promising for rung in before.rungs), "no sealed row fits the rule"
+        words = next(rung for rung in before.rungs if rung.name == "a linear head on words")
+        name_student(workspace, "paint", str(workspace.store.latest_dataset("paint")), words.run)
+        path = draw_labels(workspace, "paint", 24, folder / "labels.csv").out
+        assert climb(workspace, "paint", is_whole=True).rungs != before.rungs
+        read_labels(workspace, "paint", fill(path), "ada")
+        ladder = climb(workspace, "paint", is_whole=True)
+        assert [rung.name for rung in ladder.rungs if rung.is_promising] == ["a linear head on words"]
+        assert ladder.chosen is not None
+        assert ladder.chosen.run == words.run
+        assessed = assess(workspace, "paint").document
+        assert assessed.gate is not None
+        assert assessed.gate.verdict == "pass"
+        levels = {look.release: look.level for look in workspace.store.looks("paint")}
+        assert climb(workspace, "paint", is_whole=True).chosen == ladder.chosen, f"the same look, at {levels}"
 
 
 def _rung(name: str, run: str, difference: float, verdict: str, kind: str = "head") -> Rung:

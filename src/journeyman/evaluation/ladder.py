@@ -1,16 +1,17 @@
 """The ladder: candidates in the order of what a call costs, measured on dev, and the cheapest that looks good enough.
 
 A rung is promising where the gate would pass on the sealed split if the rung did there as it does on dev: as many rows, at the level that the ledger gives the next
-look. The cheapest promising one goes to the sealed split, it alone; where none is, the best one does.
+look; where labels were drawn for a student, by these. The cheapest promising one goes to the sealed split, it alone; where none is, the best one does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from journeyman.evaluation.behaviour import Tried, stand
 from journeyman.evaluation.gate import Score, Verdict, VerdictName, decide
+from journeyman.evaluation.labels import Design, Weighed, decide_labelled
 from journeyman.measure.metrics import MetricKind
 from journeyman.task.task import Against, Gate
 
@@ -40,12 +41,54 @@ def foresee(gate: Gate, scores: Sequence[Score], rows: int, level: float, kind: 
     """Whether the gate would pass on ``rows`` sealed rows that are like these ones, over and over."""
     if rows < 2:
         return False
-    size = len(scores)
-    alike = []
-    for place in range(rows):  # evenly over all of them, however many there are
-        time, score = place // size, scores[place * size // rows if rows < size else place % size]
-        alike.append(replace(score, group=f"{score.group}\0{time}" if score.group else ""))
+    alike = [score for score, _place in _repeat(scores, rows)]
     return decide(gate, alike, level, kind, heaviest).verdict == "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What a student's verdict rests on where labels were drawn: ``gold`` sealed rows have it, ``without`` have not, and those of them that differ count as the
+    ``design`` drew them."""
+
+    gold: int
+    without: int
+    design: Design
+
+
+def foresee_labelled(
+    gate: Gate,
+    scores: Sequence[Score],
+    is_alike: Sequence[bool],
+    sheet: Sheet,
+    level: float,
+    kind: MetricKind,
+    heaviest: float,
+) -> bool:
+    """Whether the gate would pass by the labels that were drawn, were the sealed rows like these ones: ``is_alike`` where no gold could tell both answers apart."""
+    share, passed = sheet.design.probability, 0
+    found = [(score, False) for score, _place in _repeat(scores, sheet.gold, "gold")]
+    for score, place in _repeat(scores, sheet.without):
+        if is_alike[place]:
+            found.append((score, False))
+            continue
+        passed += 1
+        if int(passed * share + 1e-9) > int((passed - 1) * share + 1e-9):
+            found.append((replace(score, weight=score.weight / share), True))
+    if len(found) < 2:
+        return False
+    weighed = Weighed(
+        tuple(score for score, _ in found), tuple(drawn for _, drawn in found), heaviest, 0.0, sheet.design
+    )
+    return decide_labelled(gate, weighed, level, kind).verdict == "pass"
+
+
+def _repeat(scores: Sequence[Score], rows: int, name: str = "") -> Iterator[tuple[Score, int]]:
+    """``rows`` scores, evenly of all of them, however many there are; and the place of each."""
+    size = len(scores)
+    for row in range(rows):
+        time, place = row // size, row * size // rows if rows < size else row % size
+        score = scores[place]
+        yield replace(score, group=f"{score.group}\0{name}{time}" if score.group else ""), place
 
 
 def foresee_test(tried: Tried, units: int, level: float) -> bool:

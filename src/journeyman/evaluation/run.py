@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from journeyman.task.task import Task
 
 Prompt = Literal["student", "teacher"]
 ASSESS_HEADERS: Mapping[str, str] = {"x-journeyman-origin": "assess"}
+INVALID = "JM-720"  # of our server: the model gave no valid answer
 RETRY_DELAYS_S: tuple[float, ...] = (0.5, 2.0, 8.0)
 
 
@@ -102,7 +104,7 @@ async def evaluate(
     """Ask ``model`` each row, ``requests_in_flight`` at a time, greedy, under the task's schema.
 
     Each answer is a line of ``cache_path`` before the next row is taken, keyed by everything that was asked, so that a
-    killed evaluation asks only what is missing. A retryable error is tried again after each of ``retry_delays_s``; then,
+    killed evaluation asks only what is missing. What the server refused to hand out, since it is no valid answer, is an answer too, and a wrong one. A retryable error is tried again after each of ``retry_delays_s``; then,
     like any other error of the model, it makes the row a wrong one that keeps the error's text. ``max_tokens`` bounds an
     answer where the task does not: an untuned model may never end one. ``with_confidence`` asks how sure the model is of each. Errors are not answers
     and are not cached: the same command asks those rows again.
@@ -160,9 +162,10 @@ def load_predictions(
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A reply as it lies in the cache, or an error, which does not."""
+    """A reply as it lies in the cache, or an error, which does not. ``problem``: why the server handed out no reply."""
 
     text: str = ""
+    problem: str = ""
     error: str = ""
     latency_ms: float | None = None
     input_tokens: int | None = None
@@ -178,6 +181,8 @@ class _Answer:
             "output_tokens": self.output_tokens,
             "finish_reason": self.finish_reason,
         }
+        if self.problem:
+            raw["problem"] = self.problem
         if self.confidence is not None:
             raw["confidence"] = [self.confidence.whole, dict(self.confidence.fields)]
         return raw
@@ -187,6 +192,7 @@ class _Answer:
         sure = cast(tuple[float, dict[str, float]] | None, raw.get("confidence"))
         return _Answer(
             text=str(raw["text"]),
+            problem=str(raw.get("problem", "")),
             latency_ms=cast(float | None, raw["latency_ms"]),
             input_tokens=cast(int | None, raw["input_tokens"]),
             output_tokens=cast(int | None, raw["output_tokens"]),
@@ -212,9 +218,13 @@ async def _run_together(works: Sequence[Coroutine[None, None, None]]) -> None:
 
 async def _ask(model: Model, request: Request, retry_delays_s: Sequence[float]) -> _Answer:
     for delay in (*retry_delays_s, None):
+        started = time.perf_counter()
         try:
             return _from_reply(await model.complete(request))
         except (ModelError, ServeError) as error:
+            if INVALID in error.got:
+                waited = (time.perf_counter() - started) * 1000
+                return _Answer(problem=" ".join(error.got.split())[:300], latency_ms=waited)
             if not error.retryable or delay is None:
                 return _Answer(error=str(error))
             await asyncio.sleep(delay)
@@ -233,7 +243,7 @@ def _from_reply(reply: Reply) -> _Answer:
 
 
 def _read(task: Task, row: Row, answer: _Answer) -> Prediction:
-    target, problem = (None, "") if answer.error else read_answer(task, answer.text)
+    target, problem = (None, answer.problem) if answer.error or answer.problem else read_answer(task, answer.text)
     return Prediction(
         row=row.hash,
         text=answer.text,

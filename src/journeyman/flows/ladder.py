@@ -17,12 +17,13 @@ from journeyman.core.errors import GateError, ModelError, TuneError
 from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.document import LadderPart
 from journeyman.evaluation.gate import DRAWN, WANTED, Verdict, decide, describe_lack, fitting_rows, score_rows
-from journeyman.evaluation.ladder import Rung, advise, choose_best, choose_rung, foresee, usd_per_1000
+from journeyman.evaluation.ladder import Rung, advise, choose_best, choose_rung, usd_per_1000
 from journeyman.evaluation.run import Predictions, Row
 from journeyman.flows.asking import ask_student
 from journeyman.flows.classify import find_choice
 from journeyman.flows.costs import Traffic, find_break_even, read_traffic
 from journeyman.flows.demands import Demands, read_demands
+from journeyman.flows.outlook import Outlooks, read_outlooks
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import read_rows
 from journeyman.flows.runs import LADDER, NAMED, RunFolder
@@ -34,7 +35,6 @@ from journeyman.flows.voting import SAMPLES, can_vote
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import find_metric
 from journeyman.measure.metrics import Metric
-from journeyman.store.ledger import level as level_of
 from journeyman.task.task import Task
 
 CHEAP: tuple[tuple[str, Mapping[str, Json]], ...] = (
@@ -71,11 +71,9 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
     panel.refuse_unmeasured()
     metric = find_metric(task, task.gate.metric, workspace.project.root, panel.metrics)
     dev, sealed = panel.gate_rows(rows.dev), panel.gate_rows(rows.sealed)
-    rule, looks = content_hash(gate_rule(workspace, task)), workspace.store.looks(task_name)
-    levels = {look.release: look.level for look in looks if (look.dataset, look.rule) == (dataset, rule)}
-    fresh = level_of(len(looks) + 1)
+    outlooks = read_outlooks(workspace, task, metric, dataset, sealed, rows.heaviest)
     demands = read_demands(workspace, task, panel.right(metric), sealed)
-    judge = _Judge(task, metric, dev, rows.heaviest, len(fitting_rows(task.gate, sealed)), fresh, levels, demands)
+    judge = _Judge(task, metric, dev, rows.heaviest, outlooks, demands)
     judge.check()
     run = ladder_run(workspace, task, dataset)
     rungs: list[Rung] = []
@@ -97,6 +95,7 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
         rungs += _teacher(workspace, task, traffic)
         ladder = Ladder(tuple(rungs), chosen, advise(chosen))
         seen = [tuned_run for tuned_run, _student in finished_students(workspace, task, dataset)]
+        rule = content_hash(gate_rule(workspace, task))
         part = LadderPart.of(ladder.rungs, chosen, ladder.advice, seen, rule)
         run.write(LADDER, part.model_dump(mode="json"))
         (run.path / NAMED).unlink(missing_ok=True)
@@ -105,15 +104,13 @@ def climb(workspace: Workspace, task_name: str, *, is_whole: bool = False) -> La
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """The gate's rule on dev rows; ``sealed`` rows will be looked at, at the level that a student's look had before (``levels``) or at ``fresh``."""
+    """The gate's rule on dev rows, and what the verdict on the sealed split would rest on."""
 
     task: Task
     metric: Metric
     rows: Sequence[Row]
     heaviest: float
-    sealed: int
-    fresh: float
-    levels: Mapping[str, float]
+    outlooks: Outlooks
     demands: Demands
 
     def check(self) -> None:
@@ -130,18 +127,18 @@ class _Judge:
                 else describe_lack(self.task.gate, self.rows),
             )
 
-    def unmet(self, workspace: Workspace, run: RunFolder, student: Student, answered: Predictions) -> list[str]:
+    def unmet(
+        self, workspace: Workspace, run: RunFolder, student: Student, answered: Predictions, level: float
+    ) -> list[str]:
         """Required tests that stand in a promising rung's way."""
         said = list(zip(self.rows, answered.items, strict=True))
         path = run.path / f"behaviour-{student.hash[:16]}.jsonl"
-        return self.demands.unmet(workspace, student, path, said, self.levels.get(student.hash, self.fresh))
+        return self.demands.unmet(workspace, student, path, said, level)
 
-    def decide(self, answered: Predictions, student: str) -> tuple[Verdict, bool]:
-        """On dev, for its intervals; and whether it looks as if it would pass."""
-        gate, kind = self.task.gate, self.metric.kind
-        scores = score_rows(gate, self.metric, self.rows, answered)
-        verdict = decide(gate, scores, DRAWN / 2, kind, self.heaviest)
-        return verdict, foresee(gate, scores, self.sealed, self.levels.get(student, self.fresh), kind, self.heaviest)
+    def decide(self, answered: Predictions) -> Verdict:
+        """On dev, for its intervals."""
+        scores = score_rows(self.task.gate, self.metric, self.rows, answered)
+        return decide(self.task.gate, scores, DRAWN / 2, self.metric.kind, self.heaviest)
 
 
 def _candidates(
@@ -226,8 +223,9 @@ def _measure(workspace: Workspace, judge: _Judge, run: RunFolder, name: str, tun
     path = run.path / f"dev-{student.hash[:16]}.jsonl"
     (answered,) = ask_student(workspace, judge.task, student, (judge.rows, path), with_confidence=False)
     p50 = statistics.median(answered.latencies_ms) if answered.latencies_ms else None
-    verdict, is_promising = judge.decide(answered, student.hash)
-    unmet = judge.unmet(workspace, run, student, answered) if is_promising else []
+    verdict, outlook = judge.decide(answered), judge.outlooks.of(student)
+    is_promising = judge.outlooks.is_promising(outlook, judge.rows, answered)
+    unmet = judge.unmet(workspace, run, student, answered, outlook.level) if is_promising else []
     hourly = workspace.project.number("serve", "machine_usd_per_hour")
     return Rung(
         name=name,

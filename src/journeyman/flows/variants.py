@@ -6,7 +6,6 @@ continues. Knows nothing about metrics.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from journeyman.core.canonical import content_hash
-from journeyman.core.errors import GateError, ModelError
+from journeyman.core.errors import GateError
 from journeyman.core.example import Example
 from journeyman.core.progress import Progress
 from journeyman.data.dataset import hash_schema, read_manifest, read_split
@@ -253,22 +252,16 @@ async def open_asker(workspace: Workspace, ground: Ground, source: Source) -> As
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A variant as a model of a name of its own; an answer that the server refused to hand out, on both tries, is an unreadable one."""
+    """A variant as a model of a name of its own."""
 
     call: Callable[[Request], Awaitable[Reply]]
     name: str
     temperature: float
 
     async def complete(self, request: Request) -> Reply:
-        started = time.perf_counter()
         seed = SEED if self.temperature else None
         decoding = replace(request.decoding, temperature=self.temperature, seed=seed)
-        try:
-            return await self.call(replace(request, decoding=decoding))
-        except ModelError as error:
-            if "JM-720" not in error.got:
-                raise
-            return Reply("", "length", latency_ms=(time.perf_counter() - started) * 1000, model=self.name)
+        return await self.call(replace(request, decoding=decoding))
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
         yield (await self.complete(request)).text
