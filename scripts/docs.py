@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from enum import Enum
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -89,6 +90,8 @@ def _values(hint: object) -> str:
     inner = [part for part in get_args(hint) if part is not type(None)]
     if inner:
         return _values(inner[0])
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return ", ".join(f"`{item.value}`" for item in hint)
     return VALUES[hint]
 
 

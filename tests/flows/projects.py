@@ -80,9 +80,9 @@ def journeyman(folder: Path, *arguments: str, timeout: float = 300) -> subproces
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Any]:
+def serving(folder: Path, *arguments: str) -> Iterator[Any]:
     """The server on a free port, and what it says of itself; told to stop at the end, which it does with status 0."""
-    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json", *arguments]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

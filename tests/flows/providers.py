@@ -24,7 +24,9 @@ def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
 
     async def reply(request: web.Request) -> web.Response:
         body = await request.json()
-        seen.append(body | {"_origin": request.headers.get("x-journeyman-origin")})
+        seen.append(
+            body | {"_origin": request.headers.get("x-journeyman-origin"), "_key": request.headers.get("authorization")}
+        )
         status, text = answer(body)
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "finish_reason": "stop", "message": message}

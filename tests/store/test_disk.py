@@ -28,7 +28,7 @@ from journeyman.core.trace import Trace
 from journeyman.store.database import open_store
 
 store = open_store(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (440_000, 440_000))
 for number in range(10_000):
     try:
         store.add_traces([Trace(f"t{number}", "tickets", "t", "serve", {"message": "x" * 2000}, (), None)])

@@ -14,6 +14,7 @@ from journeyman.cli.import_ import import_
 from journeyman.cli.improve import improve
 from journeyman.cli.init import init
 from journeyman.cli.judge import judge
+from journeyman.cli.key import key
 from journeyman.cli.label import label
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "run": run,
     "ask": ask,
     "serve": serve,
+    "key": key,
     "export": export,
     "merge": merge,
     "quantize": quantize,

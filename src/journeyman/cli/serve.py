@@ -15,6 +15,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port, 0 for a free one; default: the project's.")
     ] = None,
+    is_open: Annotated[
+        bool, typer.Option("--open", help="Want no key of callers, also where there are keys or others can call.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of the engine; default: the fastest, by trying.")] = None,
     project: ProjectFolder = None,
     is_json: AsJson = False,
@@ -34,4 +37,4 @@ def serve(
     with working(project, is_json) as workspace:
         settings = workspace.project
         chosen = settings.number("serve", "port") if port is None else port
-        serve_all(workspace, host or settings.text("serve", "host"), int(chosen or 0), ready, threads)
+        serve_all(workspace, host or settings.text("serve", "host"), int(chosen or 0), ready, threads, is_open=is_open)

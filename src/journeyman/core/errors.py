@@ -28,8 +28,10 @@ class JourneymanError(Exception):
         expected: what would have been right.
         got: what was found instead.
         hint: the next step, a command where there is one.
-        retryable: the same call may succeed later.
+        retryable: the same call may succeed later, ``retry_after_s`` seconds from now at the earliest.
     """
+
+    retry_after_s: float = 1.0
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
         None,
         "calls that one judge behind an API may answer in all; without it only one on this machine is asked",
     ),
+    ("budget", "usd_per_day"): (None, "US dollars that the server's calls to the teacher may cost in a day (UTC)"),
     ("base", "model"): (
         "smollm2-135m-instruct",
         "base model: a catalog name, or the path of a GGUF or of a Hugging Face folder",

@@ -10,10 +10,11 @@ from journeyman.core.canonical import Json
 from journeyman.core.trace import Origin
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.routing import open_registry
-from journeyman.flows.serving import load_students, loadable
+from journeyman.flows.serving import load_students, loadable, open_budgets
 from journeyman.flows.upstream import require_teacher
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.answer import Answer, Answerer, Call
+from journeyman.gateway.callers import Budgets
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
 from journeyman.gateway.router import Router
@@ -30,11 +31,13 @@ class Desk:
     name: str
     registry: Registry
     router: Router
+    budgets: Budgets
 
     async def ask(self, fields: Mapping[str, Json], origin: Origin) -> Answer:
         """Raises: TaskError wrong fields, ServeError JM-720 no valid answer, JM-731 no teacher where one is needed, ModelError."""
         routed = self.registry.find_task(self.name)
-        return await self.router.answer(routed, Call(routed.model, input=fields, origin=origin))
+        meter = self.budgets.meter(routed.task)
+        return await self.router.answer(routed, Call(routed.model, input=fields, origin=origin, meter=meter))
 
 
 async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, release: str = "") -> Desk:
@@ -52,4 +55,5 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     registry = open_registry(stack, workspace, served, [task])
     router = Router(Answerer(recorder), Auditor(workspace).hear)
     stack.push_async_callback(router.close, PATIENCE_S)
-    return Desk(f"{task.name}@{release}" if release else task.name, registry, router)
+    budgets = await open_budgets(stack, workspace, [task])
+    return Desk(f"{task.name}@{release}" if release else task.name, registry, router, budgets)

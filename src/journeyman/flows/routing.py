@@ -67,6 +67,7 @@ def _serve_teacher(stack: AsyncExitStack, workspace: Workspace, task: Task, upst
         decoding=Decoding(max_tokens=task.max_output_tokens),
         write=teacher_messages,
         usd_per_million=_prices(workspace),
+        is_paid=True,
     )
 
 

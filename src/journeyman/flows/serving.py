@@ -11,11 +11,12 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import GateError
+from journeyman.core.errors import GateError, ServeError
 from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.routing import describe_routes, open_registry
@@ -25,6 +26,8 @@ from journeyman.flows.upstream import find_upstream
 from journeyman.flows.votes import make_reader
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
+from journeyman.gateway.callers import Budgets, Caps, Doorkeeper
+from journeyman.gateway.purse import Purse
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.gateway.server import is_loopback, open_socket, serve_in_background, serve_until_signal
@@ -140,12 +143,31 @@ def loadable(workspace: Workspace, task_name: str = "") -> list[Student]:
     return students
 
 
-def serve(workspace: Workspace, host: str, port: int, ready: Callable[[str], None], threads: int | None = None) -> None:
-    """Serve all releases until a signal. The port is taken first, so that a wrong one costs no loading time.
+def serve(
+    workspace: Workspace,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    threads: int | None = None,
+    *,
+    is_open: bool = False,
+) -> None:
+    """Serve all releases until a signal. The port is taken first, so that a wrong one costs no loading time. Where there are keys one is wanted of every caller,
+    unless ``is_open``.
 
     Raises:
-        ServeError: JM-701 port in use. GateError: JM-625 nothing to serve.
+        ServeError: JM-701 port in use, JM-745 others could call, and there is no key. GateError: JM-625 nothing to serve.
     """
+    has_keys = not is_open and any(key.is_valid(datetime.now(UTC)) for key in workspace.store.all_keys())
+    is_private = is_loopback(host)
+    if not (has_keys or is_open or is_private):
+        raise ServeError(
+            "JM-745",
+            "other machines could call this server, and no key says who may",
+            where=host,
+            expected="a key, or an address of this machine alone such as 127.0.0.1",
+            hint="journeyman key add NAME; or `serve --open`, and whoever reaches the address may ask and spend",
+        )
     listener = open_socket(host, port)
     try:
         students = loadable(workspace)
@@ -156,7 +178,7 @@ def serve(workspace: Workspace, host: str, port: int, ready: Callable[[str], Non
                 where=str(workspace.project.releases),
                 hint="journeyman run TASK, or set the teacher in journeyman.toml",
             )
-        asyncio.run(_serve(workspace, students, listener, ready, threads, is_loopback(host)))
+        asyncio.run(_serve(workspace, students, listener, ready, threads, has_keys, has_keys or is_private))
     finally:
         listener.close()
 
@@ -167,18 +189,32 @@ async def _serve(
     listener: socket.socket,
     ready: Callable[[str], None],
     threads: int | None,
-    is_private: bool,
+    has_keys: bool,
+    is_passing: bool,
 ) -> None:
-    """``is_private``: only this machine can call, so other models of the teacher's provider may be asked too; there are no keys for callers yet."""
+    """``has_keys``: callers must have one. ``is_passing``: it is known who calls, so other models of the teacher's provider may be asked too."""
     async with AsyncExitStack() as stack:
         served = await load_students(stack, students, threads=threads)
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
-        registry = open_registry(stack, workspace, served, workspace.tasks(), is_passing=is_private)
+        tasks = workspace.tasks()
+        registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing)
         for line in describe_routes(registry):
             workspace.progress.note(line)
-        app = make_app(registry, recorder, audited=Auditor(workspace).hear)
+        keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
+        budgets = await open_budgets(stack, workspace, tasks)
+        app = make_app(registry, recorder, audited=Auditor(workspace).hear, keeper=keeper, budgets=budgets)
         await serve_until_signal(app, listener, ready)
+
+
+async def open_budgets(stack: AsyncExitStack, workspace: Workspace, tasks: Sequence[Task]) -> Budgets:
+    """What calls may cost, of the project's and its tasks' budgets and of keys; leases are renewed until ``stack`` closes."""
+    purse = Purse(workspace.store)
+    stack.push_async_callback(purse.close)
+    keeping = asyncio.create_task(purse.keep())
+    stack.callback(keeping.cancel)
+    by_task = {task.name: task.route.usd_per_day for task in tasks if task.route.usd_per_day is not None}
+    return Budgets(purse, Caps(workspace.project.number("budget", "usd_per_day"), by_task))
 
 
 def open_features(student: Student, threads: int | None = None) -> Features:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, cast, runtime_checkable
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.core.ids import make_trace_id
@@ -23,6 +23,7 @@ from journeyman.core.messages import Message
 from journeyman.core.nodes import write_json
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.points import call_usd
+from journeyman.gateway.purse import MOST_TOKENS, Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Served
 from journeyman.guards.messages import redact_message
@@ -34,6 +35,10 @@ from journeyman.task.schema import constraint_schema, verifier
 REPAIR_TEMPERATURE = 0.7
 REPAIR_SEED = 1
 NO_VERDICTS: Mapping[str, Json] = {}
+UNPAID = ("JM-431", "JM-432", "JM-433")
+"""Nothing was answered, and nothing is paid for."""
+ROLE_BYTES = 64
+"""More than what a provider's template adds to a message."""
 
 
 @runtime_checkable
@@ -60,7 +65,7 @@ class Wishes:
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: chat ``messages``, or the ``input`` fields of a typed route. ``trace`` is the id that it will have, ``meta`` what its trace says
-    besides."""
+    besides, ``meter`` what asking a model that costs is reserved from."""
 
     served: Served
     messages: tuple[Message, ...] = ()
@@ -69,6 +74,7 @@ class Call:
     origin: Origin = "serve"
     trace: str = ""
     meta: Mapping[str, Json] = field(default_factory=dict)
+    meter: Meter | None = None
     started: float | None = None
     """When the client's call came, on the performance counter; None: now."""
 
@@ -154,13 +160,13 @@ class Answerer:
 
         Raises:
             TaskError: the call does not have the task's shape.
-            ServeError: JM-720 no valid answer, also not on the second try (recorded too).
+            ServeError: JM-720 no valid answer, also not on the second try; JM-742 a budget is spent (both are recorded too); JM-744.
             ModelError: the model failed twice, or cannot take this call. StoreError: the trace cannot be stored.
         """
         return await self._answer(self._plan(call), verdicts)
 
     async def attempt(self, call: Call) -> Attempt:
-        """Ask, and record nothing: `finish` does, or another model's answer stands for it.
+        """Ask a model that costs nothing, and record nothing: `finish` does, or another model's answer stands for it.
 
         Raises:
             TaskError: the call does not have the task's shape. ModelError: the model failed twice, or cannot take this call.
@@ -174,7 +180,8 @@ class Answerer:
 
     async def refuse(self, call: Call, error: JourneymanError, verdicts: Mapping[str, Json]) -> None:
         """Record a call that nobody answers."""
-        await self._record(self._failed(self._plan(call), error), verdicts)
+        plan = self._plan(call)
+        await self._record(plan, self._failed(plan, error), verdicts, 0.0)
 
     async def stream(
         self, call: Call, verdicts: Mapping[str, Json] = NO_VERDICTS
@@ -201,17 +208,22 @@ class Answerer:
     async def _answer(self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         try:
             outcome = await _ask(plan)
-        except ModelError as error:
-            await self._record(self._failed(plan, error), verdicts)
+        except (ModelError, ServeError) as error:
+            await self._record(plan, self._failed(plan, error), verdicts, None)
             raise
         return await self._finish(plan, outcome, verdicts)
 
-    async def _record(self, trace: Trace, verdicts: Mapping[str, Json]) -> None:
-        await self._recorder.record(replace(trace, verdicts={**trace.verdicts, **verdicts}) if verdicts else trace)
+    async def _record(self, plan: _Plan, trace: Trace, verdicts: Mapping[str, Json], usd: float | None) -> None:
+        """``usd``: what the call cost; None where only its bound is known."""
+        meter = plan.call.meter
+        spends = meter.settle(usd) if meter else ()
+        whole = replace(trace, verdicts={**trace.verdicts, **verdicts}) if verdicts else trace
+        await self._recorder.record(whole, spends)
 
     async def _finish(self, plan: _Plan, outcome: _Outcome, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         served, reply = plan.call.served, outcome.reply
-        await self._record(_trace(plan, outcome), verdicts)
+        trace = _trace(plan, outcome)
+        await self._record(plan, trace, verdicts, trace.cost_usd if served.is_paid else 0.0)
         if outcome.problem:
             raise _no_valid_answer(plan, outcome)
         return Answer(
@@ -242,7 +254,7 @@ class Answerer:
             time=now,
             started=started,
             input=redacted,
-            request=Request(messages, _decoding(call, schema, redacted)),
+            request=Request(messages, _bounded(call, _decoding(call, schema, redacted))),
             schema=schema,
             redactor=redactor,
             is_redacted=redacted != fields,
@@ -277,6 +289,13 @@ def _decoding(call: Call, schema: Mapping[str, Json] | None, fields: Mapping[str
     )
 
 
+def _bounded(call: Call, decoding: Decoding) -> Decoding:
+    """What a budget pays for ends somewhere."""
+    if call.meter is None or call.meter.is_idle or not call.served.is_paid or decoding.max_tokens is not None:
+        return decoding
+    return replace(decoding, max_tokens=MOST_TOKENS)
+
+
 async def _ask(plan: _Plan) -> _Outcome:
     outcome = _check(plan, await _complete(plan, plan.request.decoding))
     return await _repair(plan, outcome) if outcome.problem else outcome
@@ -285,12 +304,27 @@ async def _ask(plan: _Plan) -> _Outcome:
 async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
     """One answer of the model; a failure that may pass is tried once more (a dead worker is started anew)."""
     request = replace(plan.request, decoding=decoding)
-    try:
-        return await plan.call.served.model.complete(request)
-    except ModelError as error:
-        if not error.retryable:
-            raise
-    return await plan.call.served.model.complete(request)
+    for is_last in (False, True):
+        await _reserve(plan)
+        try:
+            return await plan.call.served.model.complete(request)
+        except ModelError as error:
+            if error.code in UNPAID and plan.call.meter is not None:
+                plan.call.meter.void()
+            if is_last or not error.retryable:
+                raise
+    raise AssertionError("the second try returns or raises")
+
+
+async def _reserve(plan: _Plan) -> None:
+    """For one question to a model that costs."""
+    served, meter = plan.call.served, plan.call.meter
+    if meter is None or meter.is_idle or not served.is_paid:
+        return
+    decoding = plan.request.decoding
+    size = sum(len(message.text.encode("utf-8", "surrogatepass")) + ROLE_BYTES for message in plan.request.messages)
+    size += len(dump(dict(decoding.schema))) if decoding.schema is not None else 0
+    await meter.reserve(served.usd_per_million, served.name, size, decoding.max_tokens or MOST_TOKENS)
 
 
 async def _repair(plan: _Plan, first: _Outcome) -> _Outcome:

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from math import ceil
 from typing import cast
 
 import orjson
@@ -24,8 +26,10 @@ from journeyman.core.errors import DataError, JourneymanError, ModelError, Serve
 from journeyman.core.ids import make_trace_id
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
+from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
 from journeyman.gateway.dialects import openai
 from journeyman.gateway.forward import Forwarder, Passing
+from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Passed, Registry, Routed
 from journeyman.gateway.router import Audited, Router, Streamed
@@ -42,6 +46,11 @@ STATUS: Mapping[str, int] = {
     "JM-715": 503,
     "JM-716": 503,
     "JM-731": 503,
+    "JM-740": 401,
+    "JM-741": 403,
+    "JM-742": 429,
+    "JM-743": 429,
+    "JM-744": 503,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -65,18 +74,24 @@ def make_app(
     *,
     settings: GatewaySettings = GatewaySettings(),
     audited: Audited | None = None,
+    keeper: Doorkeeper | None = None,
+    budgets: Budgets | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
-    """The app over what ``registry`` holds. The recorder and the models stay the caller's to close; ``audited`` is told of each audit."""
+    """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
+    ``keeper`` everybody is let in, without ``budgets`` nothing is."""
     router = Router(Answerer(recorder, now), audited)
     forwarder = Forwarder(recorder, now)
-    app = FastAPIOffline(
+    keeper = keeper or Doorkeeper()
+    with_pages: Callable[..., FastAPI] = FastAPIOffline
+    without = partial(FastAPI, docs_url=None, openapi_url=None)  # they would tell everybody of every task
+    app = (with_pages if keeper.is_open else without)(
         title="Journeyman",
         description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    routes = _Routes(registry, router, forwarder, settings)
+    routes = _Routes(registry, router, forwarder, settings, keeper, budgets)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -92,42 +107,96 @@ def make_app(
 
 
 class _Routes:
-    def __init__(self, registry: Registry, router: Router, forwarder: Forwarder, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        router: Router,
+        forwarder: Forwarder,
+        settings: GatewaySettings,
+        keeper: Doorkeeper,
+        budgets: Budgets | None,
+    ) -> None:
         self._registry = registry
         self._router = router
         self._forwarder = forwarder
         self._settings = settings
+        self._keeper = keeper
+        self._budgets = budgets
 
     async def chat(self, request: Request) -> Response:
+        caller = await self._keeper.admit(request.headers)
         raw = await self._read(request)
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
-            return await self._answer_chat(openai.read_chat(raw), request)
+            return await self._answer_chat(openai.read_chat(raw), request, caller)
         if passed := self._registry.find_passed(name):
-            return await self._pass_on(request, raw, passed, f"model:{name}", "policy")
+            if not caller.may_pass(name):
+                raise caller.refuse(name)
+            return await self._pass_on(request, raw, passed, f"model:{name}", "policy", caller)
         try:
-            return await self._answer_chat(openai.read_chat(raw), request)
+            return await self._answer_chat(openai.read_chat(raw), request, caller)
         except (TaskError, DataError, ServeError, ModelError) as error:
             is_other_shape = isinstance(error, TaskError | DataError) or error.code in OTHER_SHAPE
-            routed = self._registry.find(name) if is_other_shape else None
+            routed = self._find(name, caller) if is_other_shape else None
             if routed is None or routed.passed is None:
                 raise
-            is_personal = routed.model.task is None or routed.model.task.redact
-            return await self._pass_on(request, raw, routed.passed, routed.task, "shape", is_personal)
+            return await self._pass_on(request, raw, routed.passed, routed.task, "shape", caller, routed.model.task)
 
     async def _pass_on(
-        self, request: Request, raw: dict[str, Json], passed: Passed, task: str, why: str, is_personal: bool = True
+        self,
+        request: Request,
+        raw: dict[str, Json],
+        passed: Passed,
+        name: str,
+        why: str,
+        caller: Caller,
+        task: Task | None = None,
     ) -> Response:
         trace = make_trace_id()
         route: dict[str, Json] = {"by": "teacher", "why": why}
-        passing = Passing(passed.point, passed.model, raw, task, trace, _origin(request), {"route": route}, is_personal)
+        passing = Passing(
+            passed.point,
+            passed.model,
+            raw,
+            name,
+            trace,
+            _origin(request),
+            {"route": route},
+            is_personal=task is None or task.redact,
+            meta=_meta(caller),
+            meter=self._meter(caller, task.name if task else ""),
+            is_own_key=not self._keeper.is_open,
+        )
         return await self._forwarder.chat(passing, request, _headers("", trace, f"teacher: {why}"))
 
-    async def _answer_chat(self, chat: openai.ChatRequest, request: Request) -> Response:
-        routed = self._registry.find(chat.model)
+    def _meter(self, caller: Caller, task: str) -> Meter | None:
+        return self._budgets.meter(task, caller.key) if self._budgets is not None else None
+
+    def _find(self, name: str, caller: Caller) -> Routed:
+        """A model by its name, as far as the caller may know of it."""
+        if not _may_know(caller, name):
+            raise caller.refuse(name)
+        try:
+            return self._registry.find(name)
+        except ServeError as error:
+            if not caller.is_limited:
+                raise
+            hint = "GET /v1/models lists what this key may ask"
+            raise ServeError(error.code, error.what, got=error.got, hint=hint, retryable=error.retryable) from error
+
+    async def _answer_chat(self, chat: openai.ChatRequest, request: Request, caller: Caller) -> Response:
+        routed = self._find(chat.model, caller)
         schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
-        call = Call(routed.model, messages=chat.messages, wishes=wishes, origin=_origin(request), trace=make_trace_id())
+        call = Call(
+            routed.model,
+            messages=chat.messages,
+            wishes=wishes,
+            origin=_origin(request),
+            trace=make_trace_id(),
+            meta=_meta(caller),
+            meter=self._meter(caller, routed.task),
+        )
         if not chat.is_streamed:
             answer = await self._router.answer(routed, call)
             return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace, answer.by))
@@ -137,7 +206,8 @@ class _Routes:
         return await self.answer_task(request.path_params["name"], request)
 
     async def answer_task(self, name: str, request: Request) -> Response:
-        routed = self._registry.find_task(name)
+        caller = await self._keeper.admit(request.headers)
+        routed = self._find(f"task:{name}", caller)
         served = routed.model
         fields = await self._read(request)
         if not isinstance(fields, dict):
@@ -149,25 +219,31 @@ class _Routes:
                 got=f"{fields!r:.80}",
                 hint=f"see /docs for the fields of {name}",
             )
-        answer = await self._router.answer(routed, Call(served, input=fields, origin=_origin(request)))
+        meter = self._meter(caller, routed.task)
+        call = Call(served, input=fields, origin=_origin(request), meta=_meta(caller), meter=meter)
+        answer = await self._router.answer(routed, call)
         is_structured = served.task is not None and served.task.is_structured
         body = answer.text.encode() if is_structured else orjson.dumps({"text": answer.text})
         return Response(body, media_type="application/json", headers=_headers(answer.release, answer.trace, answer.by))
 
     async def models(self, request: Request) -> Response:
-        return _json(openai.write_models(self._registry.names()))
+        caller = await self._keeper.admit(request.headers)
+        return _json(openai.write_models([name for name in self._registry.names() if _may_know(caller, name)]))
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        routed = self._registry.find(name)
+        routed = self._find(name, await self._keeper.admit(request.headers))
         return _json(openai.write_model(name if name.startswith("task:") else routed.model.name))
 
     async def tasks(self, request: Request) -> Response:
-        tasks = [_describe(task, self._registry.live(task.name)) for task in self._registry.tasks()]
+        caller = await self._keeper.admit(request.headers)
+        known = [task for task in self._registry.tasks() if caller.may_ask(task.name)]
+        tasks = [_describe(task, self._registry.live(task.name)) for task in known]
         return _json({"tasks": cast(Json, tasks)})
 
     async def health(self, request: Request) -> Response:
-        return _json({"status": "ok", "models": cast(Json, self._registry.names())})
+        known: dict[str, Json] = {"models": cast(Json, self._registry.names())} if self._keeper.is_open else {}
+        return _json({"status": "ok", **known})
 
     async def _stream(self, routed: Routed, call: Call, with_usage: bool) -> Response:
         """Wait for the first piece, so that a refused call is an HTTP error and not a broken stream."""
@@ -276,6 +352,16 @@ def _origin(request: Request) -> Origin:
     return "assess" if request.headers.get("x-journeyman-origin") == "assess" else "serve"
 
 
+def _meta(caller: Caller) -> dict[str, Json]:
+    return {"key": caller.id} if caller.id else {}
+
+
+def _may_know(caller: Caller, name: str) -> bool:
+    if name.startswith("base:"):
+        return caller.may_pass(name)
+    return caller.may_ask(name.removeprefix("task:").partition("@")[0])
+
+
 def _headers(release: str, trace: str, by: str) -> dict[str, str]:
     return {
         "x-journeyman-release": release,
@@ -306,7 +392,10 @@ def _event(value: Mapping[str, Json]) -> bytes:
 async def _on_error(request: Request, error: Exception) -> Response:
     known = cast(JourneymanError, error)
     status = status_of(known)
-    return _json(openai.write_error(known, status), status, {"retry-after": "1"} if known.retryable else None)
+    wait = {"retry-after": str(ceil(known.retry_after_s))} if known.retryable else {}
+    # OpenAI's client tries a 429 again by itself; a budget that is spent stays spent.
+    given_up = {"x-should-retry": "false"} if known.code == "JM-742" else {}
+    return _json(openai.write_error(known, status), status, wait | given_up)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -24,8 +24,16 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.example import Target, text_target
 from journeyman.core.trace import Origin, Trace
-from journeyman.gateway.dialects.chat_record import Hearing, is_usage_alone, read_asked, read_whole
+from journeyman.gateway.dialects.chat_record import (
+    Hearing,
+    is_usage_alone,
+    read_asked,
+    read_most,
+    read_size,
+    read_whole,
+)
 from journeyman.gateway.points import Heard, Point, call_usd
+from journeyman.gateway.purse import MOST_TOKENS, Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.guards.messages import redact_calls, redact_message
 from journeyman.guards.redact import Redactor
@@ -53,6 +61,10 @@ class Passing:
     origin: Origin
     verdicts: Mapping[str, Json] = field(default_factory=dict)
     is_personal: bool = True
+    meta: Mapping[str, Json] = field(default_factory=dict)
+    meter: Meter | None = None
+    is_own_key: bool = False
+    """Whether ``authorization`` in the request is a key of ours, which nobody else may see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,12 @@ class _Call:
             status=status,
             provenance="gateway",
             verdicts=verdicts,
+            meta=dict(passing.meta),
         )
+
+    @property
+    def is_metered(self) -> bool:
+        return self.passing.meter is not None and not self.passing.meter.is_idle
 
 
 class Forwarder:
@@ -109,9 +126,13 @@ class Forwarder:
         """The provider's reply, with ``headers`` added.
 
         Raises:
-            ModelError: JM-430 not reachable, or gone in the middle (recorded). StoreError: the trace cannot be stored.
+            ModelError: JM-430 not reachable, or gone in the middle (recorded). ServeError: JM-742 a budget is spent, JM-744 the model's price is not known.
+            StoreError: the trace cannot be stored.
         """
         call = _Call(passing, self._now(), time.perf_counter())
+        if passing.meter is not None and call.is_metered:
+            size, tokens = read_size(passing.raw), read_most(passing.raw) or MOST_TOKENS
+            await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
         is_streamed = passing.raw.get("stream") is True
         reply = await self._unless_gone(request, call, self._send(call, request, is_streamed))
         if reply is None:
@@ -123,13 +144,17 @@ class Forwarder:
         if body is None:
             reply.close()
             return Response(status_code=GONE)
-        heard = read_whole(_parse(body)) if reply.status == 200 else Heard()
-        await self._record(call, heard, "ok" if reply.status == 200 else f"http-{reply.status}")
+        if reply.status == 200:
+            await self._record(call, read_whole(_parse(body)), "ok")
+        else:
+            await self._record(call, Heard(), f"http-{reply.status}", 0.0)
         return Response(body, reply.status, shown)
 
     async def _send(self, call: _Call, request: Request, is_streamed: bool) -> aiohttp.ClientResponse:
         point = call.passing.point
         body = dict(call.passing.raw) | {"model": call.passing.model}
+        if call.is_metered and read_most(body) is None:
+            body["max_completion_tokens"] = MOST_TOKENS
         if is_streamed:
             options = body.get("stream_options")
             body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
@@ -138,14 +163,15 @@ class Forwarder:
         headers["accept-encoding"] = "identity"
         if point.key:
             headers["authorization"] = f"Bearer {point.key}"
-        elif "authorization" in request.headers:
+        elif "authorization" in request.headers and not call.passing.is_own_key:
             headers["authorization"] = request.headers["authorization"]
         try:
             return await self._sessions.get().post(
                 f"{point.url.rstrip('/')}/chat/completions", data=orjson.dumps(body), headers=headers
             )
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            await self._record(call, Heard(), "JM-430")
+            is_sent = not isinstance(error, aiohttp.ClientConnectorError)
+            await self._record(call, Heard(), "JM-430", None if is_sent else 0.0)
             raise _unreachable(point, error) from error
 
     async def _pieces(self, call: _Call, reply: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
@@ -195,8 +221,11 @@ class Forwarder:
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
-    async def _record(self, call: _Call, heard: Heard, status: str) -> None:
-        await self._recorder.record(call.trace(heard, status))
+    async def _record(self, call: _Call, heard: Heard, status: str, usd: float | None = None) -> None:
+        """``usd``: what it cost, where the reply does not tell."""
+        trace, meter = call.trace(heard, status), call.passing.meter
+        spends = meter.settle(trace.cost_usd if usd is None else usd) if meter else ()
+        await self._recorder.record(trace, spends)
 
 
 def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:

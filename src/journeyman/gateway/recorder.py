@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from journeyman.core.errors import ServeError
 from journeyman.core.trace import Trace
+from journeyman.store.budgets import Spend
 
 BATCH_LIMIT = 256
 
@@ -21,14 +22,15 @@ BATCH_LIMIT = 256
 class Traces(Protocol):
     """The part of the store that is written to."""
 
-    def add_traces(self, traces: Iterable[Trace], /) -> int: ...
+    def add_traces(self, traces: Iterable[Trace], spends: Sequence[Spend] = (), /) -> int: ...
 
 
 class _Waiting:
-    """A trace, and who waits for it."""
+    """A trace, what it spent, and who waits for it."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, spends: Sequence[Spend]) -> None:
         self.trace = trace
+        self.spends = spends
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self.loop.create_future()
 
@@ -58,8 +60,8 @@ class Recorder:
         self._is_closed = False
         self._thread.start()
 
-    async def record(self, trace: Trace) -> None:
-        """Returns when the trace is committed.
+    async def record(self, trace: Trace, spends: Sequence[Spend] = ()) -> None:
+        """Returns when the trace is committed, and with it what the call spent.
 
         Raises:
             StoreError: the commit failed; the call must not be acknowledged.
@@ -67,7 +69,7 @@ class Recorder:
         """
         if self._is_closed:
             raise ServeError("JM-716", "the server is stopping", hint="call again in a moment", retryable=True)
-        waiting = _Waiting(trace)
+        waiting = _Waiting(trace, spends)
         self._queue.put(waiting)
         await waiting.done
 
@@ -86,7 +88,8 @@ class Recorder:
                 continue
             error: BaseException | None = None
             try:
-                self._store.add_traces([item.trace for item in batch])
+                spends = [spend for item in batch for spend in item.spends]
+                self._store.add_traces([item.trace for item in batch], *([spends] if spends else []))
             except BaseException as problem:  # noqa: BLE001  # handed to every caller of the batch, who raises it
                 error = problem
             for item in batch:

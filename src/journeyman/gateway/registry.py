@@ -38,7 +38,7 @@ class Served:
     ``write`` makes the model's messages from the input fields: a student gets no instruction, a prompted base does.
     ``decoding`` is what the release says; a request may state its own tokens, temperature, seed and stop. ``calibrate`` maps the model's confidence to
     the chance that an answer is right, where the release was assessed with calibration rows; ``threshold`` is the chance from which on its promise holds.
-    ``usd_per_million`` is the price of input and output tokens.
+    ``usd_per_million`` is the price of input and output tokens; ``is_paid`` where somebody takes one, known or not.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Served:
     calibrate: Callable[[float], float] | None = None
     threshold: float | None = None
     usd_per_million: tuple[float, float] | None = None
+    is_paid: bool = False
 
 
 Policy = Literal["teacher", "student", "cascade"]

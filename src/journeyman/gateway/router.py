@@ -147,9 +147,10 @@ class Router:
         """A failure is recorded as every call's is, and stops nothing."""
         assert routed.teacher is not None
         id = make_trace_id()
-        meta: Mapping[str, Json] = {"of": trace, "chance": routed.audit}
+        meta: Mapping[str, Json] = {**call.meta, "of": trace, "chance": routed.audit}
         try:
-            asked = replace(call, served=routed.teacher, origin="audit", trace=id, meta=meta, started=None)
+            meter = call.meter.without_key() if call.meter else None
+            asked = replace(call, served=routed.teacher, origin="audit", trace=id, meta=meta, meter=meter, started=None)
             await self._answerer.answer(asked)
             if self._audited is not None:
                 await self._audited(routed.task, trace, id)

@@ -6,15 +6,17 @@ Every method may raise ``StoreError`` for the database's own failures (see ``sto
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from journeyman.core.canonical import Json
 from journeyman.core.example import Example
+from journeyman.core.keys import Key
 from journeyman.core.trace import Trace
-from journeyman.store import aliases, datasets, jobs, ledger, rows, runs, schema, traces
+from journeyman.store import aliases, budgets, datasets, jobs, keys, ledger, rows, runs, schema, traces
 from journeyman.store.aliases import AliasEntry
+from journeyman.store.budgets import Ask, Refusal, Spend
 from journeyman.store.datasets import DatasetEntry
 from journeyman.store.engine import Database, Durability, open_database
 from journeyman.store.jobs import Job
@@ -43,7 +45,7 @@ def open_store(url: str, *, durability: Durability = "wal", busy_timeout_s: floa
 
 
 class Store:
-    """What ``open_store`` returns. Grouped as its modules are: traces, rows, datasets, ledger, aliases, runs, jobs."""
+    """What ``open_store`` returns. Grouped as its modules are: traces, rows, datasets, ledger, aliases, runs, jobs, keys, budgets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -64,10 +66,13 @@ class Store:
     ) -> None:
         self.close()
 
-    def add_traces(self, items: Iterable[Trace]) -> int:
-        """Add traces; the number really added. One whose id, or whose (task, row_key), is there already adds nothing."""
+    def add_traces(self, items: Iterable[Trace], spends: Sequence[Spend] = ()) -> int:
+        """Add traces; the number really added. One whose id, or whose (task, row_key), is there already adds nothing. What they cost is spent from
+        its leases in the same transaction."""
         records = traces.make_records(items)
         with self._database.writing() as connection:
+            if spends:
+                budgets.spend(connection, spends)
             return traces.add_records(connection, records)
 
     def traces(self, task: str, *, origins: Collection[str] | None = None) -> Iterator[Trace]:
@@ -276,6 +281,59 @@ class Store:
         """Write a running job's outcome. False: it is not running, or not ``worker``'s. Raises JM-813: no such job."""
         with self._database.writing() as connection:
             return jobs.finish_job(connection, id, result, error, worker)
+
+    def add_key(self, key: Key) -> None:
+        with self._database.writing() as connection:
+            keys.add_key(connection, key)
+
+    def find_key(self, hash: str) -> Key | None:
+        """The key whose secret has this hash."""
+        with self._database.reading() as connection:
+            return keys.find_key(connection, hash)
+
+    def all_keys(self) -> list[Key]:
+        """Oldest first, revoked ones too."""
+        with self._database.reading() as connection:
+            return keys.read_keys(connection)
+
+    def costs(self, since: str = "") -> dict[str, float]:
+        """US dollars that recorded calls cost, from a time (ISO 8601 in UTC) on, by key; the empty one is that of calls without a key."""
+        with self._database.reading() as connection:
+            return traces.sum_costs(connection, since)
+
+    def revoke_key(self, id: str, time: str) -> None:
+        """Raises JM-813: no such key."""
+        with self._database.writing() as connection:
+            keys.revoke_key(connection, id, time)
+
+    def take(self, asks: Sequence[Ask], now: float, until: float) -> tuple[int, ...] | Refusal:
+        """Lease amounts of budgets to a server, from all that are asked or from none."""
+        with self._database.writing() as connection:
+            return budgets.take(connection, asks, now, until)
+
+    def give_back(self, unused: Sequence[Spend]) -> None:
+        """Leased amounts that were not spent."""
+        with self._database.writing() as connection:
+            budgets.give_back(connection, unused)
+
+    def renew(self, leases: Sequence[str], now: float, until: float) -> set[str]:
+        """Extend leases; those that had not ended."""
+        with self._database.writing() as connection:
+            return budgets.renew(connection, leases, now, until)
+
+    def drop_leases(self, leases: Sequence[str]) -> None:
+        with self._database.writing() as connection:
+            budgets.drop(connection, leases)
+
+    def spent(self, scope: str, period: str) -> int:
+        """Billionths of a US dollar."""
+        with self._database.reading() as connection:
+            return budgets.read_spent(connection, scope, period)
+
+    def leased(self, scope: str, period: str) -> int:
+        """Billionths of a US dollar that servers hold."""
+        with self._database.reading() as connection:
+            return budgets.read_leased(connection, scope, period)
 
     def job(self, id: str) -> Job | None:
         with self._database.reading() as connection:

@@ -123,6 +123,7 @@ TRACES = Table(
     Column("latency_ms", Double),
     _text("status"),
     Column("document", JsonText, nullable=False),
+    Column("key", Text, nullable=False, server_default=""),
     UniqueConstraint("id", name="traces_id"),
     UniqueConstraint("task", "row_key", name="traces_row_key"),
     Index("traces_task", "task", "seq"),
@@ -230,4 +231,40 @@ JOBS = Table(
     _text("error"),
     UniqueConstraint("id", name="jobs_id"),
     Index("jobs_status", "status", "seq"),
+)
+
+KEYS = Table(
+    "keys",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    _text("id"),
+    _text("name"),
+    _text("hash"),
+    _text("hint"),
+    _text("time"),
+    _text("expires"),
+    _text("revoked"),
+    Column("rights", JsonText, nullable=False),
+    UniqueConstraint("id", name="keys_id"),
+    UniqueConstraint("hash", name="keys_hash"),
+)
+
+# Amounts are billionths of a US dollar; ``until`` is in seconds since 1970, UTC.
+SPENT = Table(
+    "spent",
+    METADATA,
+    _text("scope", primary_key=True),
+    _text("period", primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    _text("id", primary_key=True),
+    _text("scope"),
+    _text("period"),
+    Column("amount", BigInteger, nullable=False),
+    Column("until", Double, nullable=False),
+    Index("leases_scope", "scope", "period"),
 )

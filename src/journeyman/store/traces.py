@@ -71,6 +71,13 @@ def find_row_keys(connection: Connection, task: str, keys: Iterable[str]) -> set
     return found
 
 
+def sum_costs(connection: Connection, since: str) -> dict[str, float]:
+    """US dollars by key; nothing of keys whose calls had no price."""
+    total = func.sum(TRACES.c.cost_usd)
+    query = select(TRACES.c.key, total).where(TRACES.c.time >= since).group_by(TRACES.c.key)
+    return {key: usd for key, usd in connection.execute(query) if usd is not None}
+
+
 def add_feedback(connection: Connection, id: str, feedback: Mapping[str, Json]) -> None:
     """Merge ``feedback`` into the trace's own; a later value of the same key wins.
 
@@ -111,6 +118,7 @@ def _make_record(trace: Trace) -> dict[str, object]:
         "latency_ms": trace.latency_ms,
         "status": trace.status,
         "document": trace.to_json(),
+        "key": str(trace.meta.get("key") or ""),
     }
 
 

@@ -111,6 +111,16 @@ class RouteFile(BaseModel):
     )
 
 
+class BudgetFile(BaseModel):
+    """What the task's calls may cost."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    usd_per_day: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="US dollars that the teacher may cost in a day (UTC) while the task is served."
+    )
+
+
 class MetricFile(BaseModel):
     """A metric of the task's own."""
 
@@ -151,6 +161,7 @@ PARTS: Mapping[str, type[BaseModel]] = {
     "gate": GateFile,
     "cascade": CascadeFile,
     "route": RouteFile,
+    "budget": BudgetFile,
     "metrics": MetricFile,
     "behaviour": BehaviourFile,
 }
@@ -179,6 +190,7 @@ class TaskFile(BaseModel):
         default_factory=lambda: CascadeFile(), description="What the student answers by itself."
     )
     route: RouteFile = Field(default_factory=lambda: RouteFile(), description="Who answers the task's calls.")
+    budget: BudgetFile = Field(default_factory=lambda: BudgetFile(), description="What the task's calls may cost.")
     metrics: dict[Annotated[str, Field(pattern=FIELD_NAME)], MetricFile] = Field(
         default_factory=dict, description="Metrics of the task's own, by name."
     )
@@ -271,7 +283,7 @@ def _make_task(document: Document) -> Task:
         prompt=file.prompt.strip("\n"),
         gate=_gate(file.gate),
         cascade=Cascade(file.cascade.error, file.cascade.delta),
-        route=Route(file.route.policy, file.route.audit),
+        route=Route(file.route.policy, file.route.audit, file.budget.usd_per_day),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         teacher=file.teacher,

@@ -73,10 +73,11 @@ class Route:
     """Who answers the calls of a task that has a live release. ``cascade``: the student where its calibrated confidence reaches the release's threshold, else the
     teacher; ``auto`` is that where there are a threshold and a teacher, else the student with the teacher for
     where it fails; ``student`` is never anybody else. Of what the student answers itself under a cascade the share
-    ``audit`` is asked of the teacher too, after the answer has gone out."""
+    ``audit`` is asked of the teacher too, after the answer has gone out. The teacher's answers may cost ``usd_per_day`` US dollars in a day (UTC)."""
 
     policy: Policy = "auto"
     audit: float = 0.02
+    usd_per_day: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.messages import ImagePart, Part, ToolCall, messages_from_openai
 from journeyman.gateway.points import Asked, Heard
+
+FILE_KEYS = ("url", "data", "file_data", "file_id", "image_url")
+FILE_BYTES = 8192
+MARK_BYTES = 8  # of what stands between values, and numbers
 
 
 def read_asked(raw: Mapping[str, Json]) -> Asked:
@@ -27,6 +32,32 @@ def read_asked(raw: Mapping[str, Json]) -> Asked:
         tuple(item for item in tools if isinstance(item, dict)) if isinstance(tools, list) else (),
         schema if isinstance(schema, dict) else None,
     )
+
+
+def read_most(raw: Mapping[str, Json]) -> int | None:
+    """Output tokens that the request allows, of all its choices; None where it does not say."""
+    stated = [raw.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    most = next((value for value in stated if type(value) is int and value > 0), None)
+    choices = raw.get("n")
+    return None if most is None else most * (choices if type(choices) is int and choices > 0 else 1)
+
+
+def read_size(raw: Mapping[str, Json]) -> int:
+    """Bytes of all that is asked: never fewer than the input tokens, as far as text goes. What lies in a request as bytes, or elsewhere, counts as ``FILE_BYTES`` or an
+    eighth of its length."""
+    size, left = 0, [("", cast(Json, dict(raw)))]
+    while left:
+        name, node = left.pop()
+        size += MARK_BYTES
+        if isinstance(node, str):
+            length = len(node.encode("utf-8", "surrogatepass"))
+            size += max(FILE_BYTES, length // 8) if name in FILE_KEYS else length
+        elif isinstance(node, list):
+            left += [("", item) for item in node]
+        elif isinstance(node, dict):
+            size += sum(len(key.encode("utf-8", "surrogatepass")) for key in node)
+            left += node.items()
+    return size
 
 
 def read_whole(raw: Json) -> Heard:

@@ -155,12 +155,20 @@ class ChunkWriter:
         return self._frame | {"choices": [choice]} | ({"usage": None} if self._with_usage else {})
 
 
+TYPES: Mapping[str, str] = {
+    "JM-740": "authentication_error",
+    "JM-741": "permission_error",
+    "JM-742": "insufficient_quota",
+    "JM-743": "rate_limit_error",
+}
+
+
 def write_error(error: JourneymanError, status: int) -> dict[str, Json]:
     """OpenAI's error object; ``code`` is ours, ``param`` the parameter where there is one."""
     return {
         "error": {
             "message": error.message(),
-            "type": "invalid_request_error" if status < 500 else "server_error",
+            "type": TYPES.get(error.code) or ("invalid_request_error" if status < 500 else "server_error"),
             "param": error.where if isinstance(error, ServeError) and error.code in ("JM-705", "JM-711") else None,
             "code": error.code,
             "hint": error.hint,
