@@ -30,7 +30,7 @@ from journeyman.gateway.callers import Budgets, Caps, Doorkeeper
 from journeyman.gateway.purse import Purse
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
-from journeyman.gateway.server import is_loopback, open_socket, serve_in_background, serve_until_signal
+from journeyman.gateway.server import is_loopback, open_socket, run_loop, serve_in_background, serve_until_signal
 from journeyman.measure.calibrators import Calibrator
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.classifier import Classifier
@@ -178,7 +178,7 @@ def serve(
                 where=str(workspace.project.releases),
                 hint="journeyman run TASK, or set the teacher in journeyman.toml",
             )
-        asyncio.run(_serve(workspace, students, listener, ready, threads, has_keys, has_keys or is_private))
+        run_loop(_serve(workspace, students, listener, ready, threads, has_keys, has_keys or is_private))
     finally:
         listener.close()
 

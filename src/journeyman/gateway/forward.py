@@ -23,6 +23,7 @@ from starlette.responses import Response, StreamingResponse
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.example import Target, text_target
+from journeyman.core.messages import Message
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.dialects.chat_record import (
     Hearing,
@@ -32,7 +33,7 @@ from journeyman.gateway.dialects.chat_record import (
     read_size,
     read_whole,
 )
-from journeyman.gateway.points import Heard, Point, call_usd
+from journeyman.gateway.points import Asked, Heard, Point, call_usd
 from journeyman.gateway.purse import MOST_TOKENS, Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.guards.messages import redact_calls, redact_message
@@ -67,18 +68,25 @@ class Passing:
     """Whether ``authorization`` in the request is a key of ours, which nobody else may see."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     """A call under way, and the trace that it becomes."""
 
     passing: Passing
     time: datetime
     started: float
+    read: tuple[Asked, tuple[Message, ...], Redactor] | None = None
+
+    def prepare(self) -> tuple[Asked, tuple[Message, ...], Redactor]:
+        """What is asked, read and redacted for the record: while the provider is at work it costs nobody time."""
+        if self.read is None:
+            asked, redactor = read_asked(self.passing.raw), Redactor(is_personal=self.passing.is_personal)
+            self.read = asked, tuple(redact_message(message, redactor) for message in asked.messages), redactor
+        return self.read
 
     def trace(self, heard: Heard, status: str) -> Trace:
-        passing, asked = self.passing, read_asked(self.passing.raw)
-        redactor = Redactor(is_personal=passing.is_personal)
-        messages = tuple(redact_message(message, redactor) for message in asked.messages)
+        passing = self.passing
+        asked, messages, redactor = self.prepare()
         verdicts: dict[str, Json] = dict(passing.verdicts)
         if heard.finish_reason:
             verdicts["finish"] = heard.finish_reason
@@ -134,21 +142,34 @@ class Forwarder:
             size, tokens = read_size(passing.raw), read_most(passing.raw) or MOST_TOKENS
             await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
         is_streamed = passing.raw.get("stream") is True
-        reply = await self._unless_gone(request, call, self._send(call, request, is_streamed))
-        if reply is None:
+        exchanged = await self._unless_gone(request, call, self._exchange(call, request, is_streamed))
+        if exchanged is None:
             return Response(status_code=GONE)
+        reply, body = exchanged
         shown = _passed_back(reply) | dict(headers)
-        if is_streamed and reply.status == 200:
-            return StreamingResponse(self._pieces(call, reply), headers=shown)
-        body = await self._unless_gone(request, call, _read_body(reply))
         if body is None:
-            reply.close()
-            return Response(status_code=GONE)
+            return StreamingResponse(self._pieces(call, reply), headers=shown)
         if reply.status == 200:
             await self._record(call, read_whole(_parse(body)), "ok")
         else:
             await self._record(call, Heard(), f"http-{reply.status}", 0.0)
         return Response(body, reply.status, shown)
+
+    async def _exchange(
+        self, call: _Call, request: Request, is_streamed: bool
+    ) -> tuple[aiohttp.ClientResponse, bytes | None]:
+        """The reply with its body; a stream has none yet."""
+        reply = await self._send(call, request, is_streamed)
+        if is_streamed and reply.status == 200:
+            return reply, None
+        try:
+            return reply, await reply.read()
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            await self._record(call, Heard(), "JM-430")
+            raise _unreachable(call.passing.point, error) from error
+        except BaseException:
+            reply.close()
+            raise
 
     async def _send(self, call: _Call, request: Request, is_streamed: bool) -> aiohttp.ClientResponse:
         point = call.passing.point
@@ -206,6 +227,8 @@ class Forwarder:
         """What ``work`` gives; None, with the work ended, where the client left before."""
         task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_gone(request))
         try:
+            await asyncio.sleep(0)  # the request goes out
+            call.prepare()
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
@@ -246,10 +269,6 @@ def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
     if "x-request-id" in reply.headers:
         shown["x-upstream-request-id"] = reply.headers["x-request-id"]
     return shown
-
-
-async def _read_body(reply: aiohttp.ClientResponse) -> bytes:
-    return await reply.read()
 
 
 async def _wait_gone(request: Request) -> None:
