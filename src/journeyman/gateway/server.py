@@ -138,6 +138,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         lifespan="on",
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
