@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -195,7 +196,11 @@ async def _serve(
     """``has_keys``: callers must have one. ``is_passing``: it is known who calls, so other models of the teacher's provider may be asked too."""
     async with AsyncExitStack() as stack:
         served = await load_students(stack, students, threads=threads)
-        recorder = Recorder(workspace.store)
+        from journeyman.gateway.metrics import Metrics  # the library behind it takes 0.1 s to load
+        from journeyman.gateway.operations import Operations, add_operations
+
+        metrics = Metrics()
+        recorder = Recorder(workspace.store, metrics.observe)
         stack.callback(recorder.close)
         tasks = workspace.tasks()
         registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing)
@@ -203,7 +208,9 @@ async def _serve(
             workspace.progress.note(line)
         keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
         budgets = await open_budgets(stack, workspace, tasks)
-        app = make_app(registry, recorder, audited=Auditor(workspace).hear, keeper=keeper, budgets=budgets)
+        extend = partial(add_operations, Operations(metrics, recorder, workspace.store.probe))
+        audited = Auditor(workspace).hear
+        app = make_app(registry, recorder, audited=audited, keeper=keeper, budgets=budgets, extend=extend)
         await serve_until_signal(app, listener, ready)
 
 

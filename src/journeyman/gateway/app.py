@@ -79,10 +79,11 @@ def make_app(
     audited: Audited | None = None,
     keeper: Doorkeeper | None = None,
     budgets: Budgets | None = None,
+    extend: Callable[[FastAPI, Doorkeeper], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ASGIApp:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
-    ``keeper`` everybody is let in, without ``budgets`` nothing is."""
+    ``keeper`` everybody is let in, without ``budgets`` nothing is. ``extend`` adds routes of its own."""
     router = Router(Answerer(recorder, now), audited)
     forwarder = Forwarder(recorder, now)
     keeper = keeper or Doorkeeper()
@@ -100,6 +101,8 @@ def make_app(
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
     app.add_route("/tasks", routes.tasks, methods=["GET"])
     app.add_route("/healthz", routes.health, methods=["GET"])
+    if extend is not None:
+        extend(app, keeper)
     for task in registry.tasks():
         _add_task_route(app, routes, task)
     app.add_route("/tasks/{name}", routes.task, methods=["POST"])

@@ -60,6 +60,11 @@ class Store:
     def close(self) -> None:
         self._database.close()
 
+    def probe(self) -> None:
+        """Raises StoreError where nothing can be read."""
+        with self._database.reading() as connection:
+            traces.count_traces(connection, "")
+
     def __enter__(self) -> Self:
         return self
 
