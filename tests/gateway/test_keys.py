@@ -308,3 +308,38 @@ def test_an_answer_without_an_end_gets_one_where_a_budget_pays(tmp_path: Path) -
             assert [body.get("max_completion_tokens") for _, body in made.seen] == [4096, None]
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"n": 100},
+        {"n": "100", "max_tokens": 50},
+        {"n": 100.0, "max_tokens": 50},
+        {"best_of": 100, "max_tokens": 50},
+        {"max_completion_tokens": 1, "max_tokens": 100_000},
+        {"max_tokens": "100000"},
+        {"max_tokens": 1e5},
+    ],
+)
+def test_all_that_a_call_may_write_is_reserved(tmp_path: Path, given: dict[str, Any]) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            with pytest.raises(openai.RateLimitError, match="JM-742"):
+                await ask(made.key(usd=0.045), "big-model", extra_body=given)
+            assert made.seen == []
+
+    asyncio.run(work())
+
+
+def test_no_limit_is_a_limit_where_a_budget_pays(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client = made.key(usd=1.0)
+            await ask(client, "big-model", extra_body={"max_tokens": -1})
+            await ask(client, "big-model", extra_body={"max_tokens": -1, "max_completion_tokens": 5})
+            await ask(client, "big-model", extra_body={"max_tokens": 7})
+            limits = [{name: value for name, value in body.items() if name.startswith("max")} for _, body in made.seen]
+            assert limits == [{"max_completion_tokens": 4096}, {"max_completion_tokens": 5}, {"max_tokens": 7}]
+
+    asyncio.run(work())

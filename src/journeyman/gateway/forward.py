@@ -26,6 +26,7 @@ from journeyman.core.example import Target, text_target
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.dialects.chat_record import (
     Hearing,
+    bound,
     is_usage_alone,
     read_asked,
     read_most,
@@ -131,7 +132,7 @@ class Forwarder:
         """
         call = _Call(passing, self._now(), time.perf_counter())
         if passing.meter is not None and call.is_metered:
-            size, tokens = read_size(passing.raw), read_most(passing.raw) or MOST_TOKENS
+            size, tokens = read_size(passing.raw), read_most(passing.raw, MOST_TOKENS)
             await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
         is_streamed = passing.raw.get("stream") is True
         reply = await self._unless_gone(request, call, self._send(call, request, is_streamed))
@@ -153,8 +154,8 @@ class Forwarder:
     async def _send(self, call: _Call, request: Request, is_streamed: bool) -> aiohttp.ClientResponse:
         point = call.passing.point
         body = dict(call.passing.raw) | {"model": call.passing.model}
-        if call.is_metered and read_most(body) is None:
-            body["max_completion_tokens"] = MOST_TOKENS
+        if call.is_metered:
+            body = bound(body, MOST_TOKENS)
         if is_streamed:
             options = body.get("stream_options")
             body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
