@@ -2,7 +2,8 @@
 
 A budget is a limit on a ``scope`` (a key, a task, the project) in a ``period`` (a day, or empty: for good). A server that wants to spend takes a part of what is left
 first, as a lease; what it spends moves from its lease to what was spent, in the transaction that stores the call. So spent and leased together never pass the limit,
-however many servers there are. A lease ends by itself where its server died. Amounts are whole billionths of a US dollar.
+however many servers there are. A lease ends by itself where its server died. A lease is below zero where its calls cost more than they had reserved: that is spent, and
+nothing that others could have. Amounts are whole billionths of a US dollar. Leases are locked in the order of their ids, and after their budgets.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from journeyman.store.statements import lock
 from journeyman.store.tables import LEASES, SPENT
@@ -52,11 +53,14 @@ def take(connection: Connection, asks: Sequence[Ask], now: float, until: float) 
     1970."""
     for ask in sorted(asks, key=lambda ask: (ask.scope, ask.period)):
         lock(connection, f"budget/{ask.scope}/{ask.period}")
-    connection.execute(delete(LEASES).where(LEASES.c.until <= now))
+    _lock(connection, [ask.lease for ask in asks])
+    over = select(LEASES.c.id).where(LEASES.c.until <= now).with_for_update(skip_locked=True)
+    connection.execute(delete(LEASES).where(LEASES.c.id.in_(over)))
     given = []
     for ask in asks:
         spent, leased = read_spent(connection, ask.scope, ask.period), read_leased(connection, ask.scope, ask.period)
-        left = ask.limit - spent - leased
+        own = connection.scalar(select(LEASES.c.amount).where(LEASES.c.id == ask.lease)) or 0
+        left = ask.limit - spent - leased - min(own, 0)
         if left < ask.need:
             return Refusal(ask, spent, leased)
         given.append(max(ask.need, min(left // 4, ask.want)))
@@ -81,23 +85,25 @@ def spend(connection: Connection, spends: Sequence[Spend]) -> None:
         found, amount = (SPENT.c.scope == scope, SPENT.c.period == period), totals[scope, period]
         if not connection.execute(update(SPENT).where(*found).values(amount=SPENT.c.amount + amount)).rowcount:
             connection.execute(insert(SPENT).values(scope=scope, period=period, amount=amount))
-    for lease, amount in leased.items():
+    for lease, amount in sorted(leased.items()):
         connection.execute(update(LEASES).where(LEASES.c.id == lease).values(amount=LEASES.c.amount - amount))
 
 
 def give_back(connection: Connection, unused: Sequence[Spend]) -> None:
-    for item in unused:
+    for item in sorted(unused, key=lambda item: item.lease):
         connection.execute(update(LEASES).where(LEASES.c.id == item.lease).values(amount=LEASES.c.amount - item.amount))
 
 
 def renew(connection: Connection, leases: Sequence[str], now: float, until: float) -> set[str]:
     """Those that have not ended, now until ``until``."""
+    _lock(connection, leases)
     there = LEASES.c.id.in_(leases), LEASES.c.until > now
     connection.execute(update(LEASES).where(*there).values(until=until))
     return set(connection.scalars(select(LEASES.c.id).where(*there)))
 
 
 def drop(connection: Connection, leases: Sequence[str]) -> None:
+    _lock(connection, leases)
     connection.execute(delete(LEASES).where(LEASES.c.id.in_(leases)))
 
 
@@ -107,5 +113,10 @@ def read_spent(connection: Connection, scope: str, period: str) -> int:
 
 
 def read_leased(connection: Connection, scope: str, period: str) -> int:
-    query = select(func.sum(LEASES.c.amount)).where(LEASES.c.scope == scope, LEASES.c.period == period)
+    held = case((LEASES.c.amount > 0, LEASES.c.amount), else_=0)
+    query = select(func.sum(held)).where(LEASES.c.scope == scope, LEASES.c.period == period)
     return int(connection.scalar(query) or 0)
+
+
+def _lock(connection: Connection, leases: Sequence[str]) -> None:
+    connection.execute(select(LEASES.c.id).where(LEASES.c.id.in_(leases)).order_by(LEASES.c.id).with_for_update()).all()
