@@ -311,6 +311,11 @@ class Store:
         with self._database.writing() as connection:
             return budgets.take(connection, asks, now, until)
 
+    def spend(self, spends: Sequence[Spend]) -> None:
+        """What calls cost that are not stored."""
+        with self._database.writing() as connection:
+            budgets.spend(connection, spends)
+
     def give_back(self, unused: Sequence[Spend]) -> None:
         """Leased amounts that were not spent."""
         with self._database.writing() as connection:
