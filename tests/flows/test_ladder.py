@@ -192,6 +192,27 @@ def test_by_drawn_labels_a_rung_is_promising_where_they_would_pass_it() -> None:
     assert not is_promising(1, gold=1, without=0)
 
 
+def test_which_rows_lie_beside_each_other_changes_nothing_that_is_foreseen() -> None:
+    """The student wins as often as it loses where both differ, and every second such row was drawn."""
+    differing = [Score(1.0, 0.0), Score(0.0, 1.0)] * 10
+    sheet = Sheet(0, 1000, Design(100, 200, 200))
+
+    def is_promising(differing: Sequence[Score]) -> bool:
+        scores, is_alike = [*differing, *[Score(1.0, 1.0)] * 80], [False] * 20 + [True] * 80
+        return foresee_labelled(Gate(margin=0.08), scores, is_alike, sheet, 0.02, "binary", 1.0)
+
+    assert is_promising(differing)
+    assert is_promising(differing[::-1])
+    assert is_promising(sorted(differing, key=lambda score: score.candidate))
+
+
+def test_what_came_very_often_counts_no_more_in_the_outlook_than_in_the_verdict() -> None:
+    scores = [Score(1.0, 1.0, 50.0), *[Score(0.0, 1.0)] * 7, *[Score(1.0, 1.0)] * 12]
+    is_alike = [score.candidate == score.reference for score in scores]
+    sheet, gate = Sheet(0, 4000, Design(140, 1400, 1400)), Gate(margin=0.3)
+    assert not foresee_labelled(gate, scores, is_alike, sheet, 0.2, "binary", 1.0), "the student loses on 35 %"
+
+
 def test_labels_that_were_drawn_are_what_the_ladder_foresees(tmp_path: Path) -> None:
     """Nobody has gold for the sealed rows, on every third of which the teacher is wrong."""
     folder = make_project(tmp_path / "project", Path("/nowhere.gguf"), rows=400)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import aiohttp
 import openai
 import pytest
 from aiohttp import web
+from starlette.types import ASGIApp
 
 from journeyman.core.errors import ServeError
 from journeyman.core.keys import NANO, Key, hash_secret, make_secret
@@ -57,6 +59,14 @@ class Door:
     status: int = 200
     text: str = '{"intent": "parcel"}'
     tokens: tuple[int, int] = (40, 50)
+    usage: Any = None
+    """What it says that it bills, where that is not what it does."""
+    fault: Literal["", "once", "always", "body"] = ""
+    """When it hangs up: on the next call, on each, or in the middle of its answer."""
+    purse: Purse = field(init=False)
+    site: web.TCPSite = field(init=False)
+    recorder: Recorder = field(init=False)
+    app: ASGIApp = field(init=False)
 
     def key(self, **given: Any) -> openai.AsyncOpenAI:
         secret = make_secret()
@@ -72,7 +82,14 @@ class Door:
 
 
 @asynccontextmanager
-async def door(folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | None = PRICES) -> AsyncIterator[Door]:
+async def door(
+    folder: Path,
+    caps: Caps = Caps(),
+    prices: tuple[float, float] | None = PRICES,
+    *,
+    own: str = "sk-the-projects-own",
+    is_open: bool = False,
+) -> AsyncIterator[Door]:
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_store(f"sqlite:///{folder / 'gateway.db'}"))
         recorder = Recorder(store)
@@ -83,12 +100,19 @@ async def door(folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | 
         async def reply(request: web.Request) -> web.Response:
             made.seen.append((request.headers.get("authorization", ""), await request.json()))
             await asyncio.sleep(draw.random() / 50)
+            if made.fault == "body":
+                broken = web.StreamResponse(headers={"content-length": "1000"})
+                await broken.prepare(request)
+                await broken.write(b"{")
+            if made.fault in ("body", "once", "always"):
+                made.fault = made.fault.replace("once", "")
+                cast(asyncio.Transport, request.transport).close()
             if made.status != 200:
                 return web.json_response({"error": "no"}, status=made.status)
             read, written = draw.randint(1, made.tokens[0]), draw.randint(1, made.tokens[1])
             made.billed.append(round((read * PRICES[0] + written * PRICES[1]) * NANO / 1e6))
             message = {"role": "assistant", "content": made.text}
-            usage = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+            usage = {"prompt_tokens": read, "completion_tokens": written} if made.usage is None else made.usage
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             return web.json_response({"id": "x", "choices": [choice], "usage": usage})
 
@@ -97,11 +121,12 @@ async def door(folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | 
         site = web.AppRunner(provider)
         await site.setup()
         stack.push_async_callback(site.cleanup)
-        await web.TCPSite(site, "127.0.0.1", 0).start()
+        made.site = web.TCPSite(site, "127.0.0.1", 0)
+        await made.site.start()
         upstream = f"http://127.0.0.1:{site.addresses[0][1]}/v1"
-        model = OpenAIModel("big", upstream, "sk-the-projects-own")
+        model = OpenAIModel("big", upstream, own)
         stack.push_async_callback(model.close)
-        point = Point("teacher", upstream, "sk-the-projects-own", prices)
+        point = Point("teacher", upstream, own, prices)
         ways = {
             task.name: Way(Served("big", model, task, write=teacher_messages, usd_per_million=prices, is_paid=True), None, 0.0, point)
             for task in TASKS
@@ -109,9 +134,11 @@ async def door(folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | 
         registry = Registry([], lambda _task: None, ways, points=[point])
         purse = Purse(store)
         stack.push_async_callback(purse.close)
-        keeper = Doorkeeper(store.find_key, is_open=False)
-        app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps))
-        made.url = await stack.enter_async_context(serve_in_background(app))
+        made.purse = purse
+        keeper = Doorkeeper(store.find_key, is_open=is_open)
+        made.recorder = recorder
+        made.app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps))
+        made.url = await stack.enter_async_context(serve_in_background(made.app))
         yield made
 
 
@@ -306,5 +333,170 @@ def test_an_answer_without_an_end_gets_one_where_a_budget_pays(tmp_path: Path) -
             await ask(made.key(usd=1.0), "big-model")
             await ask(made.key(), "big-model")
             assert [body.get("max_completion_tokens") for _, body in made.seen] == [4096, None]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"n": 100},
+        {"n": "100", "max_tokens": 50},
+        {"n": 100.0, "max_tokens": 50},
+        {"best_of": 100, "max_tokens": 50},
+        {"max_completion_tokens": 1, "max_tokens": 100_000},
+        {"max_tokens": "100000"},
+        {"max_tokens": 1e5},
+    ],
+)
+def test_all_that_a_call_may_write_is_reserved(tmp_path: Path, given: dict[str, Any]) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            with pytest.raises(openai.RateLimitError, match="JM-742"):
+                await ask(made.key(usd=0.045), "big-model", extra_body=given)
+            assert made.seen == []
+
+    asyncio.run(work())
+
+
+def test_no_limit_is_a_limit_where_a_budget_pays(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client = made.key(usd=1.0)
+            await ask(client, "big-model", extra_body={"max_tokens": -1})
+            await ask(client, "big-model", extra_body={"max_tokens": -1, "max_completion_tokens": 5})
+            await ask(client, "big-model", extra_body={"max_tokens": 7})
+            limits = [{name: value for name, value in body.items() if name.startswith("max")} for _, body in made.seen]
+            assert limits == [{"max_completion_tokens": 4096}, {"max_completion_tokens": 5}, {"max_tokens": 7}]
+
+    asyncio.run(work())
+
+
+async def settled(made: Door) -> int:
+    """Billionths that the first key has spent, once nothing is held any more."""
+    for _ in range(3):
+        await made.purse.renew()
+    assert made.store.leased("key/key-0", "") == 0, "nothing is held for ever"
+    return made.store.spent("key/key-0", "")
+
+
+@pytest.mark.parametrize("model", ["task:tickets", "big-model"])
+def test_an_answer_that_did_not_arrive_may_be_billed_all_the_same(tmp_path: Path, model: str) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client = made.key(usd=1.0)
+            made.fault = "once"
+            if model == "task:tickets":
+                await ask(client)
+                assert len(made.billed) == 2
+            else:
+                with pytest.raises(openai.InternalServerError, match="JM-430"):
+                    await ask(client, model, max_tokens=50)
+            assert await settled(made) > sum(made.billed)
+            made.fault = "body"
+            with pytest.raises(openai.InternalServerError, match="JM-430"):
+                await ask(client, model, max_tokens=50)
+            assert await settled(made) > sum(made.billed)
+
+    asyncio.run(work())
+
+
+def test_what_was_never_sent_costs_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client = made.key(usd=1.0)
+            await made.site.stop()
+            for model in ("task:tickets", "big-model"):
+                with pytest.raises(openai.InternalServerError, match="JM-430"):
+                    await ask(client, model)
+            assert await settled(made) == 0
+
+    asyncio.run(work())
+
+
+def test_who_does_not_say_what_it_bills_bills_the_bound_of_each_answer(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client, made.usage, made.text = made.key(usd=1.0), {}, "not what was asked for"
+            with pytest.raises(openai.UnprocessableEntityError, match="JM-720"):
+                await ask(client)
+            assert len(made.billed) == 2
+            assert await settled(made) > sum(made.billed)
+
+    asyncio.run(work())
+
+
+def test_what_fails_half_way_holds_nothing_for_ever(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client, made.usage = made.key(usd=1.0), {"prompt_tokens": "many", "completion_tokens": 1}
+            with pytest.raises(openai.InternalServerError):
+                await ask(client)
+            assert await settled(made) > sum(made.billed)
+            spent, deep = made.store.spent("key/key-0", ""), '{"a":' * 500 + "1" + "}" * 500
+            body = '{"model": "big-model", "messages": [{"role": "user", "content": "Hi"}], "tools": [' + deep + "]}"
+            headers = {"authorization": f"Bearer {client.api_key}"}
+            async with (
+                aiohttp.ClientSession(headers=headers) as http,
+                http.post(f"{made.url}/v1/chat/completions", data=body) as reply,
+            ):
+                assert (reply.status, (await reply.json())["error"]["code"]) == (400, "JM-703")
+            assert await settled(made) == spent
+
+    asyncio.run(work())
+
+
+def test_a_key_of_ours_goes_to_no_provider_also_while_none_is_wanted(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path, own="", is_open=True) as made:
+            await ask(made.key(), "big-model")
+            await ask(made.client("sk-the-clients-own"), "big-model")
+            assert [key for key, _ in made.seen] == ["", "Bearer sk-the-clients-own"]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("model", ["task:tickets", "big-model"])
+def test_what_cannot_be_recorded_is_spent_all_the_same(tmp_path: Path, model: str) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client = made.key(usd=1.0)
+            made.recorder.close()
+            with pytest.raises(openai.APIStatusError, match="JM-716"):
+                await ask(client, model)
+            assert await settled(made) == sum(made.billed) > 0
+
+    asyncio.run(work())
+
+
+def test_a_client_that_leaves_as_its_stream_begins_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The call's own messages, in the order in which a connection gives them that takes nothing and is then closed."""
+
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client, body = made.key(usd=1.0), {"model": "big-model", "stream": True, "messages": ASK}
+            headers = [(b"authorization", f"Bearer {client.api_key}".encode())]
+            scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": headers,
+                     "query_string": b"", "asgi": {"version": "3.0", "spec_version": "2.3"}}  # fmt: skip
+            asked = 0
+
+            async def receive() -> dict[str, Any]:
+                nonlocal asked
+                asked += 1
+                if asked == 1:
+                    return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+                if asked == 2:
+                    await asyncio.sleep(60)
+                return {"type": "http.disconnect"}
+
+            async def send(_message: Any) -> None:
+                await asyncio.sleep(60)
+
+            await made.app(scope, receive, send)
+            await asyncio.sleep(0.5)
+            assert asked == 3
+            assert len(made.billed) == 1
+            assert await settled(made) > sum(made.billed)
+            assert [trace.status for trace in made.store.traces("model:big-model")] == ["http-499"]
 
     asyncio.run(work())

@@ -100,6 +100,8 @@ def test_a_call_that_cost_more_than_it_reserved_is_paid_by_the_next(tmp_path: Pa
             assert store.spent("project", DAY) == 90
             with pytest.raises(ServeError, match=r"JM-742 [\s\S]*the budget of project is spent"):
                 await purse.reserve(limits, 11)
+            with pytest.raises(ServeError, match="JM-742"):
+                await Purse(store).reserve(limits, 11)
             await purse.reserve(limits, 10)
 
     asyncio.run(work())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,44 @@ def test_of_much_that_is_left_others_may_want_some(store: Store) -> None:
     assert store.leased("project", "2026-11-23") == 259
 
 
+def test_what_cost_more_than_it_had_reserved_is_nobodys_to_lease(store: Store) -> None:
+    assert store.take([ask("a", 10)], 0.0, 10.0) == (10,)
+    store.add_traces([], [Spend("a", "project", "2026-11-23", 90)])
+    assert store.leased("project", "2026-11-23") == 0
+    refused = store.take([ask("b", 11)], 1.0, 11.0)
+    assert isinstance(refused, Refusal)
+    assert (refused.spent, refused.leased) == (90, 0)
+    assert store.take([ask("b", 4)], 1.0, 11.0) == (4,)
+    assert store.take([ask("a", 80 + 6)], 1.0, 11.0) == (86,), "its server makes good for it first"
+    assert store.leased("project", "2026-11-23") == 10
+
+
+def test_who_spends_and_who_renews_never_wait_for_each_other_in_a_ring(store: Store) -> None:
+    names = ["a", "b", "c"]
+    store.take([ask(name, 1000, limit=10**9, scope=name) for name in names], 0.0, 100.0)
+    failed: list[StoreError] = []
+
+    def work(seed: int) -> None:
+        draw = random.Random(seed)
+        try:
+            for _ in range(150):
+                spends = [Spend(name, name, "2026-11-23", 1) for name in draw.sample(names, 3)]
+                store.add_traces([], spends)
+                store.renew(draw.sample(names, 3), 100.0)
+                store.give_back(spends)
+                store.take([ask(name, 1, limit=10**9, scope=name) for name in draw.sample(names, 3)], 1.0, 100.0)
+        except StoreError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [store.spent(name, "2026-11-23") for name in names] == [600] * 3
+
+
 def test_all_budgets_or_none(store: Store) -> None:
     key = ask("k", 5, limit=4, scope="key/k")
     refused = store.take([ask("a", 5), key], 0.0, 10.0)
@@ -46,10 +86,10 @@ def test_all_budgets_or_none(store: Store) -> None:
 
 def test_the_lease_of_a_server_that_died_ends(store: Store) -> None:
     store.take([ask("a", 100)], 0.0, 10.0)
-    assert store.renew(["a", "never"], 9.0, 19.0) == {"a"}
+    assert store.renew(["a", "never"], 19.0) == {"a"}
     assert isinstance(store.take([ask("b", 1)], 18.9, 30.0), Refusal)
     assert store.take([ask("b", 100)], 19.0, 30.0) == (100,)
-    assert store.renew(["a"], 19.0, 40.0) == set()
+    assert store.renew(["a"], 40.0) == set()
     store.add_traces([], [Spend("a", "project", "2026-11-23", 7)])
     assert store.spent("project", "2026-11-23") == 7, "what a call of a lease that has ended cost is spent all the same"
     assert store.leased("project", "2026-11-23") == 100

@@ -64,15 +64,22 @@ def foresee_labelled(
     kind: MetricKind,
     heaviest: float,
 ) -> bool:
-    """Whether the gate would pass by the labels that were drawn, were the sealed rows like these ones: ``is_alike`` where no gold could tell both answers apart."""
-    share, passed = sheet.design.probability, 0
-    found = [(score, False) for score, _place in _repeat(scores, sheet.gold, "gold")]
-    for score, place in _repeat(scores, sheet.without):
-        if is_alike[place]:
-            found.append((score, False))
-            continue
-        passed += 1
-        if int(passed * share + 1e-9) > int((passed - 1) * share + 1e-9):
+    """Whether the gate would pass by the labels that were drawn, were the sealed rows like these ones: ``is_alike`` where no gold could tell both answers apart. Of those
+    that differ the share that was drawn counts, evenly of wins, ties and losses; a group counts ``heaviest`` at the most, as `labels.weigh` has it."""
+    share = sheet.design.probability
+    rows = [(score, False) for score, _place in _repeat(scores, sheet.gold, "gold")]
+    rows += [(score, not is_alike[place]) for score, place in _repeat(scores, sheet.without)]
+    totals: dict[str, float] = {}
+    for score, _ in rows:
+        totals[score.group] = totals.get(score.group, 0.0) + score.weight
+    cut = [
+        (replace(score, weight=score.weight * min(1.0, heaviest / (totals[score.group] if score.group else score.weight))), differs)
+        for score, differs in rows
+    ]  # fmt: skip
+    differing = sorted((score for score, differs in cut if differs), key=_difference)
+    found = [(score, False) for score, differs in cut if not differs]
+    for place, score in enumerate(differing):
+        if int((place + 1) * share + 1e-9) > int(place * share + 1e-9):
             found.append((replace(score, weight=score.weight / share), True))
     if len(found) < 2:
         return False
@@ -80,6 +87,10 @@ def foresee_labelled(
         tuple(score for score, _ in found), tuple(drawn for _, drawn in found), heaviest, 0.0, sheet.design
     )
     return decide_labelled(gate, weighed, level, kind).verdict == "pass"
+
+
+def _difference(score: Score) -> float:
+    return score.candidate - (score.reference or 0.0)
 
 
 def _repeat(scores: Sequence[Score], rows: int, name: str = "") -> Iterator[tuple[Score, int]]:

@@ -53,7 +53,7 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     if not students:
         require_teacher(workspace, task)
     registry = open_registry(stack, workspace, served, [task])
+    budgets = await open_budgets(stack, workspace, [task])  # before the router, whose audits it pays for to the end
     router = Router(Answerer(recorder), Auditor(workspace).hear)
     stack.push_async_callback(router.close, PATIENCE_S)
-    budgets = await open_budgets(stack, workspace, [task])
     return Desk(f"{task.name}@{release}" if release else task.name, registry, router, budgets)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, cast, runtime_checkable
 
+import aiohttp
+
 from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
@@ -207,18 +209,28 @@ class Answerer:
 
     async def _answer(self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         try:
-            outcome = await _ask(plan)
-        except (ModelError, ServeError) as error:
-            await self._record(plan, self._failed(plan, error), verdicts, None)
+            try:
+                outcome = await _ask(plan)
+            except (ModelError, ServeError) as error:
+                await self._record(plan, self._failed(plan, error), verdicts, None)
+                raise
+            return await self._finish(plan, outcome, verdicts)
+        except BaseException:
+            if plan.call.meter is not None:
+                plan.call.meter.abandon()
             raise
-        return await self._finish(plan, outcome, verdicts)
 
     async def _record(self, plan: _Plan, trace: Trace, verdicts: Mapping[str, Json], usd: float | None) -> None:
         """``usd``: what the call cost; None where only its bound is known."""
         meter = plan.call.meter
         spends = meter.settle(usd) if meter else ()
         whole = replace(trace, verdicts={**trace.verdicts, **verdicts}) if verdicts else trace
-        await self._recorder.record(whole, spends)
+        try:
+            await self._recorder.record(whole, spends)
+        except Exception:
+            if meter is not None:
+                meter.purse.owe(spends)
+            raise
 
     async def _finish(self, plan: _Plan, outcome: _Outcome, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         served, reply = plan.call.served, outcome.reply
@@ -309,11 +321,19 @@ async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
         try:
             return await plan.call.served.model.complete(request)
         except ModelError as error:
-            if error.code in UNPAID and plan.call.meter is not None:
-                plan.call.meter.void()
+            if plan.call.meter is not None:
+                _forget(plan.call.meter, error)
             if is_last or not error.retryable:
                 raise
     raise AssertionError("the second try returns or raises")
+
+
+def _forget(meter: Meter, error: ModelError) -> None:
+    is_sent = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+    if error.code in UNPAID or not is_sent:
+        meter.void()
+    else:
+        meter.lose()
 
 
 async def _reserve(plan: _Plan) -> None:
@@ -334,10 +354,14 @@ async def _repair(plan: _Plan, first: _Outcome) -> _Outcome:
     second = _check(plan, await _complete(plan, warmer))
     both = replace(
         second.reply,
-        input_tokens=(first.reply.input_tokens or 0) + (second.reply.input_tokens or 0),
-        output_tokens=(first.reply.output_tokens or 0) + (second.reply.output_tokens or 0),
+        input_tokens=_sum(first.reply.input_tokens, second.reply.input_tokens),
+        output_tokens=_sum(first.reply.output_tokens, second.reply.output_tokens),
     )
     return replace(second, reply=both, attempts=2)
+
+
+def _sum(first: int | None, second: int | None) -> int | None:
+    return None if first is None or second is None else first + second
 
 
 def _check(plan: _Plan, reply: Reply) -> _Outcome:

@@ -19,14 +19,17 @@ import aiohttp
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import ModelError
+from journeyman.core.errors import ModelError, ServeError
 from journeyman.core.example import Target, text_target
+from journeyman.core.keys import PREFIX
 from journeyman.core.messages import Message
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.dialects.chat_record import (
     Hearing,
+    bound,
     is_usage_alone,
     read_asked,
     read_most,
@@ -134,21 +137,32 @@ class Forwarder:
         """The provider's reply, with ``headers`` added.
 
         Raises:
-            ModelError: JM-430 not reachable, or gone in the middle (recorded). ServeError: JM-742 a budget is spent, JM-744 the model's price is not known.
-            StoreError: the trace cannot be stored.
+            ModelError: JM-430 not reachable, or gone in the middle (recorded). ServeError: JM-742 a budget is spent, JM-744 the model's price is not known,
+                JM-703 the body is nested too deeply. StoreError: the trace cannot be stored.
         """
         call = _Call(passing, self._now(), time.perf_counter())
+        data = _write_body(call)
+        try:
+            return await self._pass_on(call, data, request, headers)
+        except BaseException:
+            if passing.meter is not None:
+                passing.meter.abandon()
+            raise
+
+    async def _pass_on(self, call: _Call, data: bytes, request: Request, headers: Mapping[str, str]) -> Response:
+        passing = call.passing
         if passing.meter is not None and call.is_metered:
-            size, tokens = read_size(passing.raw), read_most(passing.raw) or MOST_TOKENS
+            size, tokens = read_size(passing.raw), read_most(passing.raw, MOST_TOKENS)
             await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
-        is_streamed = passing.raw.get("stream") is True
-        exchanged = await self._unless_gone(request, call, self._exchange(call, request, is_streamed))
+        exchanged = await self._unless_gone(request, call, self._exchange(call, request, data))
         if exchanged is None:
             return Response(status_code=GONE)
         reply, body = exchanged
         shown = _passed_back(reply) | dict(headers)
         if body is None:
-            return StreamingResponse(self._pieces(call, reply), headers=shown)
+            pieces = self._pieces(call, reply)
+            await anext(pieces)
+            return _Stream(pieces, shown)
         if reply.status == 200:
             await self._record(call, read_whole(_parse(body)), "ok")
         else:
@@ -156,39 +170,34 @@ class Forwarder:
         return Response(body, reply.status, shown)
 
     async def _exchange(
-        self, call: _Call, request: Request, is_streamed: bool
+        self, call: _Call, request: Request, data: bytes
     ) -> tuple[aiohttp.ClientResponse, bytes | None]:
         """The reply with its body; a stream has none yet."""
-        reply = await self._send(call, request, is_streamed)
-        if is_streamed and reply.status == 200:
+        reply = await self._send(call, request, data)
+        if call.passing.raw.get("stream") is True and reply.status == 200:
             return reply, None
         try:
             return reply, await reply.read()
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            await self._record(call, Heard(), "JM-430")
+            reply.close()
+            await self._record(call, Heard(), "JM-430", None if reply.status == 200 else 0.0)
             raise _unreachable(call.passing.point, error) from error
         except BaseException:
             reply.close()
             raise
 
-    async def _send(self, call: _Call, request: Request, is_streamed: bool) -> aiohttp.ClientResponse:
+    async def _send(self, call: _Call, request: Request, data: bytes) -> aiohttp.ClientResponse:
         point = call.passing.point
-        body = dict(call.passing.raw) | {"model": call.passing.model}
-        if call.is_metered and read_most(body) is None:
-            body["max_completion_tokens"] = MOST_TOKENS
-        if is_streamed:
-            options = body.get("stream_options")
-            body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         headers["content-type"] = "application/json"
         headers["accept-encoding"] = "identity"
         if point.key:
             headers["authorization"] = f"Bearer {point.key}"
-        elif "authorization" in request.headers and not call.passing.is_own_key:
+        elif "authorization" in request.headers and not (call.passing.is_own_key or _is_ours(request)):
             headers["authorization"] = request.headers["authorization"]
         try:
             return await self._sessions.get().post(
-                f"{point.url.rstrip('/')}/chat/completions", data=orjson.dumps(body), headers=headers
+                f"{point.url.rstrip('/')}/chat/completions", data=data, headers=headers
             )
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             is_sent = not isinstance(error, aiohttp.ClientConnectorError)
@@ -196,10 +205,12 @@ class Forwarder:
             raise _unreachable(point, error) from error
 
     async def _pieces(self, call: _Call, reply: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
-        """The provider's events as they come; the last one after the trace is stored. A stream that breaks off ends in an error event."""
+        """Nothing, so that closing it ends the call from then on; then the provider's events as they come, the last one after the trace is stored. A stream that
+        breaks off ends in an error event."""
         hearing, wanted = Hearing(), _wants_usage(call.passing.raw)
         status = "JM-426"
         try:
+            yield b""
             async for event in split_events(reply.content.iter_any()):
                 data = event_data(event)
                 if data is not None and data.strip() == b"[DONE]":
@@ -238,6 +249,7 @@ class Forwarder:
             return None
         finally:
             gone.cancel()
+            task.cancel()
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -248,7 +260,47 @@ class Forwarder:
         """``usd``: what it cost, where the reply does not tell."""
         trace, meter = call.trace(heard, status), call.passing.meter
         spends = meter.settle(trace.cost_usd if usd is None else usd) if meter else ()
-        await self._recorder.record(trace, spends)
+        try:
+            await self._recorder.record(trace, spends)
+        except Exception:
+            if meter is not None:
+                meter.purse.owe(spends)
+            raise
+
+
+class _Stream(StreamingResponse):
+    """Closes its pieces however it ends, also where a client left before one was asked for."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> None:
+        super().__init__(pieces, headers=headers)
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._pieces.aclose()
+
+
+def _write_body(call: _Call) -> bytes:
+    """Raises: ServeError JM-703 it is nested too deeply."""
+    body = dict(call.passing.raw) | {"model": call.passing.model}
+    if call.is_metered:
+        body = bound(body, MOST_TOKENS)
+    if body.get("stream") is True:
+        options = body.get("stream_options")
+        body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise ServeError(
+            "JM-703", "the request body cannot be written again", got=str(error), hint="nest it less deeply"
+        ) from error
+
+
+def _is_ours(request: Request) -> bool:
+    """Whether it carries a key such as this server gives out, also while it wants none."""
+    return request.headers["authorization"].rpartition(" ")[2].startswith(PREFIX)
 
 
 def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:

@@ -2,7 +2,7 @@
 
 Money is reserved before a model that costs is asked, and settled after. A reservation comes out of what this process leased from the store, and between the look and
 the taking nothing else runs, so that the path of a call has no query in it; where the lease is used up, more of the budget is leased. What was spent is stored in the
-transaction of the call's trace. A lease that is not renewed ends: for the others by the clock, for its holder a little earlier by one that never jumps.
+transaction of the call's trace; where that is not stored, a little later by itself. A lease that is not renewed ends: for the others by the clock, for its holder a little earlier by one that never jumps.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ class Vault(Protocol):
     """The part of the store that keeps budgets."""
 
     def take(self, asks: Sequence[Ask], now: float, until: float) -> tuple[int, ...] | Refusal: ...
+    def spend(self, spends: Sequence[Spend]) -> None: ...
     def give_back(self, unused: Sequence[Spend]) -> None: ...
-    def renew(self, leases: Sequence[str], now: float, until: float) -> set[str]: ...
+    def renew(self, leases: Sequence[str], until: float) -> set[str]: ...
     def drop_leases(self, leases: Sequence[str]) -> None: ...
 
 
@@ -87,6 +88,7 @@ class Purse:
         self._clock = clock
         self._leases: dict[tuple[str, str], _Lease] = {}
         self._filling = asyncio.Lock()
+        self._owed: list[Spend] = []
 
     async def reserve(self, limits: tuple[Limit, ...], amount: int) -> Reserved:
         """All of them, or none.
@@ -106,8 +108,13 @@ class Purse:
         for lease in reserved.leases:
             lease.left += reserved.amount - spent
             lease.flying -= 1
+            lease.is_used = True  # what was spent is not stored yet: the lease must hold it till then
         together = zip(reserved.limits, reserved.leases, strict=True)
         return tuple(Spend(lease.id, limit.scope, limit.period, spent) for limit, lease in together) if spent else ()
+
+    def owe(self, spends: Sequence[Spend]) -> None:
+        """What a call cost whose trace was not stored."""
+        self._owed += spends
 
     async def keep(self) -> None:
         """Renew what is held every few seconds, until it is cancelled."""
@@ -121,6 +128,7 @@ class Purse:
     async def renew(self) -> None:
         """Extend the leases, and give back what was not used since the last time."""
         async with self._filling:
+            await self._pay()
             unused, gone, kept = [], [], {}
             for place, lease in self._leases.items():
                 if not lease.is_used and lease.left > 0:
@@ -142,17 +150,26 @@ class Purse:
 
     async def close(self) -> None:
         async with self._filling:
+            await self._pay()
             leases, self._leases = list(self._leases.values()), {}
             if leases:
                 await asyncio.to_thread(self._vault.drop_leases, [lease.id for lease in leases])
+
+    async def _pay(self) -> None:
+        owed, self._owed = self._owed, []
+        try:
+            if owed:
+                await asyncio.to_thread(self._vault.spend, owed)
+        except StoreError:
+            self.owe(owed)
+            raise
 
     def _renew(self, unused: Sequence[Spend], gone: Sequence[str], kept: Sequence[str]) -> set[str]:
         if unused:
             self._vault.give_back(unused)
         if gone:
             self._vault.drop_leases(gone)
-        now = self._now().timestamp()
-        return self._vault.renew(kept, now, now + LEASE_S) if kept else set()
+        return self._vault.renew(kept, self._now().timestamp() + LEASE_S) if kept else set()
 
     def _take(self, limits: tuple[Limit, ...], amount: int) -> Reserved | None:
         """Without a pause between the look and the taking."""
@@ -200,6 +217,7 @@ class Meter:
     purse: Purse
     limits: tuple[Limit, ...] = ()
     reserved: list[Reserved] = field(default_factory=list)
+    lost: list[Reserved] = field(default_factory=list)
 
     async def reserve(
         self, prices: tuple[float, float] | None, name: str, input_bytes: int, output_tokens: int
@@ -235,9 +253,18 @@ class Meter:
         if self.reserved:
             self.purse.settle(self.reserved.pop(), 0)
 
+    def lose(self) -> None:
+        """What was reserved last counts whole: no answer came, and it is not known whether one is paid for."""
+        if self.reserved:
+            self.lost.append(self.reserved.pop())
+
+    def abandon(self) -> None:
+        """The call ends without a record; nothing where it has one."""
+        self.purse.owe(self.settle(None))
+
     def settle(self, usd: float | None) -> tuple[Spend, ...]:
-        """What is to be stored with the call. None: what it cost is not known, and what was reserved counts."""
-        spends: list[Spend] = []
+        """What is to be stored with the call. ``usd``: what the answers cost that came; None: it is not known, and what was reserved counts."""
+        spends = [spend for reserved in self.lost for spend in self.purse.settle(reserved, reserved.amount)]
         rest = None if usd is None else nano(usd)
         for place, reserved in enumerate(self.reserved):
             is_last = place == len(self.reserved) - 1
@@ -245,6 +272,7 @@ class Meter:
             spends += self.purse.settle(reserved, spent)
             rest = None if rest is None else rest - spent
         self.reserved.clear()
+        self.lost.clear()
         return tuple(spends)
 
 

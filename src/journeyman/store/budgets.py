@@ -2,7 +2,8 @@
 
 A budget is a limit on a ``scope`` (a key, a task, the project) in a ``period`` (a day, or empty: for good). A server that wants to spend takes a part of what is left
 first, as a lease; what it spends moves from its lease to what was spent, in the transaction that stores the call. So spent and leased together never pass the limit,
-however many servers there are. A lease ends by itself where its server died. Amounts are whole billionths of a US dollar.
+however many servers there are. A lease ends by itself where its server died. A lease is below zero where its calls cost more than they had reserved: that is spent, and
+nothing that others could have. Amounts are whole billionths of a US dollar. Leases are locked in the order of their ids, and after their budgets.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, case, delete, func, insert, select, text, update
 
 from journeyman.store.statements import lock
 from journeyman.store.tables import LEASES, SPENT
 
+HELD = case((LEASES.c.amount > 0, LEASES.c.amount), else_=0)
+"""A lease below zero owes: that money is spent already, and nobody's to have."""
 # Both databases write an upsert alike; these two are on the path of every call that costs.
 ADD_SPENT = (
     "INSERT INTO spent (scope, period, amount) VALUES (:scope, :period, :amount) "
@@ -60,12 +63,12 @@ def take(connection: Connection, asks: Sequence[Ask], now: float, until: float) 
     1970."""
     for ask in sorted(asks, key=lambda ask: (ask.scope, ask.period)):
         lock(connection, f"budget/{ask.scope}/{ask.period}")
-    ended = select(LEASES.c.id).where(LEASES.c.until <= now).with_for_update(skip_locked=True)
-    connection.execute(delete(LEASES).where(LEASES.c.id.in_(ended)))
+    _lock(connection, [ask.lease for ask in asks])
     given = []
     for ask in asks:
-        spent, leased = read_both(connection, ask.scope, ask.period, now)
-        left = ask.limit - spent - leased
+        _drop_ended(connection, ask, now)
+        spent, leased, own = read_all(connection, ask)
+        left = ask.limit - spent - leased - min(own, 0)
         if left < ask.need:
             return Refusal(ask, spent, leased)
         given.append(max(ask.need, min(left // 4, ask.want)))
@@ -110,25 +113,32 @@ def give_back(connection: Connection, unused: Sequence[Spend]) -> None:
     connection.execute(text(TAKE_LEASED), leased)
 
 
-def renew(connection: Connection, leases: Sequence[str], now: float, until: float) -> set[str]:
-    """Those that have not ended, now until ``until``."""
-    there = LEASES.c.id.in_(leases), LEASES.c.until > now
-    connection.execute(update(LEASES).where(*there).values(until=until))
-    return set(connection.scalars(select(LEASES.c.id).where(*there)))
+def renew(connection: Connection, leases: Sequence[str], until: float) -> set[str]:
+    """Those that are still there, now until ``until``: nobody took them for ended."""
+    _lock(connection, leases)
+    connection.execute(update(LEASES).where(LEASES.c.id.in_(leases)).values(until=until))
+    return set(connection.scalars(select(LEASES.c.id).where(LEASES.c.id.in_(leases))))
 
 
 def drop(connection: Connection, leases: Sequence[str]) -> None:
+    _lock(connection, leases)
     connection.execute(delete(LEASES).where(LEASES.c.id.in_(leases)))
 
 
-def read_both(connection: Connection, scope: str, period: str, now: float) -> tuple[int, int]:
-    """Spent and leased, seen at one moment: what moves from one to the other meanwhile is in neither or both of two queries."""
-    spent = select(SPENT.c.amount).where(SPENT.c.scope == scope, SPENT.c.period == period).scalar_subquery()
-    leases = select(func.sum(LEASES.c.amount)).where(
-        LEASES.c.scope == scope, LEASES.c.period == period, LEASES.c.until > now
-    )
-    found = connection.execute(select(spent, leases.scalar_subquery())).one()
-    return int(found[0] or 0), int(found[1] or 0)
+def _drop_ended(connection: Connection, ask: Ask, now: float) -> None:
+    """Leases of others that ended; not the asker's own, which knows better how long it stood still. One that is renewed at this moment stays, and counts."""
+    place = LEASES.c.scope == ask.scope, LEASES.c.period == ask.period
+    ended = select(LEASES.c.id).where(*place, LEASES.c.until <= now, LEASES.c.id != ask.lease)
+    connection.execute(delete(LEASES).where(LEASES.c.id.in_(ended.with_for_update(skip_locked=True))))
+
+
+def read_all(connection: Connection, ask: Ask) -> tuple[int, int, int]:
+    """Spent, leased, and the asker's own lease, seen at one moment: what moves from one to another meanwhile would be in neither or both of two queries."""
+    spent = select(SPENT.c.amount).where(SPENT.c.scope == ask.scope, SPENT.c.period == ask.period)
+    leased = select(func.sum(HELD)).where(LEASES.c.scope == ask.scope, LEASES.c.period == ask.period)
+    own = select(LEASES.c.amount).where(LEASES.c.id == ask.lease)
+    found = connection.execute(select(*(query.scalar_subquery() for query in (spent, leased, own)))).one()
+    return int(found[0] or 0), int(found[1] or 0), int(found[2] or 0)
 
 
 def read_spent(connection: Connection, scope: str, period: str) -> int:
@@ -137,5 +147,9 @@ def read_spent(connection: Connection, scope: str, period: str) -> int:
 
 
 def read_leased(connection: Connection, scope: str, period: str) -> int:
-    query = select(func.sum(LEASES.c.amount)).where(LEASES.c.scope == scope, LEASES.c.period == period)
+    query = select(func.sum(HELD)).where(LEASES.c.scope == scope, LEASES.c.period == period)
     return int(connection.scalar(query) or 0)
+
+
+def _lock(connection: Connection, leases: Sequence[str]) -> None:
+    connection.execute(select(LEASES.c.id).where(LEASES.c.id.in_(leases)).order_by(LEASES.c.id).with_for_update()).all()

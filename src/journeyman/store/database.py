@@ -331,15 +331,20 @@ class Store:
         with self._database.writing() as connection:
             return budgets.take(connection, asks, now, until)
 
+    def spend(self, spends: Sequence[Spend]) -> None:
+        """What calls cost that are not stored."""
+        with self._database.writing() as connection:
+            budgets.spend(connection, spends)
+
     def give_back(self, unused: Sequence[Spend]) -> None:
         """Leased amounts that were not spent."""
         with self._database.writing() as connection:
             budgets.give_back(connection, unused)
 
-    def renew(self, leases: Sequence[str], now: float, until: float) -> set[str]:
-        """Extend leases; those that had not ended."""
+    def renew(self, leases: Sequence[str], until: float) -> set[str]:
+        """Extend leases; those that nobody took for ended."""
         with self._database.writing() as connection:
-            return budgets.renew(connection, leases, now, until)
+            return budgets.renew(connection, leases, until)
 
     def drop_leases(self, leases: Sequence[str]) -> None:
         with self._database.writing() as connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import ceil
 from typing import cast
 
 from journeyman.core.canonical import Json
@@ -14,6 +15,9 @@ from journeyman.gateway.points import Asked, Heard
 
 FILE_KEYS = ("url", "data", "file_data", "file_id", "image_url")
 FILE_BYTES = 8192
+LIMITS = ("max_completion_tokens", "max_tokens")
+CHOICES = ("n", "best_of")
+MOST_COUNT = 2.0**32
 MARK_BYTES = 8  # of what stands between values, and numbers
 
 
@@ -34,12 +38,26 @@ def read_asked(raw: Mapping[str, Json]) -> Asked:
     )
 
 
-def read_most(raw: Mapping[str, Json]) -> int | None:
-    """Output tokens that the request allows, of all its choices; None where it does not say."""
-    stated = [raw.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    most = next((value for value in stated if type(value) is int and value > 0), None)
-    choices = raw.get("n")
-    return None if most is None else most * (choices if type(choices) is int and choices > 0 else 1)
+def read_most(raw: Mapping[str, Json], otherwise: int) -> int:
+    """Output tokens that the request allows, of all its choices; ``otherwise`` of each where it does not say. Of two limits it is not known which one a provider
+    heeds: the larger counts."""
+    each = max((_read_count(raw.get(name)) for name in LIMITS), default=0) or otherwise
+    return each * max(1, *(_read_count(raw.get(name)) for name in CHOICES))
+
+
+def bound(raw: Mapping[str, Json], otherwise: int) -> dict[str, Json]:
+    """The request with a limit of ``otherwise`` tokens where it states none, and without one that is no number from 1 on: some providers take -1 for no limit."""
+    stated = {name: raw[name] for name in LIMITS if _read_count(raw.get(name))}
+    rest = {name: value for name, value in raw.items() if name not in LIMITS}
+    return rest | (stated or {"max_completion_tokens": otherwise})
+
+
+def _read_count(raw: Json) -> int:
+    """A number from 1 on, also as text or with a point, as many providers read it; else 0."""
+    try:
+        return max(0, ceil(min(float(raw), MOST_COUNT))) if isinstance(raw, int | float | str) else 0
+    except ValueError:
+        return 0
 
 
 def read_size(raw: Mapping[str, Json]) -> int:
