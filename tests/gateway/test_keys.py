@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -72,7 +72,9 @@ class Door:
 
 
 @asynccontextmanager
-async def door(folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | None = PRICES) -> AsyncIterator[Door]:
+async def door(
+    folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | None = PRICES, tasks: Sequence[Task] = TASKS
+) -> AsyncIterator[Door]:
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_store(f"sqlite:///{folder / 'gateway.db'}"))
         recorder = Recorder(store)
@@ -104,13 +106,13 @@ async def door(folder: Path, caps: Caps = Caps(), prices: tuple[float, float] | 
         point = Point("teacher", upstream, "sk-the-projects-own", prices)
         ways = {
             task.name: Way(Served("big", model, task, write=teacher_messages, usd_per_million=prices, is_paid=True), None, 0.0, point)
-            for task in TASKS
+            for task in tasks
         }  # fmt: skip
         registry = Registry([], lambda _task: None, ways, points=[point])
         purse = Purse(store)
         stack.push_async_callback(purse.close)
         keeper = Doorkeeper(store.find_key, is_open=False)
-        app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps))
+        app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps), calls=store)
         made.url = await stack.enter_async_context(serve_in_background(app))
         yield made
 

@@ -203,7 +203,14 @@ async def _serve(
             workspace.progress.note(line)
         keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
         budgets = await open_budgets(stack, workspace, tasks)
-        app = make_app(registry, recorder, audited=Auditor(workspace).hear, keeper=keeper, budgets=budgets)
+        app = make_app(
+            registry,
+            recorder,
+            audited=Auditor(workspace).hear,
+            keeper=keeper,
+            budgets=budgets,
+            calls=workspace.store,
+        )
         await serve_until_signal(app, listener, ready)
 
 

@@ -28,6 +28,7 @@ from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
 from journeyman.gateway.dialects import openai
+from journeyman.gateway.feedback import Calls, FeedbackDesk
 from journeyman.gateway.forward import Forwarder, Passing
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
@@ -51,6 +52,7 @@ STATUS: Mapping[str, int] = {
     "JM-742": 429,
     "JM-743": 429,
     "JM-744": 503,
+    "JM-751": 404,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -76,10 +78,11 @@ def make_app(
     audited: Audited | None = None,
     keeper: Doorkeeper | None = None,
     budgets: Budgets | None = None,
+    calls: Calls | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
-    ``keeper`` everybody is let in, without ``budgets`` nothing is."""
+    ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none."""
     router = Router(Answerer(recorder, now), audited)
     forwarder = Forwarder(recorder, now)
     keeper = keeper or Doorkeeper()
@@ -91,8 +94,9 @@ def make_app(
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    routes = _Routes(registry, router, forwarder, settings, keeper, budgets)
+    routes = _Routes(registry, router, forwarder, settings, keeper, budgets, FeedbackDesk(registry, calls, now))
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
+    app.add_route("/v1/feedback", routes.feedback, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
     app.add_route("/tasks", routes.tasks, methods=["GET"])
@@ -115,6 +119,7 @@ class _Routes:
         settings: GatewaySettings,
         keeper: Doorkeeper,
         budgets: Budgets | None,
+        desk: FeedbackDesk,
     ) -> None:
         self._registry = registry
         self._router = router
@@ -122,6 +127,11 @@ class _Routes:
         self._settings = settings
         self._keeper = keeper
         self._budgets = budgets
+        self._desk = desk
+
+    async def feedback(self, request: Request) -> Response:
+        caller = await self._keeper.admit(request.headers)
+        return _json(await self._desk.take(await self._read(request), caller))
 
     async def chat(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
