@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json
@@ -57,6 +57,15 @@ class Trace:
         """The answer that somebody said to be the right one."""
         raw = self.feedback.get("answer")
         return Target.from_json(raw) if isinstance(raw, dict) else None
+
+    @property
+    def has_content(self) -> bool:
+        return self.meta.get("content") != "not kept"
+
+    def without_content(self) -> Trace:
+        """Its numbers, and who answered: nothing of what was said."""
+        meta = {**self.meta, "content": "not kept"}
+        return replace(self, input={}, messages=(), output=None, schema=None, tools=(), passages=(), meta=meta)
 
     def to_json(self) -> dict[str, Json]:
         return {

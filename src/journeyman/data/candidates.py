@@ -110,7 +110,9 @@ def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> 
     target, problem = settle(output, task.schema) if output is not None else (None, "")
     if problem and output is not None:
         target = output
-    if trace.status != "ok" and trace.correction is None:
+    if not trace.has_content:
+        reason = "calls of which the numbers alone were kept"
+    elif trace.status != "ok" and trace.correction is None:
         reason = "failed calls"
     elif instructions == "own" and trace.instruction_hash != task.instruction_hash:
         reason = "another instruction"
