@@ -24,6 +24,7 @@ from starlette.responses import Response, StreamingResponse
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
 from journeyman.core.ids import make_trace_id
+from journeyman.core.person import find_person
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
@@ -136,6 +137,7 @@ class _Routes:
     async def chat(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
         raw = await self._read(request)
+        caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
             return await self._answer_chat(openai.read_chat(raw), request, caller)
@@ -363,7 +365,7 @@ def _origin(request: Request) -> Origin:
 
 
 def _meta(caller: Caller) -> dict[str, Json]:
-    return {"key": caller.id} if caller.id else {}
+    return {key: value for key, value in (("key", caller.id), ("person", caller.person)) if value}
 
 
 def _may_know(caller: Caller, name: str) -> bool:
