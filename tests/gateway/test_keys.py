@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -86,6 +86,7 @@ async def door(
     folder: Path,
     caps: Caps = Caps(),
     prices: tuple[float, float] | None = PRICES,
+    tasks: Sequence[Task] = TASKS,
     *,
     own: str = "sk-the-projects-own",
     is_open: bool = False,
@@ -129,7 +130,7 @@ async def door(
         point = Point("teacher", upstream, own, prices)
         ways = {
             task.name: Way(Served("big", model, task, write=teacher_messages, usd_per_million=prices, is_paid=True), None, 0.0, point)
-            for task in TASKS
+            for task in tasks
         }  # fmt: skip
         registry = Registry([], lambda _task: None, ways, points=[point])
         purse = Purse(store)
@@ -137,7 +138,7 @@ async def door(
         made.purse = purse
         keeper = Doorkeeper(store.find_key, is_open=is_open)
         made.recorder = recorder
-        made.app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps))
+        made.app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps), calls=store)
         made.url = await stack.enter_async_context(serve_in_background(made.app))
         yield made
 

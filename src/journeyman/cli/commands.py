@@ -9,6 +9,7 @@ from journeyman.cli.assess import assess
 from journeyman.cli.compare import compare
 from journeyman.cli.doctor import doctor
 from journeyman.cli.drift import drift
+from journeyman.cli.erase import erase
 from journeyman.cli.export import export
 from journeyman.cli.import_ import import_
 from journeyman.cli.improve import improve
@@ -47,6 +48,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "ask": ask,
     "serve": serve,
     "key": key,
+    "erase": erase,
     "export": export,
     "merge": merge,
     "quantize": quantize,

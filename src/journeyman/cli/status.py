@@ -25,5 +25,6 @@ def status(project: ProjectFolder = None, is_json: AsJson = False) -> None:
     table = Table("task", "traces", "dataset", "looks", "live release")
     for state in states:
         live = f"{state.release[:12]} held: {state.held}" if state.held else state.release[:12]
+        live += f" ({state.erased} of its rows erased)" if state.erased else ""
         table.add_row(state.name, str(state.traces), state.dataset[:12], str(state.looks), live)
     print_table(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json
@@ -19,7 +19,7 @@ class Trace:
 
     ``origin=assess`` marks calls made by an evaluation: they can never become examples. ``row_key`` identifies an
     imported row (provider id, else content hash and occurrence number), so that the same file twice adds nothing.
-    ``feedback`` is ``{"verdict": "up" | "down"}`` where people said something; ``meta["logprobs"]`` holds the output's tokens
+    ``feedback`` is what people said: ``{"verdict": "up" | "down", "answer": a target, "outcome", "note", "time"}``; ``meta["logprobs"]`` holds the output's tokens
     (``data.logprobs``).
     ``split`` is an assignment made at import. Times are ISO 8601 in UTC, money in US dollars.
     """
@@ -51,6 +51,21 @@ class Trace:
     verdicts: Mapping[str, Json] = field(default_factory=dict)
     feedback: Mapping[str, Json] = field(default_factory=dict)
     meta: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def correction(self) -> Target | None:
+        """The answer that somebody said to be the right one."""
+        raw = self.feedback.get("answer")
+        return Target.from_json(raw) if isinstance(raw, dict) else None
+
+    @property
+    def has_content(self) -> bool:
+        return self.meta.get("content") != "not kept"
+
+    def without_content(self) -> Trace:
+        """Its numbers, and who answered: nothing of what was said."""
+        meta = {**self.meta, "content": "not kept"}
+        return replace(self, input={}, messages=(), output=None, schema=None, tools=(), passages=(), meta=meta)
 
     def to_json(self) -> dict[str, Json]:
         return {

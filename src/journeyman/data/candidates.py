@@ -103,13 +103,16 @@ def collect(
 def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> tuple[Example, str]:
     """A trace as an example, and why it cannot be a row of this task (or ``""``)."""
     reason = ""
-    gold, gold_problem = settle(trace.gold, task.schema) if trace.gold is not None else (None, "")
+    stated = trace.correction or trace.gold  # what was said of the answer came later
+    gold, gold_problem = settle(stated, task.schema) if stated is not None else (None, "")
     # A released student's answers are inputs to label, never labels: a student must not learn from students.
     output = trace.output if not trace.release else None
     target, problem = settle(output, task.schema) if output is not None else (None, "")
     if problem and output is not None:
         target = output
-    if trace.status != "ok":
+    if not trace.has_content:
+        reason = "calls of which the numbers alone were kept"
+    elif trace.status != "ok" and trace.correction is None:
         reason = "failed calls"
     elif instructions == "own" and trace.instruction_hash != task.instruction_hash:
         reason = "another instruction"
@@ -135,7 +138,7 @@ def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> 
     example = Example(
         input=trace.input,
         target=target,
-        gold=trace.gold if gold_problem else gold,
+        gold=stated if gold_problem else gold,
         alternatives=alternatives,
         schema=trace.schema,
         passages=trace.passages,
@@ -240,13 +243,27 @@ def _keep_one(found: dict[str, Candidate], key: str, candidate: Candidate, aside
     if earlier is None:
         found[key] = candidate
         return
-    if earlier.example.answer is None and not earlier.split and not candidate.split:
-        found[key] = candidate
+    if not earlier.split and not candidate.split:
+        found[key] = _join_audit(earlier, candidate)
         aside.add("calls that the teacher answered again", earlier.example)
         return
     kept, dropped = sorted((earlier, candidate), key=lambda item: PRECEDENCE.index(item.split))
     found[key] = replace(kept, sources=join_sources((earlier, candidate)))
     aside.add("copies of sealed rows" if kept.split == "test" else "imported again for another split", dropped.example)
+
+
+def _join_audit(call: Candidate, audit: Candidate) -> Candidate:
+    """What the teacher said to a call, and what people said of the student's answer to it: the right one is gold, an unwanted one is not learned from the teacher
+    either."""
+    said, asked = call.example, audit.example
+    unwanted = [item.target for item in said.alternatives if item.verdict == "rejected"]
+    example = replace(
+        asked,
+        gold=said.gold if said.gold is not None else asked.gold,
+        target=None if asked.target in unwanted else asked.target,
+        alternatives=(*said.alternatives, *asked.alternatives),
+    )
+    return replace(audit, example=example)
 
 
 def _call_key(trace: Trace) -> str:

@@ -8,7 +8,7 @@ The hash names ``splits``, which never change under it; the rest is the account 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -77,7 +77,7 @@ def entries(manifest: Manifest, split: Split | Literal["unlabelled", "retired"])
 def read_split(
     store: Store, manifest: Manifest, split: Split, *, purpose: Purpose = "look", half: Half | None = None
 ) -> list[Example]:
-    """The rows of a split in the manifest's order, with their count and group.
+    """The rows of a split in the manifest's order, with their count and group, without those that were erased.
 
     The sealed split opens for ``purpose="assess"`` alone: nothing else can reach it by mistake. ``half`` chooses a half
     of ``calibration``.
@@ -101,6 +101,13 @@ def read_split(
 def read_unlabelled(store: Store, manifest: Manifest) -> list[Example]:
     """Inputs without any answer; none is a near copy of a sealed row."""
     return _read(store, manifest, entries(manifest, "unlabelled"))
+
+
+def count_erased(store: Store, manifest: Manifest, more: Collection[str] = ()) -> dict[Split, int]:
+    """Rows of a dataset that were erased since, or are in ``more``, by split, where there are any."""
+    gone = store.tombstones(str(manifest["task"])) | set(more)
+    counts = {split: sum(hash in gone for hash, _, _ in entries(manifest, split)) for split in SPLITS}
+    return {split: count for split, count in counts.items() if count}
 
 
 def calibration_half(group: str) -> Half:
@@ -131,6 +138,8 @@ def find_leaks(rows: Sequence[Example], sealed: Sequence[Example], threshold: fl
 def _read(store: Store, manifest: Manifest, chosen: Sequence[Entry]) -> list[Example]:
     rows = store.rows(hash for hash, _, _ in chosen)
     missing = [hash for hash, _, _ in chosen if hash not in rows]
+    erased = store.tombstones(str(manifest["task"])) if missing else set()
+    missing = [hash for hash in missing if hash not in erased]
     if missing:
         raise DataError(
             "JM-353",
@@ -139,4 +148,4 @@ def _read(store: Store, manifest: Manifest, chosen: Sequence[Entry]) -> list[Exa
             got=missing[0],
             hint=f"run `journeyman prepare {manifest['task']}` to make a dataset of what is there",
         )
-    return [replace(rows[hash], count=count, group=group) for hash, count, group in chosen]
+    return [replace(rows[hash], count=count, group=group) for hash, count, group in chosen if hash in rows]

@@ -91,7 +91,7 @@ def parse_json(text: str) -> Json:
         raise row_error(f"the JSON is nested deeper than {DEPTH_LIMIT} levels") from None
     except ValueError as error:
         raise row_error("this is not valid JSON", got=str(error)) from None
-    if _depth(value) > DEPTH_LIMIT:
+    if find_depth(value) > DEPTH_LIMIT:
         raise row_error(f"the JSON is nested deeper than {DEPTH_LIMIT} levels")
     return value
 
@@ -184,7 +184,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _depth(value: Json) -> int:
+def find_depth(value: Json) -> int:
     """Levels of nesting, counted level by level: a recursion could overflow on the very rows that this is for."""
     level: list[Json] = [value]
     depth = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from journeyman.core.canonical import Json
+from journeyman.data.dataset import count_erased
 from journeyman.evaluation.asides import describe_asides
 from journeyman.evaluation.document import Document, describe_judge
 from journeyman.evaluation.plots import CurvePoint
@@ -44,6 +45,7 @@ def write_assessed(workspace: Workspace, assessed: Assessed, out: Path | None = 
         notes=(
             *describe_asides(assessed.document),
             *_notes(assessed.tune_run),
+            *_erased(workspace, dataset),
             *(describe_judge(judge) for judge in assessed.document.judges),
         ),
     )
@@ -115,6 +117,14 @@ def _looks(workspace: Workspace, document: Document) -> tuple[Look, ...]:
         Look(look.number, look.time, look.release, look.level, str((look.verdict or {}).get("verdict", "begun")))
         for look in workspace.store.looks(document.task)
     )
+
+
+def _erased(workspace: Workspace, manifest: Mapping[str, Json]) -> tuple[str, ...]:
+    rows = count_erased(workspace.store, manifest) if manifest else {}
+    if not rows:
+        return ()
+    parts = ", ".join(f"{split} {count:,}" for split, count in rows.items())
+    return (f"{sum(rows.values()):,} rows of this dataset were erased after it was made ({parts}).",)
 
 
 def _notes(run: RunFolder) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
     if upstream.name and not upstream.is_ready and stated != "student":
         workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
     point = _open_point(workspace, upstream) if teacher else None
-    return Way(teacher, stated, task.route.audit, point)
+    return Way(teacher, stated, task.route.audit, point, task.records.sample)
 
 
 def _serve_teacher(stack: AsyncExitStack, workspace: Workspace, task: Task, upstream: Upstream) -> Served:

@@ -20,6 +20,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, ServeError
 from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
+from journeyman.flows.retention import retaining
 from journeyman.flows.routing import describe_routes, open_registry
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
@@ -206,11 +207,19 @@ async def _serve(
         registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing)
         for line in describe_routes(registry):
             workspace.progress.note(line)
+        stack.enter_context(retaining(workspace, tasks))
         keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
         budgets = await open_budgets(stack, workspace, tasks)
         extend = partial(add_operations, Operations(metrics, recorder, workspace.store.probe))
-        audited = Auditor(workspace).hear
-        app = make_app(registry, recorder, audited=audited, keeper=keeper, budgets=budgets, extend=extend)
+        app = make_app(
+            registry,
+            recorder,
+            audited=Auditor(workspace).hear,
+            keeper=keeper,
+            budgets=budgets,
+            calls=workspace.store,
+            extend=extend,
+        )
         await serve_until_signal(app, listener, ready)
 
 

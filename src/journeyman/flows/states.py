@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from journeyman.core.errors import JourneymanError
 from journeyman.core.settings import Project, cache_folder, environment
+from journeyman.flows.erasing import count_learned
 from journeyman.flows.routing import find_hold
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
@@ -28,6 +29,8 @@ class TaskState:
     looks: int
     release: str
     held: str
+    erased: int
+    """Rows that the live release was trained or measured with, erased since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def read_states(workspace: Workspace) -> list[TaskState]:
             len(store.looks(task.name)),
             store.alias(task.name) or "",
             find_hold(workspace, task.name),
+            count_learned(workspace, task.name, store.alias(task.name) or ""),
         )
         for task in workspace.tasks()
     ]

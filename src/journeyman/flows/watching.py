@@ -98,7 +98,7 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
     since = find_since(workspace, task_name, release)
     for trace in workspace.store.traces(task_name, origins=ASKED):
         key = content_hash(dict(trace.input))
-        if trace.release != release or key in asked or is_over(trace, since):
+        if trace.release != release or not trace.has_content or key in asked or is_over(trace, since):
             continue
         asked.add(key)
         if "new words" in signals:

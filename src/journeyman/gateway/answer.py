@@ -8,6 +8,7 @@ answer is handed out. Redaction's way back lives in memory for the time of one c
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -28,6 +29,7 @@ from journeyman.gateway.points import call_usd
 from journeyman.gateway.purse import MOST_TOKENS, Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Served
+from journeyman.gateway.sampling import is_plain
 from journeyman.guards.messages import redact_message
 from journeyman.guards.redact import Redactor
 from journeyman.models.protocol import Confidence, Decoding, FinishReason, Reply, Request, TokenLogprob
@@ -79,6 +81,8 @@ class Call:
     meter: Meter | None = None
     started: float | None = None
     """When the client's call came, on the performance counter; None: now."""
+    sample: float = 1.0
+    """The share of a student's own answers that is recorded whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +155,17 @@ class Attempt:
 
 
 class Answerer:
-    """Answers calls and records them. ``now`` is the clock."""
+    """Answers calls and records them. ``now`` is the clock, ``draw`` gives numbers in [0, 1) for what is recorded whole."""
 
-    def __init__(self, recorder: Recorder, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        draw: Callable[[], float] = random.random,
+    ) -> None:
         self._recorder = recorder
         self._now = now
+        self._draw = draw
 
     async def answer(self, call: Call, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         """Answer one call; when this returns, its trace is stored, ``verdicts`` in it.
@@ -225,8 +235,9 @@ class Answerer:
         meter = plan.call.meter
         spends = meter.settle(usd) if meter else ()
         whole = replace(trace, verdicts={**trace.verdicts, **verdicts}) if verdicts else trace
+        is_kept = plan.call.sample >= 1.0 or not is_plain(whole) or self._draw() < plan.call.sample
         try:
-            await self._recorder.record(whole, spends)
+            await self._recorder.record(whole if is_kept else whole.without_content(), spends)
         except Exception:
             if meter is not None:
                 meter.purse.owe(spends)

@@ -26,10 +26,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
 from journeyman.core.ids import make_trace_id
+from journeyman.core.person import find_person
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
 from journeyman.gateway.dialects import openai
+from journeyman.gateway.feedback import Calls, FeedbackDesk
 from journeyman.gateway.forward import Forwarder, Passing
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
@@ -54,6 +56,7 @@ STATUS: Mapping[str, int] = {
     "JM-742": 429,
     "JM-743": 429,
     "JM-744": 503,
+    "JM-751": 404,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -79,11 +82,12 @@ def make_app(
     audited: Audited | None = None,
     keeper: Doorkeeper | None = None,
     budgets: Budgets | None = None,
+    calls: Calls | None = None,
     extend: Callable[[FastAPI, Doorkeeper], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ASGIApp:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
-    ``keeper`` everybody is let in, without ``budgets`` nothing is. ``extend`` adds routes of its own."""
+    ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none. ``extend`` adds routes of its own."""
     router = Router(Answerer(recorder, now), audited)
     forwarder = Forwarder(recorder, now)
     keeper = keeper or Doorkeeper()
@@ -95,8 +99,9 @@ def make_app(
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    routes = _Routes(registry, router, forwarder, settings, keeper, budgets)
+    routes = _Routes(registry, router, forwarder, settings, keeper, budgets, FeedbackDesk(registry, calls, now))
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
+    app.add_route("/v1/feedback", routes.feedback, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
     app.add_route("/tasks", routes.tasks, methods=["GET"])
@@ -144,6 +149,7 @@ class _Routes:
         settings: GatewaySettings,
         keeper: Doorkeeper,
         budgets: Budgets | None,
+        desk: FeedbackDesk,
     ) -> None:
         self._registry = registry
         self._router = router
@@ -151,10 +157,16 @@ class _Routes:
         self._settings = settings
         self._keeper = keeper
         self._budgets = budgets
+        self._desk = desk
+
+    async def feedback(self, request: Request) -> Response:
+        caller = await self._keeper.admit(request.headers)
+        return _json(await self._desk.take(await self._read(request), caller))
 
     async def chat(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
         raw = await self._read(request)
+        caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
             return await self._answer_chat(openai.read_chat(raw), request, caller)
@@ -382,7 +394,7 @@ def _origin(request: Request) -> Origin:
 
 
 def _meta(caller: Caller) -> dict[str, Json]:
-    return {"key": caller.id} if caller.id else {}
+    return {key: value for key, value in (("key", caller.id), ("person", caller.person)) if value}
 
 
 def _may_know(caller: Caller, name: str) -> bool:

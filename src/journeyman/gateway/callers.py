@@ -53,6 +53,8 @@ class Caller:
     """Without a key: this machine's own."""
 
     key: Key | None = None
+    person: str = ""
+    """Whom the call is made for, as `core.person` has it."""
 
     @property
     def id(self) -> str:

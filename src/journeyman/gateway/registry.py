@@ -65,6 +65,8 @@ class Way:
     audit: float = 0.0
     point: Point | None = None
     """Where the teacher is, for calls that do not have the task's shape."""
+    sample: float = 1.0
+    """The share of the student's own answers that is recorded whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Routed:
     live: str = ""
     passed: Passed | None = None
     """Where calls go that do not have the task's shape."""
+    sample: float = 1.0
+    """The share of the student's own answers that is recorded whole."""
 
     @property
     def is_alone(self) -> bool:
@@ -146,7 +150,7 @@ class Registry:
             return self.find_task(name.removeprefix("task:"))
         task, mark, prefix = name.partition("@")
         if mark and task in self._releases:
-            return Routed(task, self._find_release(task, prefix))
+            return self._route_release(task, prefix)
         if name in self._bases:
             return Routed("", self._bases[name])
         raise self._unknown(name)
@@ -157,7 +161,7 @@ class Registry:
         if task not in self._releases:
             raise self._unknown(f"task:{name}")
         if mark:
-            return Routed(task, self._find_release(task, prefix))
+            return self._route_release(task, prefix)
         live, way = self._live(task), self._ways.get(task, Way())
         student = self._releases[task].get(live) if live is not None else None
         if student is None and way.teacher is None:
@@ -179,7 +183,7 @@ class Registry:
                 "%s: the live release %s is not loaded here, the teacher answers: restart the server", task, live[:12]
             )
         passed = Passed(way.point, teacher.name) if way.point and teacher else None
-        return Routed(task, student, teacher, policy, way.audit, self._held(task), live or "", passed)
+        return Routed(task, student, teacher, policy, way.audit, self._held(task), live or "", passed, way.sample)
 
     def names(self) -> list[str]:
         """Every name that `find` takes, in the form that is listed to clients."""
@@ -203,6 +207,9 @@ class Registry:
 
     def live(self, task: str) -> str | None:
         return self._live(task)
+
+    def _route_release(self, task: str, prefix: str) -> Routed:
+        return Routed(task, self._find_release(task, prefix), sample=self._ways.get(task, Way()).sample)
 
     def _find_release(self, task: str, prefix: str) -> Served:
         fitting = [hash for hash in self._releases[task] if hash.startswith(prefix)]

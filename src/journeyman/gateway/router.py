@@ -73,7 +73,8 @@ class Router:
     async def answer(self, routed: Routed, call: Call) -> Answer:
         """Raises what `Answerer.answer` raises; ServeError JM-731: the release is held, and there is no teacher."""
         decision = _before(routed)
-        call = replace(call, started=time.perf_counter() if call.started is None else call.started)
+        started = time.perf_counter() if call.started is None else call.started
+        call = replace(call, started=started, sample=routed.sample)
         said: Attempt | None = None
         if decision is None and routed.is_alone:
             decision = Decision(routed.policy, "student", "policy")
@@ -92,7 +93,7 @@ class Router:
             answer = await self.answer(routed, call)
             return Streamed(answer.model, answer.release, answer.by, _whole(answer))
         route = Decision(routed.policy, "student", "policy").to_json()
-        pieces = self._answerer.stream(replace(call, served=student), {"route": route})
+        pieces = self._answerer.stream(replace(call, served=student, sample=routed.sample), {"route": route})
         first = await anext(pieces)
         return Streamed(student.name, student.release, "student: policy", _after(first, pieces))
 

@@ -14,7 +14,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import Example
 from journeyman.core.keys import Key
 from journeyman.core.trace import Trace
-from journeyman.store import aliases, budgets, datasets, jobs, keys, ledger, rows, runs, schema, traces
+from journeyman.store import aliases, budgets, datasets, erasure, jobs, keys, ledger, rows, runs, schema, traces
 from journeyman.store.aliases import AliasEntry
 from journeyman.store.budgets import Ask, Refusal, Spend
 from journeyman.store.datasets import DatasetEntry
@@ -23,6 +23,7 @@ from journeyman.store.jobs import Job
 from journeyman.store.ledger import Look
 from journeyman.store.rows import Assignment
 from journeyman.store.runs import Run
+from journeyman.store.statements import in_chunks
 
 
 def open_store(url: str, *, durability: Durability = "wal", busy_timeout_s: float = 30.0) -> Store:
@@ -112,6 +113,35 @@ class Store:
         """Merge feedback into a trace; a later value of the same key wins. Raises JM-813: no such trace."""
         with self._database.writing() as connection:
             traces.add_feedback(connection, trace_id, feedback)
+
+    def calls_of(self, *, key: str = "", person: str = "", id: str = "") -> Iterator[Trace]:
+        """Recorded calls of a key, of a person (by hash), or one by its id, whatever their task."""
+        return erasure.find_calls(self._database, key=key, person=person, id=id)
+
+    def delete_calls(self, ids: Iterable[str]) -> int:
+        """Delete traces; the number that were there. Chunk by chunk: who is stopped half way begins again."""
+        gone = 0
+        for chunk in in_chunks(ids):
+            with self._database.writing() as connection:
+                gone += erasure.delete_calls(connection, chunk)
+        return gone
+
+    def count_old(self, task: str, before: str) -> int:
+        """Recorded calls of a task from before a time (ISO 8601 in UTC); what was imported is none."""
+        with self._database.reading() as connection:
+            return erasure.count_old(connection, task, before)
+
+    def delete_old(self, task: str, before: str) -> Iterator[int]:
+        """Delete what `count_old` counts, a chunk at each step; yields its size."""
+        return erasure.delete_old(self._database, task, before)
+
+    def erase_rows(self, task: str, hashes: Iterable[str], reason: str, time: str) -> int:
+        """Delete rows and leave tombstones; the number newly marked. Datasets that name them are read without them."""
+        marked = 0
+        for chunk in in_chunks(hashes):
+            with self._database.writing() as connection:
+                marked += erasure.erase_rows(connection, task, chunk, reason, time)
+        return marked
 
     def add_rows(self, task: str, examples: Iterable[Example]) -> int:
         """Store rows by content hash; the number really added.

@@ -148,6 +148,7 @@ def _open_sqlite(url: URL, durability: Durability, busy_timeout_s: float) -> Dat
         _set_wal(connection, str(path))
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what is erased is overwritten, not only let go
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 from journeyman.core.canonical import Json
@@ -124,9 +125,11 @@ TRACES = Table(
     _text("status"),
     Column("document", JsonText, nullable=False),
     Column("key", Text, nullable=False, server_default=""),
+    Column("person", Text, nullable=False, server_default=""),
     UniqueConstraint("id", name="traces_id"),
     UniqueConstraint("task", "row_key", name="traces_row_key"),
     Index("traces_task", "task", "seq"),
+    Index("traces_person", "person", sqlite_where=text("person <> ''"), postgresql_where=text("person <> ''")),
 )
 
 EXAMPLES = Table(

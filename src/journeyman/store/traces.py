@@ -127,6 +127,7 @@ def _make_record(trace: Trace) -> dict[str, object]:
         "status": trace.status,
         "document": trace.to_json(),
         "key": str(trace.meta.get("key") or ""),
+        "person": str(trace.meta.get("person") or ""),
     }
 
 

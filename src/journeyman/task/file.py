@@ -32,6 +32,7 @@ from journeyman.task.task import (
     MetricKind,
     MetricSpec,
     Policy,
+    Records,
     Route,
     Task,
 )
@@ -121,6 +122,20 @@ class BudgetFile(BaseModel):
     )
 
 
+class RecordsFile(BaseModel):
+    """What is kept of the task's calls, and for how long."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sample: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0,
+        description="Of the calls that the student answers by itself this share is recorded whole; of the others the numbers alone.",
+    )
+    keep_days: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Days after which the server deletes recorded calls. Default: never."
+    )
+
+
 class MetricFile(BaseModel):
     """A metric of the task's own."""
 
@@ -162,6 +177,7 @@ PARTS: Mapping[str, type[BaseModel]] = {
     "cascade": CascadeFile,
     "route": RouteFile,
     "budget": BudgetFile,
+    "records": RecordsFile,
     "metrics": MetricFile,
     "behaviour": BehaviourFile,
 }
@@ -191,6 +207,9 @@ class TaskFile(BaseModel):
     )
     route: RouteFile = Field(default_factory=lambda: RouteFile(), description="Who answers the task's calls.")
     budget: BudgetFile = Field(default_factory=lambda: BudgetFile(), description="What the task's calls may cost.")
+    records: RecordsFile = Field(
+        default_factory=lambda: RecordsFile(), description="What is kept of the task's calls, and for how long."
+    )
     metrics: dict[Annotated[str, Field(pattern=FIELD_NAME)], MetricFile] = Field(
         default_factory=dict, description="Metrics of the task's own, by name."
     )
@@ -284,6 +303,7 @@ def _make_task(document: Document) -> Task:
         gate=_gate(file.gate),
         cascade=Cascade(file.cascade.error, file.cascade.delta),
         route=Route(file.route.policy, file.route.audit, file.budget.usd_per_day),
+        records=Records(file.records.sample, file.records.keep_days),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         teacher=file.teacher,

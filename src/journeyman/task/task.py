@@ -81,6 +81,14 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Records:
+    """What is kept of the task's calls: of those that the student answers by itself the share ``sample`` whole, of the others their numbers; all of them for ``keep_days`` days."""
+
+    sample: float = 1.0
+    keep_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MetricSpec:
     """A metric of the task's own: what is compared (``field``, a dotted path; empty: the whole answer) and how. ``tolerance`` is a share of the
     expected number, ``source`` the input field that quotes must stand in, ``function`` a ``file.py:name``. A judge has a ``rubric`` and a ``model``
@@ -127,6 +135,7 @@ class Task:
     gate: Gate = Gate()
     cascade: Cascade = Cascade()
     route: Route = Route()
+    records: Records = Records()
     verbatim: tuple[str, ...] = ()
     redact: bool = True
     teacher: str = ""
@@ -144,7 +153,7 @@ class Task:
         return self.schema is not None
 
     def to_json(self) -> dict[str, Json]:
-        """The whole task but for its teacher and its route, which are the project's business."""
+        """The whole task but for its teacher, its route and its records, which are the project's business."""
         metrics: dict[str, Json] = {name: spec.to_json() for name, spec in self.metrics.items()}
         behaviour: dict[str, Json] = {name: spec.to_json() for name, spec in self.behaviour.items()}
         return self.answering() | {
@@ -174,7 +183,7 @@ class Task:
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Task:
-        """Read what ``to_json`` or ``answering`` wrote; teacher and route are not part of it."""
+        """Read what ``to_json`` or ``answering`` wrote; teacher, route and records are not part of it."""
         schema = raw.get("schema")
         return Task(
             name=str(raw["name"]),
