@@ -19,6 +19,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, ServeError
 from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
+from journeyman.flows.embedding import find_embedders
 from journeyman.flows.routing import describe_routes, open_registry
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
@@ -203,7 +204,9 @@ async def _serve(
             workspace.progress.note(line)
         keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
         budgets = await open_budgets(stack, workspace, tasks)
-        app = make_app(registry, recorder, audited=Auditor(workspace).hear, keeper=keeper, budgets=budgets)
+        embedders = await asyncio.to_thread(find_embedders, threads)
+        heard = Auditor(workspace).hear
+        app = make_app(registry, recorder, audited=heard, keeper=keeper, budgets=budgets, embedders=embedders)
         await serve_until_signal(app, listener, ready)
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -28,11 +27,16 @@ from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
 from journeyman.gateway.dialects import openai
+from journeyman.gateway.dialects.chat import CHAT
+from journeyman.gateway.dialects.dialect import Dialect, Events
+from journeyman.gateway.dialects.vectors import EMBEDDINGS_WIRE, read_embedding
+from journeyman.gateway.embedding import Embeddings, Openers
 from journeyman.gateway.forward import Forwarder, Passing
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Passed, Registry, Routed
 from journeyman.gateway.router import Audited, Router, Streamed
+from journeyman.gateway.wire import Wire
 from journeyman.task.task import Task
 
 STATUS: Mapping[str, int] = {
@@ -51,6 +55,8 @@ STATUS: Mapping[str, int] = {
     "JM-742": 429,
     "JM-743": 429,
     "JM-744": 503,
+    "JM-760": 400,
+    "JM-761": 404,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -59,6 +65,9 @@ STATUS: Mapping[str, int] = {
 
 OTHER_SHAPE = ("JM-711", "JM-712", "JM-425")
 """A call that a task's student cannot answer as it is meant, and its teacher can."""
+
+
+NO_EMBEDDERS: Openers = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ def make_app(
     audited: Audited | None = None,
     keeper: Doorkeeper | None = None,
     budgets: Budgets | None = None,
+    embedders: Openers = NO_EMBEDDERS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> FastAPI:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
@@ -91,8 +101,10 @@ def make_app(
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    routes = _Routes(registry, router, forwarder, settings, keeper, budgets)
+    embeddings = Embeddings(recorder, embedders, now)
+    routes = _Routes(registry, router, forwarder, embeddings, settings, keeper, budgets)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
+    app.add_route("/v1/embeddings", routes.embeddings, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
     app.add_route("/tasks", routes.tasks, methods=["GET"])
@@ -112,6 +124,7 @@ class _Routes:
         registry: Registry,
         router: Router,
         forwarder: Forwarder,
+        embeddings: Embeddings,
         settings: GatewaySettings,
         keeper: Doorkeeper,
         budgets: Budgets | None,
@@ -119,40 +132,62 @@ class _Routes:
         self._registry = registry
         self._router = router
         self._forwarder = forwarder
+        self._embeddings = embeddings
         self._settings = settings
         self._keeper = keeper
         self._budgets = budgets
 
     async def chat(self, request: Request) -> Response:
+        return await self._converse(request, CHAT)
+
+    async def embeddings(self, request: Request) -> Response:
+        caller = await self._keeper.admit(request.headers)
+        raw = await self._read(request)
+        name = raw.get("model") if isinstance(raw, dict) else None
+        if isinstance(raw, dict) and isinstance(name, str) and (passed := self._find_passed(name, caller)):
+            return await self._pass_on(request, (raw, EMBEDDINGS_WIRE), passed, f"model:{name}", "policy", caller)
+        asked = read_embedding(raw)
+        if not _may_know(caller, asked.model):
+            raise caller.refuse(asked.model)
+        trace = make_trace_id()
+        reply = await self._embeddings.answer(asked, trace, _origin(request), _meta(caller))
+        return _json(reply, headers=_headers("", trace, "embedder"))
+
+    async def _converse(self, request: Request, dialect: Dialect) -> Response:
         caller = await self._keeper.admit(request.headers)
         raw = await self._read(request)
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
-            return await self._answer_chat(openai.read_chat(raw), request, caller)
-        if passed := self._registry.find_passed(name):
-            if not caller.may_pass(name):
-                raise caller.refuse(name)
-            return await self._pass_on(request, raw, passed, f"model:{name}", "policy", caller)
+            return await self._answer_chat(dialect, raw, request, caller)
+        if passed := self._find_passed(name, caller):
+            return await self._pass_on(request, dialect.pass_on(raw), passed, f"model:{name}", "policy", caller)
         try:
-            return await self._answer_chat(openai.read_chat(raw), request, caller)
+            return await self._answer_chat(dialect, raw, request, caller)
         except (TaskError, DataError, ServeError, ModelError) as error:
             is_other_shape = isinstance(error, TaskError | DataError) or error.code in OTHER_SHAPE
             routed = self._find(name, caller) if is_other_shape else None
             if routed is None or routed.passed is None:
                 raise
-            return await self._pass_on(request, raw, routed.passed, routed.task, "shape", caller, routed.model.task)
+            found = routed.passed, routed.task, "shape", caller, routed.model.task
+            return await self._pass_on(request, dialect.pass_on(raw), *found)
+
+    def _find_passed(self, name: str, caller: Caller) -> Passed | None:
+        passed = self._registry.find_passed(name)
+        if passed and not caller.may_pass(name):
+            raise caller.refuse(name)
+        return passed
 
     async def _pass_on(
         self,
         request: Request,
-        raw: dict[str, Json],
+        asked: tuple[dict[str, Json], Wire],
         passed: Passed,
         name: str,
         why: str,
         caller: Caller,
         task: Task | None = None,
     ) -> Response:
-        trace = make_trace_id()
+        trace, (raw, wire) = make_trace_id(), asked
         route: dict[str, Json] = {"by": "teacher", "why": why}
         passing = Passing(
             passed.point,
@@ -166,8 +201,9 @@ class _Routes:
             meta=_meta(caller),
             meter=self._meter(caller, task.name if task else ""),
             is_own_key=not self._keeper.is_open,
+            wire=wire,
         )
-        return await self._forwarder.chat(passing, request, _headers("", trace, f"teacher: {why}"))
+        return await self._forwarder.pass_on(passing, request, _headers("", trace, f"teacher: {why}"))
 
     def _meter(self, caller: Caller, task: str) -> Meter | None:
         return self._budgets.meter(task, caller.key) if self._budgets is not None else None
@@ -184,8 +220,9 @@ class _Routes:
             hint = "GET /v1/models lists what this key may ask"
             raise ServeError(error.code, error.what, got=error.got, hint=hint, retryable=error.retryable) from error
 
-    async def _answer_chat(self, chat: openai.ChatRequest, request: Request, caller: Caller) -> Response:
-        routed = self._find(chat.model, caller)
+    async def _answer_chat(self, dialect: Dialect, raw: Json, request: Request, caller: Caller) -> Response:
+        chat = dialect.read(raw)
+        routed = dialect.adapt(self._find(chat.model, caller))
         schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
         call = Call(
@@ -199,8 +236,8 @@ class _Routes:
         )
         if not chat.is_streamed:
             answer = await self._router.answer(routed, call)
-            return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace, answer.by))
-        return await self._stream(routed, call, chat.with_usage)
+            return _json(dialect.write(answer), headers=_headers(answer.release, answer.trace, answer.by))
+        return await self._stream(routed, call, dialect, chat)
 
     async def task(self, request: Request) -> Response:
         return await self.answer_task(request.path_params["name"], request)
@@ -228,11 +265,15 @@ class _Routes:
 
     async def models(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
-        return _json(openai.write_models([name for name in self._registry.names() if _may_know(caller, name)]))
+        names = [*self._registry.names(), *self._embeddings.names]
+        return _json(openai.write_models([name for name in names if _may_know(caller, name)]))
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        routed = self._find(name, await self._keeper.admit(request.headers))
+        caller = await self._keeper.admit(request.headers)
+        if name in self._embeddings.names and _may_know(caller, name):
+            return _json(openai.write_model(name))
+        routed = self._find(name, caller)
         return _json(openai.write_model(name if name.startswith("task:") else routed.model.name))
 
     async def tasks(self, request: Request) -> Response:
@@ -245,11 +286,11 @@ class _Routes:
         known: dict[str, Json] = {"models": cast(Json, self._registry.names())} if self._keeper.is_open else {}
         return _json({"status": "ok", **known})
 
-    async def _stream(self, routed: Routed, call: Call, with_usage: bool) -> Response:
+    async def _stream(self, routed: Routed, call: Call, dialect: Dialect, chat: openai.ChatRequest) -> Response:
         """Wait for the first piece, so that a refused call is an HTTP error and not a broken stream."""
         streamed = await self._router.stream(routed, call)
         headers = _headers(streamed.release, call.trace, streamed.by) | {"cache-control": "no-cache"}
-        events = _write_events(streamed, call.trace, with_usage)
+        events = _write_events(streamed, dialect.events(streamed.model, call.trace, chat))
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     async def _read(self, request: Request) -> Json:
@@ -277,19 +318,17 @@ class _Routes:
             ) from error
 
 
-async def _write_events(streamed: Streamed, trace: str, with_usage: bool) -> AsyncGenerator[bytes, None]:
-    """Chunks as server-sent events; the closing ones come after the trace is stored."""
-    writer = openai.ChunkWriter(streamed.model, trace, int(time.time()), with_usage)
-    yield _event(writer.open())
+async def _write_events(streamed: Streamed, events: Events) -> AsyncGenerator[bytes, None]:
+    """Server-sent events; the closing ones come after the trace is stored."""
+    yield events.open()
     try:
         async with aclosing(streamed.pieces) as pieces:
             async for item in pieces:
-                for chunk in writer.write(item):
-                    yield _event(chunk)
+                yield events.write(item)
     except JourneymanError as error:
-        yield _event(openai.write_error(error, status_of(error)))
+        yield events.fail(error, status_of(error))
         return
-    yield b"data: [DONE]\n\n"
+    yield events.end()
 
 
 def status_of(error: JourneymanError) -> int:
@@ -357,7 +396,7 @@ def _meta(caller: Caller) -> dict[str, Json]:
 
 
 def _may_know(caller: Caller, name: str) -> bool:
-    if name.startswith("base:"):
+    if name.startswith(("base:", "embed:")):
         return caller.may_pass(name)
     return caller.may_ask(name.removeprefix("task:").partition("@")[0])
 
@@ -383,10 +422,6 @@ def _closing(router: Router, forwarder: Forwarder) -> Callable[[object], Abstrac
 
 def _json(value: Mapping[str, Json], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
-
-
-def _event(value: Mapping[str, Json]) -> bytes:
-    return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

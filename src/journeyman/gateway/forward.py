@@ -24,17 +24,11 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.example import Target, text_target
 from journeyman.core.trace import Origin, Trace
-from journeyman.gateway.dialects.chat_record import (
-    Hearing,
-    is_usage_alone,
-    read_asked,
-    read_most,
-    read_size,
-    read_whole,
-)
+from journeyman.gateway.dialects.chat_record import CHAT_WIRE, read_size
 from journeyman.gateway.points import Heard, Point, call_usd
-from journeyman.gateway.purse import MOST_TOKENS, Meter
+from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.wire import Streaming, Wire
 from journeyman.guards.messages import redact_calls, redact_message
 from journeyman.guards.redact import Redactor
 from journeyman.models.events import event_data, split_events
@@ -44,7 +38,6 @@ T = TypeVar("T")
 PASSED_ON = ("user-agent", "openai-organization", "openai-project", "openai-beta", "idempotency-key")
 PASSED_BACK = ("content-type", "retry-after", "openai-processing-ms", "openai-version")
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
-END = b"\n\n"
 GONE = 499
 """The status in the record of a call whose client left, as web servers have it."""
 
@@ -65,6 +58,7 @@ class Passing:
     meter: Meter | None = None
     is_own_key: bool = False
     """Whether ``authorization`` in the request is a key of ours, which nobody else may see."""
+    wire: Wire = CHAT_WIRE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +70,7 @@ class _Call:
     started: float
 
     def trace(self, heard: Heard, status: str) -> Trace:
-        passing, asked = self.passing, read_asked(self.passing.raw)
+        passing, asked = self.passing, self.passing.wire.read_asked(self.passing.raw)
         redactor = Redactor(is_personal=passing.is_personal)
         messages = tuple(redact_message(message, redactor) for message in asked.messages)
         verdicts: dict[str, Json] = dict(passing.verdicts)
@@ -109,7 +103,7 @@ class _Call:
 
 
 class Forwarder:
-    """Passes chat completions on. ``now`` is the clock; `close` ends its connections and waits for records that are under way."""
+    """Passes calls on. ``now`` is the clock; `close` ends its connections and waits for records that are under way."""
 
     def __init__(self, recorder: Recorder, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._recorder = recorder
@@ -122,7 +116,7 @@ class Forwarder:
             await asyncio.wait(self._late)
         await self._sessions.close()
 
-    async def chat(self, passing: Passing, request: Request, headers: Mapping[str, str]) -> Response:
+    async def pass_on(self, passing: Passing, request: Request, headers: Mapping[str, str]) -> Response:
         """The provider's reply, with ``headers`` added.
 
         Raises:
@@ -131,31 +125,35 @@ class Forwarder:
         """
         call = _Call(passing, self._now(), time.perf_counter())
         if passing.meter is not None and call.is_metered:
-            size, tokens = read_size(passing.raw), read_most(passing.raw) or MOST_TOKENS
+            size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
             await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
-        is_streamed = passing.raw.get("stream") is True
-        reply = await self._unless_gone(request, call, self._send(call, request, is_streamed))
+        streaming = passing.wire.streaming if passing.raw.get("stream") is True else None
+        reply = await self._unless_gone(request, call, self._send(call, request, streaming))
         if reply is None:
             return Response(status_code=GONE)
         shown = _passed_back(reply) | dict(headers)
-        if is_streamed and reply.status == 200:
-            return StreamingResponse(self._pieces(call, reply), headers=shown)
+        rewrite = passing.wire.rewrite
+        if streaming is not None and reply.status == 200:
+            shown |= {"content-type": "text/event-stream"} if rewrite else {}
+            return StreamingResponse(self._pieces(call, reply, streaming), headers=shown)
         body = await self._unless_gone(request, call, _read_body(reply))
         if body is None:
             reply.close()
             return Response(status_code=GONE)
         if reply.status == 200:
-            await self._record(call, read_whole(_parse(body)), "ok")
+            await self._record(call, passing.wire.read_whole(_parse(body)), "ok")
         else:
             await self._record(call, Heard(), f"http-{reply.status}", 0.0)
+        if rewrite is not None:
+            body, shown["content-type"] = rewrite(body, reply.status), "application/json"
         return Response(body, reply.status, shown)
 
-    async def _send(self, call: _Call, request: Request, is_streamed: bool) -> aiohttp.ClientResponse:
-        point = call.passing.point
+    async def _send(self, call: _Call, request: Request, streaming: Streaming | None) -> aiohttp.ClientResponse:
+        point, wire = call.passing.point, call.passing.wire
         body = dict(call.passing.raw) | {"model": call.passing.model}
-        if call.is_metered and read_most(body) is None:
-            body["max_completion_tokens"] = MOST_TOKENS
-        if is_streamed:
+        if call.is_metered:
+            body |= wire.bound(body)[1]
+        if streaming is not None and streaming.asks_usage:
             options = body.get("stream_options")
             body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
@@ -163,38 +161,40 @@ class Forwarder:
         headers["accept-encoding"] = "identity"
         if point.key:
             headers["authorization"] = f"Bearer {point.key}"
-        elif "authorization" in request.headers and not call.passing.is_own_key:
-            headers["authorization"] = request.headers["authorization"]
+        elif not call.passing.is_own_key and (shown := _client_key(request)):
+            headers["authorization"] = shown
         try:
             return await self._sessions.get().post(
-                f"{point.url.rstrip('/')}/chat/completions", data=orjson.dumps(body), headers=headers
+                f"{point.url.rstrip('/')}{wire.path}", data=orjson.dumps(body), headers=headers
             )
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             is_sent = not isinstance(error, aiohttp.ClientConnectorError)
             await self._record(call, Heard(), "JM-430", None if is_sent else 0.0)
             raise _unreachable(point, error) from error
 
-    async def _pieces(self, call: _Call, reply: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    async def _pieces(
+        self, call: _Call, reply: aiohttp.ClientResponse, streaming: Streaming
+    ) -> AsyncGenerator[bytes, None]:
         """The provider's events as they come; the last one after the trace is stored. A stream that breaks off ends in an error event."""
-        hearing, wanted = Hearing(), _wants_usage(call.passing.raw)
+        hearing, shows = streaming.listen(), streaming.show(call.passing.raw)
         status = "JM-426"
         try:
             async for event in split_events(reply.content.iter_any()):
-                data = event_data(event)
-                if data is not None and data.strip() == b"[DONE]":
+                data = event_data(event) or b""
+                chunk = _parse(data)
+                hearing.add(chunk)
+                if streaming.is_last(data, chunk):
                     status = "ok"
                     await self._record(call, hearing.end(), status)
-                    yield event + END
+                    yield shows.show(event, chunk)
                     return
-                chunk = _parse(data or b"")
-                hearing.add(chunk)
-                if wanted or not is_usage_alone(chunk):
-                    yield event + END
+                if piece := shows.show(event, chunk):
+                    yield piece
             await self._record(call, hearing.end(), status)
-            yield _broken(call.passing.point)
+            yield shows.fail(_broken(call.passing.point))
         except (TimeoutError, aiohttp.ClientError, ConnectionError):
             await self._record(call, hearing.end(), status)
-            yield _broken(call.passing.point)
+            yield shows.fail(_broken(call.passing.point))
         except (asyncio.CancelledError, GeneratorExit):
             if status != "ok":
                 self._later(self._record(call, hearing.end(), f"http-{GONE}"))
@@ -234,9 +234,11 @@ def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:
     return replace(target, tool_calls=redact_calls(target.tool_calls, redactor))
 
 
-def _wants_usage(raw: Mapping[str, Json]) -> bool:
-    options = raw.get("stream_options")
-    return isinstance(options, dict) and options.get("include_usage") is True
+def _client_key(request: Request) -> str:
+    """The client's own key, as providers of OpenAI's shape take it; Anthropic's clients send theirs as ``x-api-key``."""
+    if "authorization" in request.headers or "x-api-key" not in request.headers:
+        return request.headers.get("authorization", "")
+    return f"Bearer {request.headers['x-api-key']}"
 
 
 def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
@@ -267,14 +269,8 @@ def _parse(data: bytes) -> Json:
     return parsed
 
 
-def _broken(point: Point) -> bytes:
-    error = {
-        "message": f"JM-426 the stream of {point.name} broke off",
-        "type": "server_error",
-        "param": None,
-        "code": "JM-426",
-    }
-    return b"data: " + orjson.dumps({"error": error}) + END
+def _broken(point: Point) -> ModelError:
+    return ModelError("JM-426", f"the stream of {point.name} broke off", hint="call again", retryable=True)
 
 
 def _unreachable(point: Point, error: BaseException) -> ModelError:

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
+import orjson
+
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError
+from journeyman.core.errors import DataError, JourneymanError
 from journeyman.core.messages import ImagePart, Part, ToolCall, messages_from_openai
 from journeyman.gateway.points import Asked, Heard
+from journeyman.gateway.purse import MOST_TOKENS
+from journeyman.gateway.wire import Bound, Streaming, Wire
 
 FILE_KEYS = ("url", "data", "file_data", "file_id", "image_url")
 FILE_BYTES = 8192
@@ -40,6 +44,11 @@ def read_most(raw: Mapping[str, Json]) -> int | None:
     most = next((value for value in stated if type(value) is int and value > 0), None)
     choices = raw.get("n")
     return None if most is None else most * (choices if type(choices) is int and choices > 0 else 1)
+
+
+def bound_chat(raw: Mapping[str, Json]) -> Bound:
+    most = read_most(raw)
+    return (MOST_TOKENS, {"max_completion_tokens": MOST_TOKENS}) if most is None else (most, {})
 
 
 def read_size(raw: Mapping[str, Json]) -> int:
@@ -115,6 +124,30 @@ class Hearing:
                 call["arguments"] += _text(function.get("arguments"))
 
 
+class AsItCame:
+    """A provider's stream, without the closing chunk that only we asked for."""
+
+    def __init__(self, raw: Mapping[str, Json]) -> None:
+        options = raw.get("stream_options")
+        self._wants_usage = isinstance(options, dict) and options.get("include_usage") is True
+
+    def show(self, event: bytes, chunk: Json) -> bytes:
+        return event + b"\n\n" if self._wants_usage or not is_usage_alone(chunk) else b""
+
+    def fail(self, error: JourneymanError) -> bytes:
+        shown = {
+            "message": f"{error.code} {error.what}",
+            "type": "server_error",
+            "param": None,
+            "code": error.code,
+        }
+        return b"data: " + orjson.dumps({"error": shown}) + b"\n\n"
+
+
+def is_done(data: bytes, _chunk: Json) -> bool:
+    return data.strip() == b"[DONE]"
+
+
 def is_usage_alone(chunk: Json) -> bool:
     """Whether this is the closing chunk that a provider sends where it is asked for usage."""
     return isinstance(chunk, dict) and chunk.get("choices") == [] and chunk.get("usage") is not None
@@ -134,6 +167,12 @@ def _calls(raw: Json) -> tuple[ToolCall, ...]:
         if isinstance(item, dict) and isinstance(function, dict):
             found.append(ToolCall(_text(item.get("id")), _text(function.get("name")), _text(function.get("arguments"))))
     return tuple(found)
+
+
+def read_prompt_tokens(raw: Json) -> int | None:
+    heard = Heard()
+    _read_usage(raw, heard)
+    return heard.input_tokens
 
 
 def _read_usage(raw: Json, heard: Heard) -> None:
@@ -156,3 +195,6 @@ def _without_bytes(part: Part) -> Part:
         return part
     kind, _, content = part.url[len("data:") :].partition(",")
     return ImagePart(hashlib.sha256(content.encode()).hexdigest(), kind.partition(";")[0] or "image/*")
+
+
+CHAT_WIRE = Wire("/chat/completions", read_asked, read_whole, bound_chat, Streaming(Hearing, AsItCame, is_done))
