@@ -29,6 +29,7 @@ from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
 from journeyman.gateway.dialects import openai
 from journeyman.gateway.dialects.chat import CHAT
 from journeyman.gateway.dialects.dialect import Dialect, Events
+from journeyman.gateway.dialects.text import TEXT
 from journeyman.gateway.dialects.vectors import EMBEDDINGS_WIRE, read_embedding
 from journeyman.gateway.embedding import Embeddings, Openers
 from journeyman.gateway.forward import Forwarder, Passing
@@ -57,6 +58,7 @@ STATUS: Mapping[str, int] = {
     "JM-744": 503,
     "JM-760": 400,
     "JM-761": 404,
+    "JM-762": 400,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -104,6 +106,7 @@ def make_app(
     embeddings = Embeddings(recorder, embedders, now)
     routes = _Routes(registry, router, forwarder, embeddings, settings, keeper, budgets)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
+    app.add_route("/v1/completions", routes.completions, methods=["POST"])
     app.add_route("/v1/embeddings", routes.embeddings, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -139,6 +142,9 @@ class _Routes:
 
     async def chat(self, request: Request) -> Response:
         return await self._converse(request, CHAT)
+
+    async def completions(self, request: Request) -> Response:
+        return await self._converse(request, TEXT)
 
     async def embeddings(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
@@ -320,7 +326,8 @@ class _Routes:
 
 async def _write_events(streamed: Streamed, events: Events) -> AsyncGenerator[bytes, None]:
     """Server-sent events; the closing ones come after the trace is stored."""
-    yield events.open()
+    if opening := events.open():
+        yield opening
     try:
         async with aclosing(streamed.pieces) as pieces:
             async for item in pieces:

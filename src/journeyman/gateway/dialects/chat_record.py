@@ -72,14 +72,14 @@ def read_size(raw: Mapping[str, Json]) -> int:
 def read_whole(raw: Json) -> Heard:
     """The first choice of a completion, and its usage."""
     heard = Heard()
-    for choice in _choices(raw):
+    for choice in read_choices(raw):
         message = choice.get("message")
         if isinstance(message, dict):
             heard.text = _text(message.get("content"))
             heard.tool_calls = _calls(message.get("tool_calls"))
         heard.finish_reason = _text(choice.get("finish_reason"))
         break
-    _read_usage(raw, heard)
+    read_usage(raw, heard)
     return heard
 
 
@@ -92,7 +92,7 @@ class Hearing:
         self._calls: dict[int, dict[str, str]] = {}
 
     def add(self, chunk: Json) -> None:
-        for choice in _choices(chunk):
+        for choice in read_choices(chunk):
             if choice.get("index") not in (0, None):
                 continue
             delta = choice.get("delta")
@@ -100,7 +100,7 @@ class Hearing:
                 self._texts.append(_text(delta.get("content")))
                 self._add_calls(delta.get("tool_calls"))
             self._heard.finish_reason = _text(choice.get("finish_reason")) or self._heard.finish_reason
-        _read_usage(chunk, self._heard)
+        read_usage(chunk, self._heard)
 
     def end(self) -> Heard:
         self._heard.text = "".join(self._texts)
@@ -153,7 +153,7 @@ def is_usage_alone(chunk: Json) -> bool:
     return isinstance(chunk, dict) and chunk.get("choices") == [] and chunk.get("usage") is not None
 
 
-def _choices(raw: Json) -> Iterator[dict[str, Json]]:
+def read_choices(raw: Json) -> Iterator[dict[str, Json]]:
     choices = raw.get("choices") if isinstance(raw, dict) else None
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):
@@ -169,13 +169,7 @@ def _calls(raw: Json) -> tuple[ToolCall, ...]:
     return tuple(found)
 
 
-def read_prompt_tokens(raw: Json) -> int | None:
-    heard = Heard()
-    _read_usage(raw, heard)
-    return heard.input_tokens
-
-
-def _read_usage(raw: Json, heard: Heard) -> None:
+def read_usage(raw: Json, heard: Heard) -> None:
     usage = raw.get("usage") if isinstance(raw, dict) else None
     if isinstance(usage, dict):
         heard.input_tokens = _count(usage.get("prompt_tokens"))

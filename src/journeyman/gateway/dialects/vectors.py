@@ -10,7 +10,7 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
 from journeyman.core.messages import Message, make_message
-from journeyman.gateway.dialects.chat_record import read_prompt_tokens
+from journeyman.gateway.dialects.chat_record import read_usage
 from journeyman.gateway.points import Asked, Heard
 from journeyman.gateway.wire import Wire
 from journeyman.models.embedder import Floats
@@ -82,8 +82,10 @@ def read_input(value: Json) -> tuple[Message, ...]:
 
 def _read_reply(raw: Json) -> Heard:
     """Its usage; the vectors are not kept."""
-    tokens = read_prompt_tokens(raw)
-    return Heard(input_tokens=tokens, output_tokens=None if tokens is None else 0)
+    heard = Heard()
+    read_usage(raw, heard)
+    heard.output_tokens = None if heard.input_tokens is None else 0
+    return heard
 
 
 def _read_asked(raw: Mapping[str, Json]) -> Asked:
