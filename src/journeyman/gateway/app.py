@@ -26,7 +26,8 @@ from journeyman.core.ids import make_trace_id
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
-from journeyman.gateway.dialects import openai
+from journeyman.gateway.dialects import anthropic, openai
+from journeyman.gateway.dialects.anthropic import MESSAGES
 from journeyman.gateway.dialects.chat import CHAT
 from journeyman.gateway.dialects.dialect import Dialect, Events
 from journeyman.gateway.dialects.text import TEXT
@@ -59,6 +60,8 @@ STATUS: Mapping[str, int] = {
     "JM-760": 400,
     "JM-761": 404,
     "JM-762": 400,
+    "JM-763": 400,
+    "JM-764": 502,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
@@ -107,6 +110,7 @@ def make_app(
     routes = _Routes(registry, router, forwarder, embeddings, settings, keeper, budgets)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/completions", routes.completions, methods=["POST"])
+    app.add_route("/v1/messages", routes.messages, methods=["POST"])
     app.add_route("/v1/embeddings", routes.embeddings, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -145,6 +149,9 @@ class _Routes:
 
     async def completions(self, request: Request) -> Response:
         return await self._converse(request, TEXT)
+
+    async def messages(self, request: Request) -> Response:
+        return await self._converse(request, MESSAGES)
 
     async def embeddings(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
@@ -413,6 +420,7 @@ def _headers(release: str, trace: str, by: str) -> dict[str, str]:
         "x-journeyman-release": release,
         "x-journeyman-trace": trace,
         "x-request-id": trace,
+        "request-id": trace,
         "x-journeyman-route": by,
     }
 
@@ -431,13 +439,19 @@ def _json(value: Mapping[str, Json], status: int = 200, headers: Mapping[str, st
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
 
 
+def _write_error(request: Request, error: JourneymanError, status: int) -> dict[str, Json]:
+    """In the dialect of the route."""
+    write = anthropic.write_error if request.url.path.startswith("/v1/messages") else openai.write_error
+    return write(error, status)
+
+
 async def _on_error(request: Request, error: Exception) -> Response:
     known = cast(JourneymanError, error)
     status = status_of(known)
     wait = {"retry-after": str(ceil(known.retry_after_s))} if known.retryable else {}
     # OpenAI's client tries a 429 again by itself; a budget that is spent stays spent.
     given_up = {"x-should-retry": "false"} if known.code == "JM-742" else {}
-    return _json(openai.write_error(known, status), status, wait | given_up)
+    return _json(_write_error(request, known, status), status, wait | given_up)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -447,10 +461,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         f"there is no {request.method} {request.url.path} here",
         hint="POST /v1/chat/completions, GET /v1/models, POST /tasks/NAME; see /docs",
     )
-    return _json(openai.write_error(known, status), status)
+    return _json(_write_error(request, known, status), status)
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
     """The outermost boundary: the server logs the traceback, the caller learns that the defect is ours."""
     known = JourneymanError("JM-799", "the server failed on this call", hint="this is a defect: report it with the log")
-    return _json(openai.write_error(known, 500), 500)
+    return _json(_write_error(request, known, 500), 500)

@@ -243,8 +243,8 @@ def _client_key(request: Request) -> str:
 
 def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
     """Without the length and encoding of the connection, which is not ours."""
-    shown = {name: value for name, value in reply.headers.items() if name.lower() in PASSED_BACK}
-    shown |= {name: value for name, value in reply.headers.items() if name.lower().startswith("x-ratelimit-")}
+    said = {name.lower(): value for name, value in reply.headers.items()}
+    shown = {name: said[name] for name in said if name in PASSED_BACK or name.startswith("x-ratelimit-")}
     if "x-request-id" in reply.headers:
         shown["x-upstream-request-id"] = reply.headers["x-request-id"]
     return shown
