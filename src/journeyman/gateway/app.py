@@ -30,6 +30,7 @@ from journeyman.gateway.dialects import anthropic, openai
 from journeyman.gateway.dialects.anthropic import MESSAGES
 from journeyman.gateway.dialects.chat import CHAT
 from journeyman.gateway.dialects.dialect import Dialect, Events
+from journeyman.gateway.dialects.responses import RESPONSES
 from journeyman.gateway.dialects.text import TEXT
 from journeyman.gateway.dialects.vectors import EMBEDDINGS_WIRE, read_embedding
 from journeyman.gateway.embedding import Embeddings, Openers
@@ -62,13 +63,15 @@ STATUS: Mapping[str, int] = {
     "JM-762": 400,
     "JM-763": 400,
     "JM-764": 502,
+    "JM-765": 400,
+    "JM-767": 400,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
 }
 
 
-OTHER_SHAPE = ("JM-711", "JM-712", "JM-425")
+OTHER_SHAPE = ("JM-711", "JM-712", "JM-766", "JM-425")
 """A call that a task's student cannot answer as it is meant, and its teacher can."""
 
 
@@ -111,6 +114,7 @@ def make_app(
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/completions", routes.completions, methods=["POST"])
     app.add_route("/v1/messages", routes.messages, methods=["POST"])
+    app.add_route("/v1/responses", routes.responses, methods=["POST"])
     app.add_route("/v1/embeddings", routes.embeddings, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -152,6 +156,9 @@ class _Routes:
 
     async def messages(self, request: Request) -> Response:
         return await self._converse(request, MESSAGES)
+
+    async def responses(self, request: Request) -> Response:
+        return await self._converse(request, RESPONSES)
 
     async def embeddings(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
@@ -201,6 +208,8 @@ class _Routes:
         task: Task | None = None,
     ) -> Response:
         trace, (raw, wire) = make_trace_id(), asked
+        if not self._keeper.is_open:
+            wire.check(raw)
         route: dict[str, Json] = {"by": "teacher", "why": why}
         passing = Passing(
             passed.point,

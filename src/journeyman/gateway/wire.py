@@ -45,7 +45,8 @@ class Streaming:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """``path`` follows the provider's address. ``rewrite`` turns a whole reply, by its body and status, into the client's dialect, where that is another."""
+    """``path`` follows the provider's address. ``rewrite`` turns a whole reply, by its body and status, into the client's dialect, where that is another.
+    ``check`` refuses what callers with keys may not ask."""
 
     path: str
     read_asked: Callable[[Mapping[str, Json]], Asked]
@@ -53,3 +54,4 @@ class Wire:
     bound: Callable[[Mapping[str, Json]], Bound]
     streaming: Streaming | None = None
     rewrite: Callable[[bytes, int], bytes] | None = None
+    check: Callable[[Mapping[str, Json]], None] = lambda _raw: None
