@@ -263,6 +263,7 @@ def test_what_goes_wrong_at_the_provider(runner: asyncio.Runner, tmp_path: Path)
                 whole({"error": {"message": "slow down"}}, 429, {"retry-after": "7"}),
                 whole("what?"),
                 streamed(chunk({"content": "Half"}), end=False),
+                streamed(chunk({"content": "Half"}), {"error": {"message": "out of memory"}}),
             ]
             status, reply, headers = await post(made.http, made.url, body)
             assert (status, headers["retry-after"]) == (429, "7")
@@ -273,8 +274,10 @@ def test_what_goes_wrong_at_the_provider(runner: asyncio.Runner, tmp_path: Path)
             events = await stream(made.http, made.url, body)
             assert events[-1]["error"]["type"] == "api_error"
             assert "JM-426" in events[-1]["error"]["message"]
+            events = await stream(made.http, made.url, body)
+            assert events[-1] == {"type": "error", "error": {"type": "api_error", "message": "out of memory"}}
             assert {seen["_key"] for seen in made.seen} == {f"Bearer {HEADERS['x-api-key']}"}
-            assert [trace.status for trace in made.traces()] == ["http-429", "ok", "JM-426"]
+            assert [trace.status for trace in made.traces()] == ["http-429", "ok", "JM-426", "ok"]
 
     runner.run(run())
 

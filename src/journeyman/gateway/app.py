@@ -105,7 +105,7 @@ def make_app(
     without = partial(FastAPI, docs_url=None, openapi_url=None)  # they would tell everybody of every task
     app = (with_pages if keeper.is_open else without)(
         title="Journeyman",
-        description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
+        description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialects and Anthropic's.",
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
@@ -342,8 +342,7 @@ class _Routes:
 
 async def _write_events(streamed: Streamed, events: Events) -> AsyncGenerator[bytes, None]:
     """Server-sent events; the closing ones come after the trace is stored."""
-    if opening := events.open():
-        yield opening
+    yield events.open()
     try:
         async with aclosing(streamed.pieces) as pieces:
             async for item in pieces:

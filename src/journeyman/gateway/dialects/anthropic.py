@@ -95,9 +95,15 @@ class Translated:
     def __init__(self, _raw: Mapping[str, Json]) -> None:
         self._hearing = Hearing()
         self._events: MessageEvents | None = None
+        self._is_failed = False
 
     def show(self, event: bytes, chunk: Json) -> bytes:
         self._hearing.add(chunk)
+        if isinstance(chunk, dict) and chunk.get("error"):
+            self._is_failed = True
+            return named_event(_error(_said(chunk["error"]), 500))
+        if self._is_failed:
+            return b""
         said = b""
         if self._events is None and isinstance(chunk, dict):
             self._events = MessageEvents(str(chunk.get("model") or ""), str(chunk.get("id") or ""))
@@ -143,12 +149,17 @@ def rewrite(body: bytes, status: int) -> bytes:
     except orjson.JSONDecodeError:
         raw = None
     if status != 200:
-        holder = raw.get("error") if isinstance(raw, dict) else None
-        said = holder.get("message") if isinstance(holder, dict) else holder
-        return orjson.dumps(_error(said if isinstance(said, str) else body.decode(errors="replace")[:400], status))
+        said = _said(raw.get("error")) if isinstance(raw, dict) else ""
+        return orjson.dumps(_error(said or body.decode(errors="replace")[:400], status))
     if not isinstance(raw, dict) or not any(isinstance(item.get("message"), dict) for item in read_choices(raw)):
         raise ServeError("JM-764", "the provider's reply is not a chat completion", hint="check the model's name")
     return orjson.dumps(_frame(str(raw.get("id") or ""), str(raw.get("model") or "")) | _write_heard(read_whole(raw)))
+
+
+def _said(error: Json) -> str:
+    """The message in a provider's error."""
+    said = error.get("message") if isinstance(error, dict) else error
+    return said if isinstance(said, str) else ""
 
 
 def _write_heard(heard: Heard) -> dict[str, Json]:
