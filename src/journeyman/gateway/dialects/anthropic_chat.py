@@ -129,11 +129,11 @@ def _read_tools(raw: Node) -> Node:
             raise wrong("tools", "a list of tools", tools)
         found["tools"] = [_read_tool(tool, f"tools[{place}]") for place, tool in enumerate(tools)]
     if choice is not None:
-        kind = choice.get("type") if isinstance(choice, dict) else None
-        if not isinstance(choice, dict) or not (kind in CHOICES or kind == "tool"):
+        if not isinstance(choice, dict) or choice.get("type") not in (*CHOICES, "tool"):
             raise wrong("tool_choice", "an object of type auto, any, tool or none", choice)
+        kind = str(choice["type"])
         named: Json = {"type": "function", "function": {"name": choice.get("name")}}
-        found["tool_choice"] = named if kind == "tool" else CHOICES[str(kind)]
+        found["tool_choice"] = named if kind == "tool" else CHOICES[kind]
         if choice.get("disable_parallel_tool_use") is True:
             found["parallel_tool_calls"] = False
     return found
