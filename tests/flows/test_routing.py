@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -23,6 +24,7 @@ from journeyman.flows.auditor import Auditor
 from journeyman.flows.audits import read_promise
 from journeyman.flows.prepare import prepare_task
 from journeyman.flows.releases import release
+from journeyman.flows.routing import FRESH_S
 from journeyman.flows.tune import tune
 from journeyman.flows.watching import watch
 from journeyman.flows.workspace import Workspace, open_workspace
@@ -341,6 +343,7 @@ def test_the_server_says_who_answers_and_serves_a_task_before_it_has_a_release(f
         with open_workspace(folder) as workspace:
             hash = str(workspace.store.alias("paint"))
             workspace.store.hold("paint", hash, "by hand", workspace.now())
+            time.sleep(2 * FRESH_S)
             held = client.chat.completions.with_raw_response.create(
                 model="task:paint", messages=[{"role": "user", "content": lines(1, 7)[0]}]
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,9 @@ def test_from_the_first_key_on_callers_need_one(folder: Path) -> None:
     with provider(folder, lambda _body: (200, RIGHT)) as seen:
         with serving(folder) as said:
             assert json.loads(ask(said["openai"], "none")) == json.loads(RIGHT)
+            for path, told in (("readyz", '"ok"'), ("metrics", 'journeyman_calls_total{by="teacher"')):
+                with urllib.request.urlopen(f"{said['url']}/{path}") as reply:
+                    assert told in reply.read().decode()
         made = key(folder, "add", "app", "--task", "paint", "--usd-per-day", "1")
         price(folder)
         with serving(folder) as said:

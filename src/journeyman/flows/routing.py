@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 
 from journeyman.core.errors import ServeError
@@ -14,6 +15,8 @@ from journeyman.models.protocol import Decoding
 from journeyman.task.prompt import teacher_messages
 from journeyman.task.task import Task
 
+FRESH_S = 0.5
+
 
 def open_registry(
     stack: AsyncExitStack,
@@ -23,12 +26,37 @@ def open_registry(
     *,
     is_passing: bool = False,
 ) -> Registry:
-    """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. Alias and hold are read at each call. ``is_passing``: calls to
+    """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. ``is_passing``: calls to
     other models of the teacher's provider are passed on, at the project's expense."""
     ways = {task.name: _way(stack, workspace, task) for task in tasks}
     upstream = find_upstream(workspace.project)
     points = [_open_point(workspace, upstream)] if is_passing and upstream.name else []
-    return Registry(served, workspace.store.alias, ways, lambda task: find_hold(workspace, task), points)
+    aliases = Aliases(workspace)
+    return Registry(served, aliases.live, ways, aliases.held, points)
+
+
+class Aliases:
+    """Which release of a task is live, and why it may not answer. What this process moves shows at once, what another one does within ``FRESH_S``: two queries
+    a call would cost more than the rest of it."""
+
+    def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.monotonic) -> None:
+        self._workspace = workspace
+        self._clock = clock
+        self._known: dict[str, tuple[str | None, str, int, float]] = {}
+
+    def live(self, task: str) -> str | None:
+        return self._read(task)[0]
+
+    def held(self, task: str) -> str:
+        return self._read(task)[1]
+
+    def _read(self, task: str) -> tuple[str | None, str, int, float]:
+        store = self._workspace.store
+        known = self._known.get(task)
+        if known is None or known[2] != store.alias_moves or self._clock() >= known[3]:
+            moves, until = store.alias_moves, self._clock() + FRESH_S
+            known = self._known[task] = store.alias(task), find_hold(self._workspace, task), moves, until
+        return known
 
 
 def _open_point(workspace: Workspace, upstream: Upstream) -> Point:

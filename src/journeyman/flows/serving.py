@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from journeyman.gateway.callers import Budgets, Caps, Doorkeeper
 from journeyman.gateway.purse import Purse
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
-from journeyman.gateway.server import is_loopback, open_socket, serve_in_background, serve_until_signal
+from journeyman.gateway.server import is_loopback, open_socket, run_loop, serve_in_background, serve_until_signal
 from journeyman.measure.calibrators import Calibrator
 from journeyman.models.catalog import ResolvedModel, resolve_exactly
 from journeyman.models.classifier import Classifier
@@ -179,7 +180,7 @@ def serve(
                 where=str(workspace.project.releases),
                 hint="journeyman run TASK, or set the teacher in journeyman.toml",
             )
-        asyncio.run(_serve(workspace, students, listener, ready, threads, has_keys, has_keys or is_private))
+        run_loop(_serve(workspace, students, listener, ready, threads, has_keys, has_keys or is_private))
     finally:
         listener.close()
 
@@ -196,7 +197,11 @@ async def _serve(
     """``has_keys``: callers must have one. ``is_passing``: it is known who calls, so other models of the teacher's provider may be asked too."""
     async with AsyncExitStack() as stack:
         served = await load_students(stack, students, threads=threads)
-        recorder = Recorder(workspace.store)
+        from journeyman.gateway.metrics import Metrics  # the library behind it takes 0.1 s to load
+        from journeyman.gateway.operations import Operations, add_operations
+
+        metrics = Metrics()
+        recorder = Recorder(workspace.store, metrics.observe)
         stack.callback(recorder.close)
         tasks = workspace.tasks()
         registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing)
@@ -205,8 +210,11 @@ async def _serve(
         keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
         budgets = await open_budgets(stack, workspace, tasks)
         embedders = await asyncio.to_thread(find_embedders, threads)
-        heard = Auditor(workspace).hear
-        app = make_app(registry, recorder, audited=heard, keeper=keeper, budgets=budgets, embedders=embedders)
+        extend = partial(add_operations, Operations(metrics, recorder, workspace.store.probe))
+        audited = Auditor(workspace).hear
+        app = make_app(
+            registry, recorder, audited=audited, keeper=keeper, budgets=budgets, embedders=embedders, extend=extend
+        )
         await serve_until_signal(app, listener, ready)
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
@@ -42,6 +44,7 @@ from journeyman.gateway.router import Audited, Router, Streamed
 from journeyman.gateway.wire import Wire
 from journeyman.task.task import Task
 
+LOG = logging.getLogger("journeyman.gateway")
 STATUS: Mapping[str, int] = {
     "JM-702": 413,
     "JM-703": 400,
@@ -94,10 +97,11 @@ def make_app(
     keeper: Doorkeeper | None = None,
     budgets: Budgets | None = None,
     embedders: Openers = NO_EMBEDDERS,
+    extend: Callable[[FastAPI, Doorkeeper], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> FastAPI:
+) -> ASGIApp:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
-    ``keeper`` everybody is let in, without ``budgets`` nothing is."""
+    ``keeper`` everybody is let in, without ``budgets`` nothing is. ``extend`` adds routes of its own."""
     router = Router(Answerer(recorder, now), audited)
     forwarder = Forwarder(recorder, now)
     keeper = keeper or Doorkeeper()
@@ -120,13 +124,38 @@ def make_app(
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
     app.add_route("/tasks", routes.tasks, methods=["GET"])
     app.add_route("/healthz", routes.health, methods=["GET"])
+    if extend is not None:
+        extend(app, keeper)
     for task in registry.tasks():
         _add_task_route(app, routes, task)
     app.add_route("/tasks/{name}", routes.task, methods=["POST"])
     app.add_exception_handler(JourneymanError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_defect)
-    return app
+    return _Front(app, {"/v1/chat/completions": routes.chat})
+
+
+class _Front:
+    """Routes that are asked all the time, without the framework's layers around them, which take as long as the rest of a call that is passed on."""
+
+    def __init__(self, app: ASGIApp, posts: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> None:
+        self._app = app
+        self._posts = posts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = self._posts.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if answer is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await answer(request)
+        except JourneymanError as error:
+            response = await _on_error(request, error)
+        except Exception as error:
+            LOG.exception("a call failed")
+            response = await _on_defect(request, error)
+        await response(scope, receive, send)
 
 
 class _Routes:

@@ -23,9 +23,10 @@ from starlette.responses import Response, StreamingResponse
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.example import Target, text_target
+from journeyman.core.messages import Message
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.dialects.chat_record import CHAT_WIRE, read_size
-from journeyman.gateway.points import Heard, Point, call_usd
+from journeyman.gateway.points import Asked, Heard, Point, call_usd
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.wire import Streaming, Wire
@@ -61,18 +62,26 @@ class Passing:
     wire: Wire = CHAT_WIRE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     """A call under way, and the trace that it becomes."""
 
     passing: Passing
     time: datetime
     started: float
+    read: tuple[Asked, tuple[Message, ...], Redactor] | None = None
+
+    def prepare(self) -> tuple[Asked, tuple[Message, ...], Redactor]:
+        """What is asked, read and redacted for the record: while the provider is at work it costs nobody time."""
+        if self.read is None:
+            asked = self.passing.wire.read_asked(self.passing.raw)
+            redactor = Redactor(is_personal=self.passing.is_personal)
+            self.read = asked, tuple(redact_message(message, redactor) for message in asked.messages), redactor
+        return self.read
 
     def trace(self, heard: Heard, status: str) -> Trace:
-        passing, asked = self.passing, self.passing.wire.read_asked(self.passing.raw)
-        redactor = Redactor(is_personal=passing.is_personal)
-        messages = tuple(redact_message(message, redactor) for message in asked.messages)
+        passing = self.passing
+        asked, messages, redactor = self.prepare()
         verdicts: dict[str, Json] = dict(passing.verdicts)
         if heard.finish_reason:
             verdicts["finish"] = heard.finish_reason
@@ -128,18 +137,16 @@ class Forwarder:
             size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
             await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
         streaming = passing.wire.streaming if passing.raw.get("stream") is True else None
-        reply = await self._unless_gone(request, call, self._send(call, request, streaming))
-        if reply is None:
+        exchanged = await self._unless_gone(request, call, self._exchange(call, request, streaming))
+        if exchanged is None:
             return Response(status_code=GONE)
+        reply, body = exchanged
         shown = _passed_back(reply) | dict(headers)
         rewrite = passing.wire.rewrite
-        if streaming is not None and reply.status == 200:
+        if body is None:
+            assert streaming is not None, "every other body has come"
             shown |= {"content-type": "text/event-stream"} if rewrite else {}
             return StreamingResponse(self._pieces(call, reply, streaming), headers=shown)
-        body = await self._unless_gone(request, call, _read_body(reply))
-        if body is None:
-            reply.close()
-            return Response(status_code=GONE)
         if reply.status == 200:
             await self._record(call, passing.wire.read_whole(_parse(body)), "ok")
         else:
@@ -147,6 +154,22 @@ class Forwarder:
         if rewrite is not None:
             body, shown["content-type"] = rewrite(body, reply.status), "application/json"
         return Response(body, reply.status, shown)
+
+    async def _exchange(
+        self, call: _Call, request: Request, streaming: Streaming | None
+    ) -> tuple[aiohttp.ClientResponse, bytes | None]:
+        """The reply with its body; a stream has none yet."""
+        reply = await self._send(call, request, streaming)
+        if streaming is not None and reply.status == 200:
+            return reply, None
+        try:
+            return reply, await reply.read()
+        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            await self._record(call, Heard(), "JM-430")
+            raise _unreachable(call.passing.point, error) from error
+        except BaseException:
+            reply.close()
+            raise
 
     async def _send(self, call: _Call, request: Request, streaming: Streaming | None) -> aiohttp.ClientResponse:
         point, wire = call.passing.point, call.passing.wire
@@ -206,6 +229,8 @@ class Forwarder:
         """What ``work`` gives; None, with the work ended, where the client left before."""
         task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_gone(request))
         try:
+            await asyncio.sleep(0)  # the request goes out
+            call.prepare()
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
@@ -248,10 +273,6 @@ def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
     if "x-request-id" in reply.headers:
         shown["x-upstream-request-id"] = reply.headers["x-request-id"]
     return shown
-
-
-async def _read_body(reply: aiohttp.ClientResponse) -> bytes:
-    return await reply.read()
 
 
 async def _wait_gone(request: Request) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from journeyman.core.errors import ServeError
@@ -53,8 +53,10 @@ class _Waiting:
 class Recorder:
     """Made around an open store, which stays the caller's to close; `close` the recorder first."""
 
-    def __init__(self, store: Traces) -> None:
+    def __init__(self, store: Traces, observe: Callable[[Trace], None] = lambda _trace: None) -> None:
+        """``observe`` is told of each trace once it is stored."""
         self._store = store
+        self._observe = observe
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="recorder", daemon=True)
         self._is_closed = False
@@ -72,6 +74,12 @@ class Recorder:
         waiting = _Waiting(trace, spends)
         self._queue.put(waiting)
         await waiting.done
+        self._observe(trace)
+
+    @property
+    def waiting(self) -> int:
+        """Traces that wait for the next commit."""
+        return self._queue.qsize()
 
     def close(self) -> None:
         """Write what is queued, then stop."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import ipaddress
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
@@ -17,6 +18,8 @@ from starlette.types import ASGIApp
 from journeyman.core.errors import ServeError
 
 GRACE_S = 10
+GARBAGE = (20_000, 20, 50)
+"""Objects before a collection, and collections before an older one: the default, 700, stops calls for nothing, since what a call makes is gone with it."""
 
 
 class _Quiet(uvicorn.Server):
@@ -47,6 +50,16 @@ def open_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
+def run_loop(work: Coroutine[None, None, None]) -> None:
+    """`asyncio.run`, on the faster loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
 def run(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | None = None) -> None:
     """`serve_until_signal` in an event loop of its own."""
     with asyncio.Runner() as runner:
@@ -56,12 +69,14 @@ def run(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | No
 async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then return; calls in flight get ten seconds to end, a second signal ends them.
 
-    ``ready`` is told the URL once calls are answered. In the main thread only.
+    ``ready`` is told the URL once calls are answered; what was loaded until then stays out of every collection of garbage. In the main thread only.
     """
     server = _Quiet(_config(app))
     with _stopped_by_signals(server):
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await _wait_until_started(server, serving)
+        gc.freeze()
+        gc.set_threshold(*GARBAGE)
         if ready is not None:
             ready(address(listener))
         await serving
@@ -123,6 +138,7 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         lifespan="on",
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )

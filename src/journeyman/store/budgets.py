@@ -7,13 +7,21 @@ however many servers there are. A lease ends by itself where its server died. Am
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from journeyman.store.statements import lock
 from journeyman.store.tables import LEASES, SPENT
+
+# Both databases write an upsert alike; these two are on the path of every call that costs.
+ADD_SPENT = (
+    "INSERT INTO spent (scope, period, amount) VALUES (:scope, :period, :amount) "
+    "ON CONFLICT (scope, period) DO UPDATE SET amount = spent.amount + excluded.amount"
+)
+TAKE_LEASED = "UPDATE leases SET amount = amount - :less WHERE id = :lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +60,11 @@ def take(connection: Connection, asks: Sequence[Ask], now: float, until: float) 
     1970."""
     for ask in sorted(asks, key=lambda ask: (ask.scope, ask.period)):
         lock(connection, f"budget/{ask.scope}/{ask.period}")
-    connection.execute(delete(LEASES).where(LEASES.c.until <= now))
+    ended = select(LEASES.c.id).where(LEASES.c.until <= now).with_for_update(skip_locked=True)
+    connection.execute(delete(LEASES).where(LEASES.c.id.in_(ended)))
     given = []
     for ask in asks:
-        spent, leased = read_spent(connection, ask.scope, ask.period), read_leased(connection, ask.scope, ask.period)
+        spent, leased = read_both(connection, ask.scope, ask.period, now)
         left = ask.limit - spent - leased
         if left < ask.need:
             return Refusal(ask, spent, leased)
@@ -70,24 +79,35 @@ def take(connection: Connection, asks: Sequence[Ask], now: float, until: float) 
 
 def spend(connection: Connection, spends: Sequence[Spend]) -> None:
     """Move amounts from leases to what was spent. A lease that ended meanwhile is none: the money is spent all the same."""
+    totals, leased = _sum(spends)
+    connection.execute(text(ADD_SPENT), totals)
+    connection.execute(text(TAKE_LEASED), leased)
+
+
+def spend_plainly(connection: sqlite3.Connection, spends: Sequence[Spend]) -> None:
+    """The same on SQLite's own connection."""
+    totals, leased = _sum(spends)
+    connection.executemany(ADD_SPENT, totals)
+    connection.executemany(TAKE_LEASED, leased)
+
+
+def _sum(spends: Sequence[Spend]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """One row for each budget, and one for each lease, in one order, so that two writers never wait for each other."""
     totals: dict[tuple[str, str], int] = {}
     leased: dict[str, int] = {}
     for item in spends:
         place = item.scope, item.period
         totals[place] = totals.get(place, 0) + item.amount
         leased[item.lease] = leased.get(item.lease, 0) + item.amount
-    for scope, period in sorted(totals):
-        lock(connection, f"budget/{scope}/{period}")
-        found, amount = (SPENT.c.scope == scope, SPENT.c.period == period), totals[scope, period]
-        if not connection.execute(update(SPENT).where(*found).values(amount=SPENT.c.amount + amount)).rowcount:
-            connection.execute(insert(SPENT).values(scope=scope, period=period, amount=amount))
-    for lease, amount in leased.items():
-        connection.execute(update(LEASES).where(LEASES.c.id == lease).values(amount=LEASES.c.amount - amount))
+    return (
+        [{"scope": scope, "period": period, "amount": amount} for (scope, period), amount in sorted(totals.items())],
+        [{"lease": lease, "less": amount} for lease, amount in sorted(leased.items())],
+    )
 
 
 def give_back(connection: Connection, unused: Sequence[Spend]) -> None:
-    for item in unused:
-        connection.execute(update(LEASES).where(LEASES.c.id == item.lease).values(amount=LEASES.c.amount - item.amount))
+    _totals, leased = _sum(unused)
+    connection.execute(text(TAKE_LEASED), leased)
 
 
 def renew(connection: Connection, leases: Sequence[str], now: float, until: float) -> set[str]:
@@ -99,6 +119,16 @@ def renew(connection: Connection, leases: Sequence[str], now: float, until: floa
 
 def drop(connection: Connection, leases: Sequence[str]) -> None:
     connection.execute(delete(LEASES).where(LEASES.c.id.in_(leases)))
+
+
+def read_both(connection: Connection, scope: str, period: str, now: float) -> tuple[int, int]:
+    """Spent and leased, seen at one moment: what moves from one to the other meanwhile is in neither or both of two queries."""
+    spent = select(SPENT.c.amount).where(SPENT.c.scope == scope, SPENT.c.period == period).scalar_subquery()
+    leases = select(func.sum(LEASES.c.amount)).where(
+        LEASES.c.scope == scope, LEASES.c.period == period, LEASES.c.until > now
+    )
+    found = connection.execute(select(spent, leases.scalar_subquery())).one()
+    return int(found[0] or 0), int(found[1] or 0)
 
 
 def read_spent(connection: Connection, scope: str, period: str) -> int:

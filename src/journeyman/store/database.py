@@ -49,6 +49,8 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.alias_moves = 0
+        """Moves of aliases, holds and resumptions by this object; who keeps what an alias says looks at it."""
 
     @property
     def where(self) -> str:
@@ -57,6 +59,11 @@ class Store:
 
     def close(self) -> None:
         self._database.close()
+
+    def probe(self) -> None:
+        """Raises StoreError where nothing can be read."""
+        with self._database.reading() as connection:
+            traces.count_traces(connection, "")
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +77,11 @@ class Store:
         """Add traces; the number really added. One whose id, or whose (task, row_key), is there already adds nothing. What they cost is spent from
         its leases in the same transaction."""
         records = traces.make_records(items)
+        if self._database.is_sqlite:
+            with self._database.writing_plainly() as plain:
+                if spends:
+                    budgets.spend_plainly(plain, spends)
+                return traces.add_plainly(plain, records)
         with self._database.writing() as connection:
             if spends:
                 budgets.spend(connection, spends)
@@ -197,7 +209,9 @@ class Store:
     def set_alias(self, task: str, release: str, reason: str, time: str) -> AliasEntry:
         """Make a release live."""
         with self._database.writing() as connection:
-            return aliases.set_alias(connection, task, release, reason, time)
+            moved = aliases.set_alias(connection, task, release, reason, time)
+        self.alias_moves += 1
+        return moved
 
     def alias(self, task: str) -> str | None:
         """The live release, held or not."""
@@ -222,12 +236,16 @@ class Store:
     def hold(self, task: str, release: str, reason: str, time: str) -> AliasEntry | None:
         """Send the task's calls to the teacher while ``release`` is live; None where it is not live, or held already."""
         with self._database.writing() as connection:
-            return aliases.hold(connection, task, release, reason, time)
+            moved = aliases.hold(connection, task, release, reason, time)
+        self.alias_moves += 1
+        return moved
 
     def resume(self, task: str, reason: str, time: str) -> AliasEntry | None:
         """End the hold on the live release; None where nothing is held."""
         with self._database.writing() as connection:
-            return aliases.resume(connection, task, reason, time)
+            moved = aliases.resume(connection, task, reason, time)
+        self.alias_moves += 1
+        return moved
 
     def alias_history(self, task: str) -> list[AliasEntry]:
         """Newest first."""
@@ -237,7 +255,9 @@ class Store:
     def roll_back(self, task: str, reason: str, time: str) -> AliasEntry:
         """Make the release live that was live before; again goes further back. Raises JM-814 when there is none."""
         with self._database.writing() as connection:
-            return aliases.roll_back(connection, task, reason, time)
+            moved = aliases.roll_back(connection, task, reason, time)
+        self.alias_moves += 1
+        return moved
 
     def add_run(self, id: str, task: str, time: str, state: Mapping[str, Json], *, kind: str = "run") -> None:
         """Raises JM-824 when the id is taken."""

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -48,10 +49,34 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """All or nothing, durable once the block is left. Never enter it twice in one thread."""
+        with store_errors(self.where), self._turn(), self._writer.begin() as connection:
+            yield connection
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def writing_plainly(self) -> Iterator[sqlite3.Connection]:
+        """`writing` on SQLite's own connection, which stays open: a quarter of the time, for what every call of the server writes."""
         with store_errors(self.where), self._turn():
-            writer = self.engine.execution_options(**{WRITING: True})
-            with writer.begin() as connection:
+            connection = self._plain.driver_connection
+            assert isinstance(connection, sqlite3.Connection), "SQLite only"
+            connection.execute("BEGIN IMMEDIATE")
+            try:
                 yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @cached_property
+    def _plain(self) -> PoolProxiedConnection:
+        return self.engine.raw_connection()
+
+    @cached_property
+    def _writer(self) -> Engine:
+        return self.engine.execution_options(**{WRITING: True})
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -66,6 +91,8 @@ class Database:
             self.turn.release()
 
     def close(self) -> None:
+        if plain := self.__dict__.pop("_plain", None):
+            plain.close()
         self.engine.dispose()
 
 

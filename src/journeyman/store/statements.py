@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, Executable, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 CHUNK = 500
@@ -17,10 +18,19 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
         return 0
     values = [dict(row) for row in rows]
     if connection.dialect.name == "sqlite":
-        return connection.execute(sqlite.insert(table).on_conflict_do_nothing(), values).rowcount
-    # psycopg does not count the rows of many statements together, so they report themselves.
-    added = postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
-    return len(connection.execute(added, values).all())
+        return connection.execute(_insert_sqlite(table), values).rowcount
+    return len(connection.execute(_insert_postgres(table), values).all())
+
+
+@cache
+def _insert_sqlite(table: Table) -> Executable:
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+@cache
+def _insert_postgres(table: Table) -> Executable:
+    """psycopg does not count the rows of many statements together, so they report themselves."""
+    return postgresql.insert(table).on_conflict_do_nothing().returning(*table.primary_key.columns)
 
 
 def lock(connection: Connection, name: str) -> None:

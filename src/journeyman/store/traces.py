@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import cast
 
@@ -13,10 +14,12 @@ from journeyman.core.errors import StoreError
 from journeyman.core.trace import Trace
 from journeyman.store.engine import Database
 from journeyman.store.statements import in_chunks, insert_new
-from journeyman.store.tables import TRACES, escape
+from journeyman.store.tables import TRACES, encode, escape
 
 PAGE = 500
 LONGEST_KEY = 200
+COLUMNS = [column.name for column in TRACES.columns if column.name != "seq"]
+INSERT = f"INSERT INTO traces ({', '.join(COLUMNS)}) VALUES (:{', :'.join(COLUMNS)}) ON CONFLICT DO NOTHING"
 
 
 def make_records(traces: Iterable[Trace]) -> list[dict[str, object]]:
@@ -27,6 +30,11 @@ def make_records(traces: Iterable[Trace]) -> list[dict[str, object]]:
 def add_records(connection: Connection, records: list[dict[str, object]]) -> int:
     """Add what is new by id and by (task, row_key); the number really added."""
     return insert_new(connection, TRACES, records)
+
+
+def add_plainly(connection: sqlite3.Connection, records: list[dict[str, object]]) -> int:
+    """`add_records` on SQLite's own connection."""
+    return connection.executemany(INSERT, [_make_plain(record) for record in records]).rowcount
 
 
 def read_traces(database: Database, task: str, origins: Collection[str] | None) -> Iterator[Trace]:
@@ -120,6 +128,11 @@ def _make_record(trace: Trace) -> dict[str, object]:
         "document": trace.to_json(),
         "key": str(trace.meta.get("key") or ""),
     }
+
+
+def _make_plain(record: dict[str, object]) -> dict[str, object]:
+    plain = {name: escape(value) if isinstance(value, str) else value for name, value in record.items()}
+    return plain | {"document": encode(record["document"])}
 
 
 def _index_key(key: str) -> str:
