@@ -259,7 +259,7 @@ def test_bad_calls_get_one_clear_error(
         ("/tasks/tickets", {"message": 7}, 422, "JM-232"),
         ("/tasks/tickets", ["x"], 400, "JM-705"),
         ("/tasks/nothing", {"message": "x"}, 404, "JM-704"),
-        ("/v1/embeddings", {}, 404, "JM-706"),
+        ("/v1/audio/speech", {}, 404, "JM-706"),
         ("/v1/models", {}, 405, "JM-707"),
     ],
 )

@@ -101,7 +101,7 @@ async def passing(folder: Path, key: str = KEY) -> AsyncIterator[Passing]:
 
         async def reply(request: web.Request) -> web.StreamResponse:
             made.began.set()
-            seen.append(await request.json() | {"_key": request.headers.get("authorization")})
+            seen.append(await request.json() | {"_key": request.headers.get("authorization"), "_path": request.path})
             try:
                 return await made.answers.pop(0)(request)
             except (asyncio.CancelledError, ConnectionResetError):
@@ -109,7 +109,7 @@ async def passing(folder: Path, key: str = KEY) -> AsyncIterator[Passing]:
                 raise
 
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", reply)
+        app.router.add_post("/v1/{path:.+}", reply)
         runner = web.AppRunner(app, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -117,8 +117,16 @@ async def door(
             choice = {"index": 0, "finish_reason": "stop", "message": message}
             return web.json_response({"id": "x", "choices": [choice], "usage": usage})
 
+        async def embed(request: web.Request) -> web.Response:
+            made.seen.append((request.headers.get("authorization", ""), await request.json()))
+            made.billed.append(round(7 * PRICES[0] * NANO / 1e6))
+            row = {"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}
+            usage = {"prompt_tokens": 7, "total_tokens": 7}
+            return web.json_response({"object": "list", "data": [row], "model": "e", "usage": usage})
+
         provider = web.Application()
         provider.router.add_post("/v1/chat/completions", reply)
+        provider.router.add_post("/v1/embeddings", embed)
         site = web.AppRunner(provider)
         await site.setup()
         stack.push_async_callback(site.cleanup)
@@ -499,5 +507,27 @@ def test_a_client_that_leaves_as_its_stream_begins_leaves_nothing_behind(tmp_pat
             assert len(made.billed) == 1
             assert await settled(made) > sum(made.billed)
             assert [trace.status for trace in made.store.traces("model:big-model")] == ["http-499"]
+
+    asyncio.run(work())
+
+
+def test_embeddings_come_out_of_the_same_budgets(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with door(tmp_path) as made:
+            client = made.key(usd=0.0001, models=("vectors",))
+            with pytest.raises(openai.PermissionDeniedError, match="JM-741"):
+                await client.embeddings.create(model="others", input="Hello")
+            with pytest.raises(openai.PermissionDeniedError, match="JM-741"):
+                await client.embeddings.create(model="embed:all-minilm-l6-v2", input="Hello")
+            results = await asyncio.gather(
+                *(client.embeddings.create(model="vectors", input="Where is my parcel?") for _ in range(40)),
+                return_exceptions=True,
+            )
+            refused = [item for item in results if isinstance(item, BaseException)]
+            assert 0 < len(refused) < 40
+            assert all(isinstance(item, openai.RateLimitError) and "JM-742" in str(item) for item in refused)
+            assert len(made.billed) == 40 - len(refused)
+            assert made.store.spent("key/key-0", "") == sum(made.billed) <= 0.0001 * NANO
+            assert "max_completion_tokens" not in made.seen[0][1]
 
     asyncio.run(work())

@@ -20,6 +20,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError, ServeError
 from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
+from journeyman.flows.embedding import find_embedders
 from journeyman.flows.retention import retaining
 from journeyman.flows.routing import describe_routes, open_registry
 from journeyman.flows.shots import open_prompt
@@ -210,6 +211,7 @@ async def _serve(
         stack.enter_context(retaining(workspace, tasks))
         keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
         budgets = await open_budgets(stack, workspace, tasks)
+        embedders = await asyncio.to_thread(find_embedders, threads)
         extend = partial(add_operations, Operations(metrics, recorder, workspace.store.probe))
         app = make_app(
             registry,
@@ -218,6 +220,7 @@ async def _serve(
             keeper=keeper,
             budgets=budgets,
             calls=workspace.store,
+            embedders=embedders,
             extend=extend,
         )
         await serve_until_signal(app, listener, ready)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -30,13 +29,21 @@ from journeyman.core.person import find_person
 from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answerer, Call
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
-from journeyman.gateway.dialects import openai
+from journeyman.gateway.dialects import anthropic, openai
+from journeyman.gateway.dialects.anthropic import MESSAGES
+from journeyman.gateway.dialects.chat import CHAT
+from journeyman.gateway.dialects.dialect import Dialect, Events
+from journeyman.gateway.dialects.responses import RESPONSES
+from journeyman.gateway.dialects.text import TEXT
+from journeyman.gateway.dialects.vectors import EMBEDDINGS_WIRE, read_embedding
+from journeyman.gateway.embedding import Embeddings, Openers
 from journeyman.gateway.feedback import Calls, FeedbackDesk
 from journeyman.gateway.forward import Forwarder, Passing
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Passed, Registry, Routed
 from journeyman.gateway.router import Audited, Router, Streamed
+from journeyman.gateway.wire import Wire
 from journeyman.task.task import Task
 
 LOG = logging.getLogger("journeyman.gateway")
@@ -57,14 +64,24 @@ STATUS: Mapping[str, int] = {
     "JM-743": 429,
     "JM-744": 503,
     "JM-751": 404,
+    "JM-760": 400,
+    "JM-761": 404,
+    "JM-762": 400,
+    "JM-763": 400,
+    "JM-764": 502,
+    "JM-765": 400,
+    "JM-767": 400,
     "JM-422": 400,
     "JM-423": 422,
     "JM-425": 422,
 }
 
 
-OTHER_SHAPE = ("JM-711", "JM-712", "JM-425")
+OTHER_SHAPE = ("JM-711", "JM-712", "JM-766", "JM-425")
 """A call that a task's student cannot answer as it is meant, and its teacher can."""
+
+
+NO_EMBEDDERS: Openers = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,7 @@ def make_app(
     keeper: Doorkeeper | None = None,
     budgets: Budgets | None = None,
     calls: Calls | None = None,
+    embedders: Openers = NO_EMBEDDERS,
     extend: Callable[[FastAPI, Doorkeeper], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ASGIApp:
@@ -95,12 +113,18 @@ def make_app(
     without = partial(FastAPI, docs_url=None, openapi_url=None)  # they would tell everybody of every task
     app = (with_pages if keeper.is_open else without)(
         title="Journeyman",
-        description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialect.",
+        description="Typed routes of this server's tasks; `/v1` speaks OpenAI's dialects and Anthropic's.",
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    routes = _Routes(registry, router, forwarder, settings, keeper, budgets, FeedbackDesk(registry, calls, now))
+    embeddings = Embeddings(recorder, embedders, now)
+    desk = FeedbackDesk(registry, calls, now)
+    routes = _Routes(registry, router, forwarder, embeddings, settings, keeper, budgets, desk)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
+    app.add_route("/v1/completions", routes.completions, methods=["POST"])
+    app.add_route("/v1/messages", routes.messages, methods=["POST"])
+    app.add_route("/v1/responses", routes.responses, methods=["POST"])
+    app.add_route("/v1/embeddings", routes.embeddings, methods=["POST"])
     app.add_route("/v1/feedback", routes.feedback, methods=["POST"])
     app.add_route("/v1/models", routes.models, methods=["GET"])
     app.add_route("/v1/models/{name:path}", routes.model, methods=["GET"])
@@ -114,7 +138,13 @@ def make_app(
     app.add_exception_handler(JourneymanError, _on_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(Exception, _on_defect)
-    return _Front(app, {"/v1/chat/completions": routes.chat})
+    hot = {
+        "/v1/chat/completions": routes.chat,
+        "/v1/messages": routes.messages,
+        "/v1/responses": routes.responses,
+        "/v1/embeddings": routes.embeddings,
+    }
+    return _Front(app, hot)
 
 
 class _Front:
@@ -146,6 +176,7 @@ class _Routes:
         registry: Registry,
         router: Router,
         forwarder: Forwarder,
+        embeddings: Embeddings,
         settings: GatewaySettings,
         keeper: Doorkeeper,
         budgets: Budgets | None,
@@ -154,6 +185,7 @@ class _Routes:
         self._registry = registry
         self._router = router
         self._forwarder = forwarder
+        self._embeddings = embeddings
         self._settings = settings
         self._keeper = keeper
         self._budgets = budgets
@@ -164,36 +196,69 @@ class _Routes:
         return _json(await self._desk.take(await self._read(request), caller))
 
     async def chat(self, request: Request) -> Response:
+        return await self._converse(request, CHAT)
+
+    async def completions(self, request: Request) -> Response:
+        return await self._converse(request, TEXT)
+
+    async def messages(self, request: Request) -> Response:
+        return await self._converse(request, MESSAGES)
+
+    async def responses(self, request: Request) -> Response:
+        return await self._converse(request, RESPONSES)
+
+    async def embeddings(self, request: Request) -> Response:
+        caller = await self._keeper.admit(request.headers)
+        raw = await self._read(request)
+        caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
+        name = raw.get("model") if isinstance(raw, dict) else None
+        if isinstance(raw, dict) and isinstance(name, str) and (passed := self._find_passed(name, caller)):
+            return await self._pass_on(request, (raw, EMBEDDINGS_WIRE), passed, f"model:{name}", "policy", caller)
+        asked = read_embedding(raw)
+        if not _may_know(caller, asked.model):
+            raise caller.refuse(asked.model)
+        trace = make_trace_id()
+        reply = await self._embeddings.answer(asked, trace, _origin(request), _meta(caller))
+        return _json(reply, headers=_headers("", trace, "embedder"))
+
+    async def _converse(self, request: Request, dialect: Dialect) -> Response:
         caller = await self._keeper.admit(request.headers)
         raw = await self._read(request)
         caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
-            return await self._answer_chat(openai.read_chat(raw), request, caller)
-        if passed := self._registry.find_passed(name):
-            if not caller.may_pass(name):
-                raise caller.refuse(name)
-            return await self._pass_on(request, raw, passed, f"model:{name}", "policy", caller)
+            return await self._answer_chat(dialect, raw, request, caller)
+        if passed := self._find_passed(name, caller):
+            return await self._pass_on(request, dialect.pass_on(raw), passed, f"model:{name}", "policy", caller)
         try:
-            return await self._answer_chat(openai.read_chat(raw), request, caller)
+            return await self._answer_chat(dialect, raw, request, caller)
         except (TaskError, DataError, ServeError, ModelError) as error:
             is_other_shape = isinstance(error, TaskError | DataError) or error.code in OTHER_SHAPE
             routed = self._find(name, caller) if is_other_shape else None
             if routed is None or routed.passed is None:
                 raise
-            return await self._pass_on(request, raw, routed.passed, routed.task, "shape", caller, routed.model.task)
+            found = routed.passed, routed.task, "shape", caller, routed.model.task
+            return await self._pass_on(request, dialect.pass_on(raw), *found)
+
+    def _find_passed(self, name: str, caller: Caller) -> Passed | None:
+        passed = self._registry.find_passed(name)
+        if passed and not caller.may_pass(name):
+            raise caller.refuse(name)
+        return passed
 
     async def _pass_on(
         self,
         request: Request,
-        raw: dict[str, Json],
+        asked: tuple[dict[str, Json], Wire],
         passed: Passed,
         name: str,
         why: str,
         caller: Caller,
         task: Task | None = None,
     ) -> Response:
-        trace = make_trace_id()
+        trace, (raw, wire) = make_trace_id(), asked
+        if not self._keeper.is_open:
+            wire.check(raw)
         route: dict[str, Json] = {"by": "teacher", "why": why}
         passing = Passing(
             passed.point,
@@ -207,8 +272,9 @@ class _Routes:
             meta=_meta(caller),
             meter=self._meter(caller, task.name if task else ""),
             is_own_key=not self._keeper.is_open,
+            wire=wire,
         )
-        return await self._forwarder.chat(passing, request, _headers("", trace, f"teacher: {why}"))
+        return await self._forwarder.pass_on(passing, request, _headers("", trace, f"teacher: {why}"))
 
     def _meter(self, caller: Caller, task: str) -> Meter | None:
         return self._budgets.meter(task, caller.key) if self._budgets is not None else None
@@ -225,8 +291,9 @@ class _Routes:
             hint = "GET /v1/models lists what this key may ask"
             raise ServeError(error.code, error.what, got=error.got, hint=hint, retryable=error.retryable) from error
 
-    async def _answer_chat(self, chat: openai.ChatRequest, request: Request, caller: Caller) -> Response:
-        routed = self._find(chat.model, caller)
+    async def _answer_chat(self, dialect: Dialect, raw: Json, request: Request, caller: Caller) -> Response:
+        chat = dialect.read(raw)
+        routed = dialect.adapt(self._find(chat.model, caller))
         schema = openai.resolve_schema(routed.model, chat.response_format)
         wishes = replace(chat.wishes, schema=schema)
         call = Call(
@@ -240,8 +307,8 @@ class _Routes:
         )
         if not chat.is_streamed:
             answer = await self._router.answer(routed, call)
-            return _json(openai.write_completion(answer), headers=_headers(answer.release, answer.trace, answer.by))
-        return await self._stream(routed, call, chat.with_usage)
+            return _json(dialect.write(answer), headers=_headers(answer.release, answer.trace, answer.by))
+        return await self._stream(routed, call, dialect, chat)
 
     async def task(self, request: Request) -> Response:
         return await self.answer_task(request.path_params["name"], request)
@@ -269,11 +336,15 @@ class _Routes:
 
     async def models(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
-        return _json(openai.write_models([name for name in self._registry.names() if _may_know(caller, name)]))
+        names = [*self._registry.names(), *self._embeddings.names]
+        return _json(openai.write_models([name for name in names if _may_know(caller, name)]))
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        routed = self._find(name, await self._keeper.admit(request.headers))
+        caller = await self._keeper.admit(request.headers)
+        if name in self._embeddings.names and _may_know(caller, name):
+            return _json(openai.write_model(name))
+        routed = self._find(name, caller)
         return _json(openai.write_model(name if name.startswith("task:") else routed.model.name))
 
     async def tasks(self, request: Request) -> Response:
@@ -286,11 +357,11 @@ class _Routes:
         known: dict[str, Json] = {"models": cast(Json, self._registry.names())} if self._keeper.is_open else {}
         return _json({"status": "ok", **known})
 
-    async def _stream(self, routed: Routed, call: Call, with_usage: bool) -> Response:
+    async def _stream(self, routed: Routed, call: Call, dialect: Dialect, chat: openai.ChatRequest) -> Response:
         """Wait for the first piece, so that a refused call is an HTTP error and not a broken stream."""
         streamed = await self._router.stream(routed, call)
         headers = _headers(streamed.release, call.trace, streamed.by) | {"cache-control": "no-cache"}
-        events = _write_events(streamed, call.trace, with_usage)
+        events = _write_events(streamed, dialect.events(streamed.model, call.trace, chat))
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     async def _read(self, request: Request) -> Json:
@@ -318,19 +389,17 @@ class _Routes:
             ) from error
 
 
-async def _write_events(streamed: Streamed, trace: str, with_usage: bool) -> AsyncGenerator[bytes, None]:
-    """Chunks as server-sent events; the closing ones come after the trace is stored."""
-    writer = openai.ChunkWriter(streamed.model, trace, int(time.time()), with_usage)
-    yield _event(writer.open())
+async def _write_events(streamed: Streamed, events: Events) -> AsyncGenerator[bytes, None]:
+    """Server-sent events; the closing ones come after the trace is stored."""
+    yield events.open()
     try:
         async with aclosing(streamed.pieces) as pieces:
             async for item in pieces:
-                for chunk in writer.write(item):
-                    yield _event(chunk)
+                yield events.write(item)
     except JourneymanError as error:
-        yield _event(openai.write_error(error, status_of(error)))
+        yield events.fail(error, status_of(error))
         return
-    yield b"data: [DONE]\n\n"
+    yield events.end()
 
 
 def status_of(error: JourneymanError) -> int:
@@ -398,7 +467,7 @@ def _meta(caller: Caller) -> dict[str, Json]:
 
 
 def _may_know(caller: Caller, name: str) -> bool:
-    if name.startswith("base:"):
+    if name.startswith(("base:", "embed:")):
         return caller.may_pass(name)
     return caller.may_ask(name.removeprefix("task:").partition("@")[0])
 
@@ -408,6 +477,7 @@ def _headers(release: str, trace: str, by: str) -> dict[str, str]:
         "x-journeyman-release": release,
         "x-journeyman-trace": trace,
         "x-request-id": trace,
+        "request-id": trace,
         "x-journeyman-route": by,
     }
 
@@ -426,8 +496,10 @@ def _json(value: Mapping[str, Json], status: int = 200, headers: Mapping[str, st
     return Response(orjson.dumps(value), status, headers, media_type="application/json")
 
 
-def _event(value: Mapping[str, Json]) -> bytes:
-    return b"data: " + orjson.dumps(value) + b"\n\n"
+def _write_error(request: Request, error: JourneymanError, status: int) -> dict[str, Json]:
+    """In the dialect of the route."""
+    write = anthropic.write_error if request.url.path.startswith("/v1/messages") else openai.write_error
+    return write(error, status)
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -436,7 +508,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
     wait = {"retry-after": str(ceil(known.retry_after_s))} if known.retryable else {}
     # OpenAI's client tries a 429 again by itself; a budget that is spent stays spent.
     given_up = {"x-should-retry": "false"} if known.code == "JM-742" else {}
-    return _json(openai.write_error(known, status), status, wait | given_up)
+    return _json(_write_error(request, known, status), status, wait | given_up)
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -446,10 +518,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         f"there is no {request.method} {request.url.path} here",
         hint="POST /v1/chat/completions, GET /v1/models, POST /tasks/NAME; see /docs",
     )
-    return _json(openai.write_error(known, status), status)
+    return _json(_write_error(request, known, status), status)
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
     """The outermost boundary: the server logs the traceback, the caller learns that the defect is ours."""
     known = JourneymanError("JM-799", "the server failed on this call", hint="this is a defect: report it with the log")
-    return _json(openai.write_error(known, 500), 500)
+    return _json(_write_error(request, known, 500), 500)

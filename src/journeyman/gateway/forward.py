@@ -27,18 +27,11 @@ from journeyman.core.example import Target, text_target
 from journeyman.core.keys import PREFIX
 from journeyman.core.messages import Message
 from journeyman.core.trace import Origin, Trace
-from journeyman.gateway.dialects.chat_record import (
-    Hearing,
-    bound,
-    is_usage_alone,
-    read_asked,
-    read_most,
-    read_size,
-    read_whole,
-)
+from journeyman.gateway.dialects.chat_record import CHAT_WIRE, read_size
 from journeyman.gateway.points import Asked, Heard, Point, call_usd
-from journeyman.gateway.purse import MOST_TOKENS, Meter
+from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.wire import Streaming, Wire
 from journeyman.guards.messages import redact_calls, redact_message
 from journeyman.guards.redact import Redactor
 from journeyman.models.events import event_data, split_events
@@ -48,7 +41,6 @@ T = TypeVar("T")
 PASSED_ON = ("user-agent", "openai-organization", "openai-project", "openai-beta", "idempotency-key")
 PASSED_BACK = ("content-type", "retry-after", "openai-processing-ms", "openai-version")
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
-END = b"\n\n"
 GONE = 499
 """The status in the record of a call whose client left, as web servers have it."""
 
@@ -69,6 +61,7 @@ class Passing:
     meter: Meter | None = None
     is_own_key: bool = False
     """Whether ``authorization`` in the request is a key of ours, which nobody else may see."""
+    wire: Wire = CHAT_WIRE
 
 
 @dataclass(slots=True)
@@ -83,7 +76,8 @@ class _Call:
     def prepare(self) -> tuple[Asked, tuple[Message, ...], Redactor]:
         """What is asked, read and redacted for the record: while the provider is at work it costs nobody time."""
         if self.read is None:
-            asked, redactor = read_asked(self.passing.raw), Redactor(is_personal=self.passing.is_personal)
+            asked = self.passing.wire.read_asked(self.passing.raw)
+            redactor = Redactor(is_personal=self.passing.is_personal)
             self.read = asked, tuple(redact_message(message, redactor) for message in asked.messages), redactor
         return self.read
 
@@ -115,12 +109,17 @@ class _Call:
         )
 
     @property
+    def streaming(self) -> Streaming | None:
+        """How its reply streams; None where it comes whole."""
+        return self.passing.wire.streaming if self.passing.raw.get("stream") is True else None
+
+    @property
     def is_metered(self) -> bool:
         return self.passing.meter is not None and not self.passing.meter.is_idle
 
 
 class Forwarder:
-    """Passes chat completions on. ``now`` is the clock; `close` ends its connections and waits for records that are under way."""
+    """Passes calls on. ``now`` is the clock; `close` ends its connections and waits for records that are under way."""
 
     def __init__(self, recorder: Recorder, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._recorder = recorder
@@ -133,7 +132,7 @@ class Forwarder:
             await asyncio.wait(self._late)
         await self._sessions.close()
 
-    async def chat(self, passing: Passing, request: Request, headers: Mapping[str, str]) -> Response:
+    async def pass_on(self, passing: Passing, request: Request, headers: Mapping[str, str]) -> Response:
         """The provider's reply, with ``headers`` added.
 
         Raises:
@@ -152,21 +151,27 @@ class Forwarder:
     async def _pass_on(self, call: _Call, data: bytes, request: Request, headers: Mapping[str, str]) -> Response:
         passing = call.passing
         if passing.meter is not None and call.is_metered:
-            size, tokens = read_size(passing.raw), read_most(passing.raw, MOST_TOKENS)
+            size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
             await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
+        streaming = call.streaming
         exchanged = await self._unless_gone(request, call, self._exchange(call, request, data))
         if exchanged is None:
             return Response(status_code=GONE)
         reply, body = exchanged
         shown = _passed_back(reply) | dict(headers)
+        rewrite = passing.wire.rewrite
         if body is None:
-            pieces = self._pieces(call, reply)
+            assert streaming is not None, "every other body has come"
+            shown |= {"content-type": "text/event-stream"} if rewrite else {}
+            pieces = self._pieces(call, reply, streaming)
             await anext(pieces)
             return _Stream(pieces, shown)
         if reply.status == 200:
-            await self._record(call, read_whole(_parse(body)), "ok")
+            await self._record(call, passing.wire.read_whole(_parse(body)), "ok")
         else:
             await self._record(call, Heard(), f"http-{reply.status}", 0.0)
+        if rewrite is not None:
+            body, shown["content-type"] = rewrite(body, reply.status), "application/json"
         return Response(body, reply.status, shown)
 
     async def _exchange(
@@ -174,7 +179,7 @@ class Forwarder:
     ) -> tuple[aiohttp.ClientResponse, bytes | None]:
         """The reply with its body; a stream has none yet."""
         reply = await self._send(call, request, data)
-        if call.passing.raw.get("stream") is True and reply.status == 200:
+        if call.streaming is not None and reply.status == 200:
             return reply, None
         try:
             return reply, await reply.read()
@@ -187,46 +192,46 @@ class Forwarder:
             raise
 
     async def _send(self, call: _Call, request: Request, data: bytes) -> aiohttp.ClientResponse:
-        point = call.passing.point
+        point, wire = call.passing.point, call.passing.wire
         headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
         headers["content-type"] = "application/json"
         headers["accept-encoding"] = "identity"
         if point.key:
             headers["authorization"] = f"Bearer {point.key}"
-        elif "authorization" in request.headers and not (call.passing.is_own_key or _is_ours(request)):
-            headers["authorization"] = request.headers["authorization"]
+        elif not call.passing.is_own_key and (shown := _client_key(request)):
+            headers["authorization"] = shown
         try:
-            return await self._sessions.get().post(
-                f"{point.url.rstrip('/')}/chat/completions", data=data, headers=headers
-            )
+            return await self._sessions.get().post(f"{point.url.rstrip('/')}{wire.path}", data=data, headers=headers)
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             is_sent = not isinstance(error, aiohttp.ClientConnectorError)
             await self._record(call, Heard(), "JM-430", None if is_sent else 0.0)
             raise _unreachable(point, error) from error
 
-    async def _pieces(self, call: _Call, reply: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    async def _pieces(
+        self, call: _Call, reply: aiohttp.ClientResponse, streaming: Streaming
+    ) -> AsyncGenerator[bytes, None]:
         """Nothing, so that closing it ends the call from then on; then the provider's events as they come, the last one after the trace is stored. A stream that
         breaks off ends in an error event."""
-        hearing, wanted = Hearing(), _wants_usage(call.passing.raw)
+        hearing, shows = streaming.listen(), streaming.show(call.passing.raw)
         status = "JM-426"
         try:
             yield b""
             async for event in split_events(reply.content.iter_any()):
-                data = event_data(event)
-                if data is not None and data.strip() == b"[DONE]":
+                data = event_data(event) or b""
+                chunk = _parse(data)
+                hearing.add(chunk)
+                if streaming.is_last(data, chunk):
                     status = "ok"
                     await self._record(call, hearing.end(), status)
-                    yield event + END
+                    yield shows.show(event, chunk)
                     return
-                chunk = _parse(data or b"")
-                hearing.add(chunk)
-                if wanted or not is_usage_alone(chunk):
-                    yield event + END
+                if piece := shows.show(event, chunk):
+                    yield piece
             await self._record(call, hearing.end(), status)
-            yield _broken(call.passing.point)
+            yield shows.fail(_broken(call.passing.point))
         except (TimeoutError, aiohttp.ClientError, ConnectionError):
             await self._record(call, hearing.end(), status)
-            yield _broken(call.passing.point)
+            yield shows.fail(_broken(call.passing.point))
         except (asyncio.CancelledError, GeneratorExit):
             if status != "ok":
                 self._later(self._record(call, hearing.end(), f"http-{GONE}"))
@@ -284,10 +289,12 @@ class _Stream(StreamingResponse):
 
 def _write_body(call: _Call) -> bytes:
     """Raises: ServeError JM-703 it is nested too deeply."""
-    body = dict(call.passing.raw) | {"model": call.passing.model}
+    passing = call.passing
+    body = dict(passing.raw) | {"model": passing.model}
     if call.is_metered:
-        body = bound(body, MOST_TOKENS)
-    if body.get("stream") is True:
+        added = dict(passing.wire.bound(body)[1])
+        body = {name: value for name, value in (body | added).items() if name not in added or value is not None}
+    if call.streaming is not None and call.streaming.asks_usage:
         options = body.get("stream_options")
         body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
     try:
@@ -298,26 +305,24 @@ def _write_body(call: _Call) -> bytes:
         ) from error
 
 
-def _is_ours(request: Request) -> bool:
-    """Whether it carries a key such as this server gives out, also while it wants none."""
-    return request.headers["authorization"].rpartition(" ")[2].startswith(PREFIX)
-
-
 def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:
     if target is None or target.kind == "text":
         return target and text_target(redactor.text(target.text))
     return replace(target, tool_calls=redact_calls(target.tool_calls, redactor))
 
 
-def _wants_usage(raw: Mapping[str, Json]) -> bool:
-    options = raw.get("stream_options")
-    return isinstance(options, dict) and options.get("include_usage") is True
+def _client_key(request: Request) -> str:
+    """The client's own key, as providers of OpenAI's shape take it; Anthropic's clients send theirs as ``x-api-key``. A key such as this server gives out is nobody
+    else's business, also while it wants none."""
+    shown = request.headers.get("authorization") or f"Bearer {request.headers.get('x-api-key', '')}"
+    secret = shown.rpartition(" ")[2]
+    return shown if secret and not secret.startswith(PREFIX) else ""
 
 
 def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
     """Without the length and encoding of the connection, which is not ours."""
-    shown = {name: value for name, value in reply.headers.items() if name.lower() in PASSED_BACK}
-    shown |= {name: value for name, value in reply.headers.items() if name.lower().startswith("x-ratelimit-")}
+    said = {name.lower(): value for name, value in reply.headers.items()}
+    shown = {name: said[name] for name in said if name in PASSED_BACK or name.startswith("x-ratelimit-")}
     if "x-request-id" in reply.headers:
         shown["x-upstream-request-id"] = reply.headers["x-request-id"]
     return shown
@@ -338,14 +343,8 @@ def _parse(data: bytes) -> Json:
     return parsed
 
 
-def _broken(point: Point) -> bytes:
-    error = {
-        "message": f"JM-426 the stream of {point.name} broke off",
-        "type": "server_error",
-        "param": None,
-        "code": "JM-426",
-    }
-    return b"data: " + orjson.dumps({"error": error}) + END
+def _broken(point: Point) -> ModelError:
+    return ModelError("JM-426", f"the stream of {point.name} broke off", hint="call again", retryable=True)
 
 
 def _unreachable(point: Point, error: BaseException) -> ModelError:

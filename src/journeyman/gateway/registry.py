@@ -139,7 +139,7 @@ class Registry:
         prefix, slash, rest = name.partition("/")
         if slash and rest and prefix in self._points:
             return Passed(self._points[prefix], rest)
-        is_ours = name.startswith(("task:", "base:")) or name.partition("@")[0] in self._releases
+        is_ours = name.startswith(("task:", "base:", "embed:")) or name.partition("@")[0] in self._releases
         if is_ours or not name or not self._points:
             return None
         return Passed(next(iter(self._points.values())), name)

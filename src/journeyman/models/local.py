@@ -18,7 +18,7 @@ from journeyman.models.codes import SMALLEST, Codes, Writing, pick
 from journeyman.models.confidence import align, bound_shares, free_shares, json_spans, read_confidence
 from journeyman.models.llamacpp import Generation, LlamaCpp, make_grammar
 from journeyman.models.protocol import Confidence, Decoding, Reply, Request, TokenLogprob, refuse_tools
-from journeyman.models.template import Template
+from journeyman.models.template import PLAIN, Template
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,10 @@ class LocalModel:
         spans = self.writing.spans if isinstance(self.writing, Lines) else json_spans
         shares = bound_shares(tokens, steps, make_grammar(schema, write), tokenizer.guide)
         return read_confidence(shares, pieces, spans(b"".join(pieces).decode(errors="replace")))
+
+    def plain(self) -> LocalModel:
+        """The same weights without a chat template: what they are asked is continued as it is. Control tokens in it are plain text."""
+        return replace(self, template=Template(PLAIN, self.template.tokenizer))
 
     async def close(self) -> None:
         """The engine stays: whoever started it closes it."""

@@ -39,6 +39,7 @@ HEADERS = (
     "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
 )
 BARE = "{% for message in messages %}{{ message['content'] + '\\n' }}{% endfor %}"
+PLAIN = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 # For bases that were taught no turns: a lone text is a line, and what has more parts needs their marks.
 LONE = (
     "{% if messages|length == 1 or (messages|length == 2 and messages[1]['role'] == 'assistant') %}"

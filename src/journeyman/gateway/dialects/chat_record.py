@@ -8,10 +8,14 @@ from dataclasses import replace
 from math import ceil
 from typing import cast
 
+import orjson
+
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError
+from journeyman.core.errors import DataError, JourneymanError
 from journeyman.core.messages import ImagePart, Part, ToolCall, messages_from_openai
 from journeyman.gateway.points import Asked, Heard
+from journeyman.gateway.purse import MOST_TOKENS
+from journeyman.gateway.wire import Bound, Streaming, Wire
 
 FILE_KEYS = ("url", "data", "file_data", "file_id", "image_url")
 FILE_BYTES = 8192
@@ -41,23 +45,23 @@ def read_asked(raw: Mapping[str, Json]) -> Asked:
 def read_most(raw: Mapping[str, Json], otherwise: int) -> int:
     """Output tokens that the request allows, of all its choices; ``otherwise`` of each where it does not say. Of two limits it is not known which one a provider
     heeds: the larger counts."""
-    each = max((_read_count(raw.get(name)) for name in LIMITS), default=0) or otherwise
-    return each * max(1, *(_read_count(raw.get(name)) for name in CHOICES))
+    each = max((read_count(raw.get(name)) for name in LIMITS), default=0) or otherwise
+    return each * max(1, *(read_count(raw.get(name)) for name in CHOICES))
 
 
-def bound(raw: Mapping[str, Json], otherwise: int) -> dict[str, Json]:
-    """The request with a limit of ``otherwise`` tokens where it states none, and without one that is no number from 1 on: some providers take -1 for no limit."""
-    stated = {name: raw[name] for name in LIMITS if _read_count(raw.get(name))}
-    rest = {name: value for name, value in raw.items() if name not in LIMITS}
-    return rest | (stated or {"max_completion_tokens": otherwise})
-
-
-def _read_count(raw: Json) -> int:
+def read_count(raw: Json) -> int:
     """A number from 1 on, also as text or with a point, as many providers read it; else 0."""
     try:
         return max(0, ceil(min(float(raw), MOST_COUNT))) if isinstance(raw, int | float | str) else 0
     except ValueError:
         return 0
+
+
+def bound_chat(raw: Mapping[str, Json]) -> Bound:
+    """A limit that is no number from 1 on is taken away: some providers take -1 for no limit."""
+    bad: dict[str, Json] = {name: None for name in LIMITS if name in raw and not read_count(raw[name])}
+    has_limit = any(read_count(raw.get(name)) for name in LIMITS)
+    return read_most(raw, MOST_TOKENS), bad if has_limit else bad | {"max_completion_tokens": MOST_TOKENS}
 
 
 def read_size(raw: Mapping[str, Json]) -> int:
@@ -81,14 +85,14 @@ def read_size(raw: Mapping[str, Json]) -> int:
 def read_whole(raw: Json) -> Heard:
     """The first choice of a completion, and its usage."""
     heard = Heard()
-    for choice in _choices(raw):
+    for choice in read_choices(raw):
         message = choice.get("message")
         if isinstance(message, dict):
             heard.text = _text(message.get("content"))
             heard.tool_calls = _calls(message.get("tool_calls"))
         heard.finish_reason = _text(choice.get("finish_reason"))
         break
-    _read_usage(raw, heard)
+    read_usage(raw, heard)
     return heard
 
 
@@ -101,7 +105,7 @@ class Hearing:
         self._calls: dict[int, dict[str, str]] = {}
 
     def add(self, chunk: Json) -> None:
-        for choice in _choices(chunk):
+        for choice in read_choices(chunk):
             if choice.get("index") not in (0, None):
                 continue
             delta = choice.get("delta")
@@ -109,7 +113,7 @@ class Hearing:
                 self._texts.append(_text(delta.get("content")))
                 self._add_calls(delta.get("tool_calls"))
             self._heard.finish_reason = _text(choice.get("finish_reason")) or self._heard.finish_reason
-        _read_usage(chunk, self._heard)
+        read_usage(chunk, self._heard)
 
     def end(self) -> Heard:
         self._heard.text = "".join(self._texts)
@@ -133,12 +137,36 @@ class Hearing:
                 call["arguments"] += _text(function.get("arguments"))
 
 
+class AsItCame:
+    """A provider's stream, without the closing chunk that only we asked for."""
+
+    def __init__(self, raw: Mapping[str, Json]) -> None:
+        options = raw.get("stream_options")
+        self._wants_usage = isinstance(options, dict) and options.get("include_usage") is True
+
+    def show(self, event: bytes, chunk: Json) -> bytes:
+        return event + b"\n\n" if self._wants_usage or not is_usage_alone(chunk) else b""
+
+    def fail(self, error: JourneymanError) -> bytes:
+        shown = {
+            "message": f"{error.code} {error.what}",
+            "type": "server_error",
+            "param": None,
+            "code": error.code,
+        }
+        return b"data: " + orjson.dumps({"error": shown}) + b"\n\n"
+
+
+def is_done(data: bytes, _chunk: Json) -> bool:
+    return data.strip() == b"[DONE]"
+
+
 def is_usage_alone(chunk: Json) -> bool:
     """Whether this is the closing chunk that a provider sends where it is asked for usage."""
     return isinstance(chunk, dict) and chunk.get("choices") == [] and chunk.get("usage") is not None
 
 
-def _choices(raw: Json) -> Iterator[dict[str, Json]]:
+def read_choices(raw: Json) -> Iterator[dict[str, Json]]:
     choices = raw.get("choices") if isinstance(raw, dict) else None
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):
@@ -154,7 +182,7 @@ def _calls(raw: Json) -> tuple[ToolCall, ...]:
     return tuple(found)
 
 
-def _read_usage(raw: Json, heard: Heard) -> None:
+def read_usage(raw: Json, heard: Heard) -> None:
     usage = raw.get("usage") if isinstance(raw, dict) else None
     if isinstance(usage, dict):
         heard.input_tokens = _count(usage.get("prompt_tokens"))
@@ -174,3 +202,6 @@ def _without_bytes(part: Part) -> Part:
         return part
     kind, _, content = part.url[len("data:") :].partition(",")
     return ImagePart(hashlib.sha256(content.encode()).hexdigest(), kind.partition(";")[0] or "image/*")
+
+
+CHAT_WIRE = Wire("/chat/completions", read_asked, read_whole, bound_chat, Streaming(Hearing, AsItCame, is_done))

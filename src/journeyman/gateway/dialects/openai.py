@@ -65,7 +65,7 @@ def read_chat(raw: Json) -> ChatRequest:
     return ChatRequest(
         model=str(raw["model"]),
         messages=messages_from_openai(raw["messages"]),
-        wishes=_read_wishes(raw),
+        wishes=read_wishes(raw),
         is_streamed=bool(_typed(raw, "stream", bool, "true or false")),
         with_usage=options.get("include_usage") is True,
         response_format=_typed(raw, "response_format", dict, "an object"),
@@ -110,7 +110,7 @@ def write_completion(answer: Answer) -> dict[str, Json]:
         _frame(answer.trace, answer.model, int(answer.created.timestamp()), "chat.completion")
         | {
             "choices": [choice],
-            "usage": _usage(answer),
+            "usage": write_usage(answer),
         }
         | _write_confidence(answer)
     )
@@ -148,7 +148,7 @@ class ChunkWriter:
             return
         yield self._chunk({}, item.finish_reason) | _write_confidence(item)
         if self._with_usage:
-            yield self._frame | {"choices": [], "usage": _usage(item)}
+            yield self._frame | {"choices": [], "usage": write_usage(item)}
 
     def _chunk(self, delta: dict[str, Json], finish_reason: str | None) -> dict[str, Json]:
         choice: dict[str, Json] = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -184,7 +184,7 @@ def write_model(name: str) -> dict[str, Json]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "journeyman"}
 
 
-def _read_wishes(raw: dict[str, Json]) -> Wishes:
+def read_wishes(raw: dict[str, Json]) -> Wishes:
     longest = raw.get("max_completion_tokens")
     key = "max_tokens" if longest is None else "max_completion_tokens"
     stop = raw.get("stop")
@@ -231,7 +231,7 @@ def _frame(id: str, model: str, created: int, kind: str) -> dict[str, Json]:
     return {"id": f"chatcmpl-{id}", "object": kind, "created": created, "model": model}
 
 
-def _usage(answer: Answer) -> dict[str, Json]:
+def write_usage(answer: Answer) -> dict[str, Json]:
     return {
         "prompt_tokens": answer.input_tokens,
         "completion_tokens": answer.output_tokens,
