@@ -97,7 +97,11 @@ def test_unreadable_answers_are_kept_as_wrong(tmp_path: Path) -> None:
 def test_an_answer_that_the_server_refused_to_hand_out_is_kept_as_a_wrong_one(tmp_path: Path) -> None:
     def refused(text: str) -> str:
         if text.endswith(" 3"):
-            raise ModelError("JM-432", "the provider refused the request", got='422: {"error": {"code": "JM-720"}}')
+            raise ModelError(
+                "JM-432",
+                "the provider refused the request",
+                got='422: {"error":{"message":"JM-720 paint: no valid answer"}}',
+            )
         return right(text)
 
     cache = tmp_path / "cache.jsonl"

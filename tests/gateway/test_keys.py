@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -273,7 +274,9 @@ def test_hundreds_in_flight_cost_no_more_than_the_key_may(tmp_path: Path, model:
             refused = [item for item in results if isinstance(item, BaseException)]
             assert answered
             assert refused
-            assert all(isinstance(item, openai.RateLimitError) and "JM-742" in str(item) for item in refused)
+            assert all(
+                isinstance(item, openai.RateLimitError) and re.search("JM-74[26]", str(item)) for item in refused
+            )
             assert len(answered) == len(made.billed)
             assert sum(made.billed) <= most * NANO
             assert made.store.spent("key/key-0", "") == pytest.approx(sum(made.billed), abs=len(made.billed))
@@ -525,7 +528,9 @@ def test_embeddings_come_out_of_the_same_budgets(tmp_path: Path) -> None:
             )
             refused = [item for item in results if isinstance(item, BaseException)]
             assert 0 < len(refused) < 40
-            assert all(isinstance(item, openai.RateLimitError) and "JM-742" in str(item) for item in refused)
+            assert all(
+                isinstance(item, openai.RateLimitError) and re.search("JM-74[26]", str(item)) for item in refused
+            )
             assert len(made.billed) == 40 - len(refused)
             assert made.store.spent("key/key-0", "") == sum(made.billed) <= 0.0001 * NANO
             assert "max_completion_tokens" not in made.seen[0][1]

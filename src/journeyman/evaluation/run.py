@@ -27,7 +27,7 @@ from journeyman.task.task import Task
 
 Prompt = Literal["student", "teacher"]
 ASSESS_HEADERS: Mapping[str, str] = {"x-journeyman-origin": "assess"}
-INVALID = "JM-720"  # of our server: the model gave no valid answer
+INVALID = re.compile(r"^\d{3}: \{\"error\":\{\"message\":\"JM-720 ")  # of our server: the model gave no valid answer
 RETRY_DELAYS_S: tuple[float, ...] = (0.5, 2.0, 8.0)
 
 
@@ -222,7 +222,7 @@ async def _ask(model: Model, request: Request, retry_delays_s: Sequence[float]) 
         try:
             return _from_reply(await model.complete(request))
         except (ModelError, ServeError) as error:
-            if INVALID in error.got:
+            if INVALID.search(error.got):
                 waited = (time.perf_counter() - started) * 1000
                 return _Answer(problem=" ".join(error.got.split())[:300], latency_ms=waited)
             if not error.retryable or delay is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 
 from journeyman.core.errors import SettingsError
 from journeyman.core.ids import make_id
@@ -36,8 +37,13 @@ def add_key(
     """The key and its secret, which is nowhere else and cannot be shown again.
 
     Raises:
-        SettingsError: JM-110 a date that cannot be read, or is over. TaskError: no such task.
+        SettingsError: JM-110 a date that cannot be read, or is over; JM-111 a budget that is no number. TaskError: no such task.
     """
+    for value in (usd, usd_per_day):
+        if value is not None and not isfinite(value):
+            raise SettingsError(
+                "JM-111", "a budget is a number of US dollars", got=str(value), hint="without --usd there is no limit"
+            )
     for task in tasks:
         if task != "*":
             workspace.task(task)

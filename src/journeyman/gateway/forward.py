@@ -152,7 +152,11 @@ class Forwarder:
         passing = call.passing
         if passing.meter is not None and call.is_metered:
             size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
-            await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
+            try:
+                await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
+            except ServeError as error:
+                await self._record(call, Heard(), error.code, 0.0)
+                raise
         streaming = call.streaming
         exchanged = await self._unless_gone(request, call, self._exchange(call, request, data))
         if exchanged is None:

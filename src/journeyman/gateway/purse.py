@@ -94,7 +94,7 @@ class Purse:
         """All of them, or none.
 
         Raises:
-            ServeError: JM-742 a budget has not that much left. StoreError: more could not be leased.
+            ServeError: JM-742 a budget has not that much left, JM-746 it has, but calls under way hold it. StoreError: more could not be leased.
         """
         if reserved := self._take(limits, amount):
             return reserved
@@ -196,7 +196,7 @@ class Purse:
         ends, now = self._clock() + LEASE_S - MARGIN_S, self._now().timestamp()
         given = await asyncio.to_thread(self._vault.take, asks, now, now + LEASE_S)
         if isinstance(given, Refusal):
-            raise _spent(limits[asks.index(given.ask)], given, amount)
+            raise _refused(limits[asks.index(given.ask)], given, amount)
         for lease, more in zip(leases, given, strict=True):
             lease.left += more
             lease.ends = ends
@@ -225,7 +225,7 @@ class Meter:
         """Before a model that costs is asked. A token has a byte at least, so that there are no more tokens than bytes.
 
         Raises:
-            ServeError: JM-742 a budget has not that much left, JM-744 the price of ``name`` is not known.
+            ServeError: JM-742 a budget has not that much left, JM-746 calls under way hold it, JM-744 the price of ``name`` is not known.
         """
         if not self.limits:
             return
@@ -281,13 +281,29 @@ def nano(usd: float) -> int:
     return ceil(round(usd * NANO, 3))
 
 
-def _spent(limit: Limit, refusal: Refusal, amount: int) -> ServeError:
+def _refused(limit: Limit, refusal: Refusal, amount: int) -> ServeError:
+    """Where calls under way hold what is missing, another try may find it. A caller hears the sums of its own key alone."""
+    is_own = limit.scope.startswith("key/")
     left = max(0, limit.amount - refusal.spent - refusal.leased)
+    sums = f"{_usd(refusal.spent)} spent, {_usd(refusal.leased)} held for calls under way, {_usd(left)} left"
+    expected, got = (
+        f"{_usd(amount)} for this call" + (f", of {_usd(limit.amount)}" if is_own else ""),
+        sums if is_own else "",
+    )
+    if limit.amount - refusal.spent >= amount:
+        return ServeError(
+            "JM-746",
+            f"what is left of the budget of {limit.shown} is held for calls under way",
+            expected=expected,
+            got=got,
+            hint="call again in a moment, or ask for fewer tokens",
+            retryable=True,
+        )
     return ServeError(
         "JM-742",
         f"the budget of {limit.shown} is spent",
-        expected=f"{_usd(amount)} for this call, of {_usd(limit.amount)}",
-        got=f"{_usd(refusal.spent)} spent, {_usd(refusal.leased)} held for calls under way, {_usd(left)} left",
+        expected=expected,
+        got=got,
         hint="raise the budget, ask for fewer tokens" + (", or call again tomorrow (UTC)" if limit.period else ""),
     )
 

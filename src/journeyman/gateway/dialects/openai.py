@@ -160,6 +160,7 @@ TYPES: Mapping[str, str] = {
     "JM-741": "permission_error",
     "JM-742": "insufficient_quota",
     "JM-743": "rate_limit_error",
+    "JM-746": "rate_limit_error",
 }
 
 
