@@ -3,7 +3,7 @@
     python benchmarks/gateway.py [--only latency|throughput|memory] [--calls 4000] [--memory-calls 200000] [--no-rival] [--json]
 
 A provider on loopback answers at once (`loopback.py`); it and the clients have one core, the gateway has the other. Ours is `journeyman serve` as it is, with a key, a
-budget for the key, the task and the project, redaction, prices, and every call in the store before it is answered. The rival is one worker without keys, database or
+budget for the key, the task and the project, redaction, prices, and every call in the store before it is answered. The rival is one worker with its master key, without database and
 budgets, in an environment of its own. latency: one call at a time, by turns directly and through each gateway; what is added is the difference of the medians, and of
 the 99th percentiles. throughput: 32 in flight. memory: resident bytes after warm-up and at the end. Results go to benchmarks/results/gateway.json and
 docs/results/gateway.md.
@@ -31,6 +31,7 @@ from rivals import NoRival, rival_python
 Document = dict[str, Any]
 RESULT, PAGE = ROOT / "benchmarks/results/gateway.json", ROOT / "docs/results/gateway.md"
 LOOPBACK = ROOT / "benchmarks/loopback.py"
+RIVAL_KEY = "sk-the-one-key-that-it-wants"
 IN_FLIGHT, ROUNDS = 32, 5
 CROWD, SERVER = 0, 1  # cores
 BARS = {"p50_ms": 0.7, "p99_ms": 5.0, "per_second": 1000.0, "ratio": 20.0, "growth": 0.05}
@@ -80,7 +81,7 @@ def main() -> int:
         places = {"directly": Place(provider, "big", {})}
         places |= {name: Place(gateway.url, model, gateway.headers) for name, model in OURS.items()}
         if rival is not None:
-            places["LiteLLM"] = Place(rival.url, "big", {})
+            places["LiteLLM"] = Place(rival.url, "big", rival.headers)
         parts = {
             "latency": lambda: measure_latency(places, given.calls),
             "throughput": lambda: measure_throughput(places, given.calls),
@@ -192,10 +193,11 @@ def run_rival(folder: Path, provider: str) -> Iterator[Server | None]:
         SERVER, str(python.parent / "litellm"), "--config", str(config), "--port", port, "--num_workers", "1"
     )
     quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False", "LITELLM_LOG": "ERROR"}
+    quiet |= {"LITELLM_MASTER_KEY": RIVAL_KEY}
     log = (folder / "litellm.log").open("w")
     with log, subprocess.Popen(command, env=os.environ | quiet, stdout=log, stderr=log, text=True) as process:
         try:
-            place = Place(f"http://127.0.0.1:{port}", "big", {})
+            place = Place(f"http://127.0.0.1:{port}", "big", {"authorization": f"Bearer {RIVAL_KEY}"})
             for _ in range(120):
                 try:
                     place.ask(3, 1, warm=0)
@@ -204,7 +206,7 @@ def run_rival(folder: Path, provider: str) -> Iterator[Server | None]:
                     time.sleep(1)
             else:
                 raise SystemExit((folder / "litellm.log").read_text()[-800:])
-            yield Server(place.url, process)
+            yield Server(place.url, process, place.headers)
         finally:
             process.send_signal(signal.SIGTERM)
 
