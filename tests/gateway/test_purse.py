@@ -82,7 +82,7 @@ def test_hundreds_in_flight_never_pass_a_budget(
             left = most - store.spent("project", DAY)
             if left:
                 await purses[0].reserve(limits[:1], left)
-            with pytest.raises(ServeError, match="JM-74[26]"):
+            with pytest.raises(ServeError, match=r"JM-74[26]"):
                 await purses[-1].reserve(limits[:1], 1)
             for purse in purses:
                 await purse.close()
