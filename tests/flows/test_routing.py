@@ -15,7 +15,7 @@ from typing import Any
 import openai
 import pytest
 
-from journeyman.core.errors import ServeError
+from journeyman.core.errors import ModelError, ServeError
 from journeyman.core.trace import Trace
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.flows.answers import open_desk
@@ -355,7 +355,8 @@ def test_the_server_says_who_answers_and_serves_a_task_before_it_has_a_release(f
     shutil.rmtree(folder / ".journeyman")
     with provider(folder, truth), serving(folder) as server:
         client = openai.OpenAI(base_url=server["openai"], api_key="none", max_retries=0)
-        assert [model.id for model in client.models.list()] == ["task:paint"]
+        names = [model.id for model in client.models.list()]
+        assert [name for name in names if not name.startswith("embed:")] == ["task:paint"]
         reply = client.chat.completions.with_raw_response.create(
             model="task:paint", messages=[{"role": "user", "content": "one blue thing"}]
         )
@@ -391,3 +392,35 @@ def test_a_call_of_another_shape_is_the_teachers_and_other_models_of_its_provide
             (passed,) = workspace.store.traces("model:large-2")
             assert passed.messages[-1].text == "and two blue ones"
             prepare_task(workspace, "paint")  # calls of another shape are no rows
+
+
+def test_where_the_teacher_fails_an_unsure_answer_may_stand(folder: Path) -> None:
+    set_route(folder, "{fallback: student, audit: 0}")
+    with provider(folder, lambda _body: (503, "down")) as seen, open_workspace(folder) as workspace:
+        assert ask(workspace, [UNSURE]) == ["student: fallback"]
+        answered, failed = sorted(recorded(workspace), key=lambda trace: trace.status != "ok")
+        assert answered.verdicts["route"]["error"] == "JM-431"  # type: ignore[call-overload, index]
+        assert answered.release == workspace.store.alias("paint")
+        assert (failed.status, failed.meta["of"]) == ("JM-431", answered.id)
+        said = ask(workspace, [UNSURE] * 4)
+        assert said == ["student: fallback"] * 4
+        asked = len(seen)
+        assert asked < 2 * 5, "after five failures in a row the teacher is left alone"
+
+
+def test_a_release_that_is_held_stands_in_for_nobody(folder: Path) -> None:
+    set_route(folder, "{fallback: student, audit: 0}")
+    with provider(folder, lambda _body: (503, "down")), open_workspace(folder) as workspace:
+        workspace.store.hold("paint", str(workspace.store.alias("paint")), "by hand", workspace.now())
+        with pytest.raises(ModelError, match="JM-431"):
+            ask(workspace, [lines(1, 7)[0]])
+
+
+def test_an_answer_that_the_teacher_refuses_is_no_outage(folder: Path) -> None:
+    set_route(folder, "{fallback: student, audit: 0}")
+    with (
+        provider(folder, lambda _body: (400, "no")),
+        open_workspace(folder) as workspace,
+        pytest.raises(ModelError, match="JM-432"),
+    ):
+        ask(workspace, [UNSURE])

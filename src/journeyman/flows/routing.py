@@ -11,6 +11,7 @@ from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.points import Point
 from journeyman.gateway.registry import Registry, Routed, Served, Way
+from journeyman.models.breaker import Breaker, Sheltered
 from journeyman.models.protocol import Decoding
 from journeyman.task.prompt import teacher_messages
 from journeyman.task.task import Task
@@ -28,9 +29,9 @@ def open_registry(
 ) -> Registry:
     """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. ``is_passing``: calls to
     other models of the teacher's provider are passed on, at the project's expense."""
-    ways = {task.name: _way(stack, workspace, task) for task in tasks}
-    upstream = find_upstream(workspace.project)
-    points = [_open_point(workspace, upstream)] if is_passing and upstream.name else []
+    upstream, breaker = find_upstream(workspace.project), Breaker("the teacher's provider")
+    ways = {task.name: _way(stack, workspace, task, breaker) for task in tasks}
+    points = [_open_point(workspace, upstream, breaker)] if is_passing and upstream.name else []
     aliases = Aliases(workspace)
     return Registry(served, aliases.live, ways, aliases.held, points)
 
@@ -59,8 +60,8 @@ class Aliases:
         return known
 
 
-def _open_point(workspace: Workspace, upstream: Upstream) -> Point:
-    return Point("teacher", upstream.url, upstream.key, _prices(workspace))
+def _open_point(workspace: Workspace, upstream: Upstream, breaker: Breaker) -> Point:
+    return Point("teacher", upstream.url, upstream.key, _prices(workspace), breaker)
 
 
 def _prices(workspace: Workspace) -> tuple[float, float] | None:
@@ -74,19 +75,22 @@ def find_hold(workspace: Workspace, task_name: str) -> str:
     return held.reason if held is not None else ""
 
 
-def _way(stack: AsyncExitStack, workspace: Workspace, task: Task) -> Way:
+def _way(stack: AsyncExitStack, workspace: Workspace, task: Task, breaker: Breaker) -> Way:
     upstream = find_upstream(workspace.project, task)
     stated = None if task.route.policy == "auto" else task.route.policy
     is_asked = upstream.is_ready and stated != "student"
-    teacher = _serve_teacher(stack, workspace, task, upstream) if is_asked else None
+    teacher = _serve_teacher(stack, workspace, task, upstream, breaker) if is_asked else None
     if upstream.name and not upstream.is_ready and stated != "student":
         workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
-    point = _open_point(workspace, upstream) if teacher else None
-    return Way(teacher, stated, task.route.audit, point, task.records.sample)
+    point = _open_point(workspace, upstream, breaker) if teacher else None
+    is_kept = task.route.fallback == "student"
+    return Way(teacher, stated, task.route.audit, is_kept, point, task.records.sample)
 
 
-def _serve_teacher(stack: AsyncExitStack, workspace: Workspace, task: Task, upstream: Upstream) -> Served:
-    model = upstream.open()
+def _serve_teacher(
+    stack: AsyncExitStack, workspace: Workspace, task: Task, upstream: Upstream, breaker: Breaker
+) -> Served:
+    model = Sheltered(upstream.open(), breaker)
     stack.push_async_callback(model.close)
     return Served(
         model.name,

@@ -39,7 +39,7 @@ from journeyman.task.schema import constraint_schema, verifier
 REPAIR_TEMPERATURE = 0.7
 REPAIR_SEED = 1
 NO_VERDICTS: Mapping[str, Json] = {}
-UNPAID = ("JM-431", "JM-432", "JM-433")
+UNPAID = ("JM-431", "JM-432", "JM-433", "JM-442")
 """Nothing was answered, and nothing is paid for."""
 ROLE_BYTES = 64
 """More than what a provider's template adds to a message."""
@@ -167,15 +167,18 @@ class Answerer:
         self._now = now
         self._draw = draw
 
-    async def answer(self, call: Call, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
-        """Answer one call; when this returns, its trace is stored, ``verdicts`` in it.
+    async def answer(
+        self, call: Call, verdicts: Mapping[str, Json] = NO_VERDICTS, *, has_other: bool = False
+    ) -> Answer:
+        """Answer one call; when this returns, its trace is stored, ``verdicts`` in it. ``has_other``: another model answers where this one fails, so that a failure
+        has a trace of its own, which names the call's.
 
         Raises:
             TaskError: the call does not have the task's shape.
             ServeError: JM-720 no valid answer, also not on the second try; JM-742 a budget is spent (both are recorded too); JM-744.
             ModelError: the model failed twice, or cannot take this call. StoreError: the trace cannot be stored.
         """
-        return await self._answer(self._plan(call), verdicts)
+        return await self._answer(self._plan(call), verdicts, has_other=has_other)
 
     async def attempt(self, call: Call) -> Attempt:
         """Ask a model that costs nothing, and record nothing: `finish` does, or another model's answer stands for it.
@@ -217,12 +220,17 @@ class Answerer:
             raise ModelError("JM-426", "the model's stream ended early", hint="call again", retryable=True)
         yield await self._finish(plan, _check(plan, reply), verdicts)
 
-    async def _answer(self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
+    async def _answer(
+        self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS, *, has_other: bool = False
+    ) -> Answer:
         try:
             try:
                 outcome = await _ask(plan)
             except (ModelError, ServeError) as error:
-                await self._record(plan, self._failed(plan, error), verdicts, None)
+                failed = self._failed(plan, error)
+                if has_other:
+                    failed = replace(failed, id=make_trace_id(plan.time), meta={**failed.meta, "of": plan.trace})
+                await self._record(plan, failed, verdicts, None)
                 raise
             return await self._finish(plan, outcome, verdicts)
         except BaseException:

@@ -149,15 +149,16 @@ class Forwarder:
             raise
 
     async def _pass_on(self, call: _Call, data: bytes, request: Request, headers: Mapping[str, str]) -> Response:
-        passing = call.passing
-        if passing.meter is not None and call.is_metered:
-            size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
-            try:
+        passing, streaming = call.passing, call.streaming
+        try:
+            if passing.point.breaker is not None:
+                passing.point.breaker.check()
+            if passing.meter is not None and call.is_metered:
+                size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
                 await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
-            except ServeError as error:
-                await self._record(call, Heard(), error.code, 0.0)
-                raise
-        streaming = call.streaming
+        except (ModelError, ServeError) as error:
+            await self._record(call, Heard(), error.code, 0.0)
+            raise
         exchanged = await self._unless_gone(request, call, self._exchange(call, request, data))
         if exchanged is None:
             return Response(status_code=GONE)
@@ -205,11 +206,15 @@ class Forwarder:
         elif not call.passing.is_own_key and (shown := _client_key(request)):
             headers["authorization"] = shown
         try:
-            return await self._sessions.get().post(f"{point.url.rstrip('/')}{wire.path}", data=data, headers=headers)
+            url = f"{point.url.rstrip('/')}{wire.path}"
+            reply = await self._sessions.get().post(url, data=data, headers=headers)
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+            _note(point, is_failure=True)
             is_sent = not isinstance(error, aiohttp.ClientConnectorError)
             await self._record(call, Heard(), "JM-430", None if is_sent else 0.0)
             raise _unreachable(point, error) from error
+        _note(point, is_failure=reply.status >= 500)
+        return reply
 
     async def _pieces(
         self, call: _Call, reply: aiohttp.ClientResponse, streaming: Streaming
@@ -289,6 +294,11 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self._pieces.aclose()
+
+
+def _note(point: Point, *, is_failure: bool) -> None:
+    if point.breaker is not None:
+        point.breaker.note(is_failure=is_failure)
 
 
 def _write_body(call: _Call) -> bytes:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from journeyman.core.canonical import Json
 from journeyman.core.example import Target, text_target
 from journeyman.core.messages import Message, ToolCall
+from journeyman.models.breaker import Breaker
 
 
 def call_usd(
@@ -31,6 +32,7 @@ class Point:
     url: str
     key: str = field(default="", repr=False)
     usd_per_million: tuple[float, float] | None = None
+    breaker: Breaker | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Way:
     teacher: Served | None = None
     policy: Policy | None = None
     audit: float = 0.0
+    fallback: bool = False
     point: Point | None = None
     """Where the teacher is, for calls that do not have the task's shape."""
     sample: float = 1.0
@@ -89,6 +90,8 @@ class Routed:
     audit: float = 0.0
     held: str = ""
     live: str = ""
+    fallback: bool = False
+    """Whether the student's answer stands where the teacher fails, also one that it is not sure of."""
     passed: Passed | None = None
     """Where calls go that do not have the task's shape."""
     sample: float = 1.0
@@ -183,7 +186,18 @@ class Registry:
                 "%s: the live release %s is not loaded here, the teacher answers: restart the server", task, live[:12]
             )
         passed = Passed(way.point, teacher.name) if way.point and teacher else None
-        return Routed(task, student, teacher, policy, way.audit, self._held(task), live or "", passed, way.sample)
+        return Routed(
+            task,
+            student,
+            teacher,
+            policy,
+            way.audit,
+            self._held(task),
+            live or "",
+            fallback=way.fallback,
+            passed=passed,
+            sample=way.sample,
+        )
 
     def names(self) -> list[str]:
         """Every name that `find` takes, in the form that is listed to clients."""

@@ -27,7 +27,9 @@ from journeyman.gateway.registry import Policy, Routed
 
 LOG = logging.getLogger("journeyman.gateway")
 Side = Literal["student", "teacher"]
-Why = Literal["policy", "no release", "not loaded", "held", "no threshold", "failed", "invalid", "unsure", "sure"]
+Why = Literal[
+    "policy", "no release", "not loaded", "held", "no threshold", "failed", "invalid", "unsure", "sure", "fallback"
+]
 Audited = Callable[[str, str, str], Awaitable[None]]
 """Told of an audit that was answered: the task, the id of the student's trace, the id of the audit's."""
 
@@ -74,7 +76,7 @@ class Router:
         """Raises what `Answerer.answer` raises; ServeError JM-731: the release is held, and there is no teacher."""
         decision = _before(routed)
         started = time.perf_counter() if call.started is None else call.started
-        call = replace(call, started=started, sample=routed.sample)
+        call = replace(call, started=started, sample=routed.sample, trace=call.trace or make_trace_id())
         said: Attempt | None = None
         if decision is None and routed.is_alone:
             decision = Decision(routed.policy, "student", "policy")
@@ -141,7 +143,14 @@ class Router:
             error = _no_teacher(routed, decision)
             await self._answerer.refuse(call, error, verdicts)
             raise error
-        answer = await self._answerer.answer(replace(call, served=routed.teacher), verdicts)
+        can_stand = routed.fallback and said is not None and not said.problem
+        try:
+            answer = await self._answerer.answer(replace(call, served=routed.teacher), verdicts, has_other=can_stand)
+        except (ModelError, ServeError) as error:
+            if said is None or not can_stand or not _is_outage(error):
+                raise
+            decision = replace(decision, by="student", why="fallback", error=error.code)
+            answer = await self._answerer.finish(said, {"route": decision.to_json()})
         return _shown(answer, call, decision)
 
     async def _audit(self, routed: Routed, call: Call, trace: str) -> None:
@@ -159,6 +168,11 @@ class Router:
             LOG.warning("audit of %s: %s %s", trace, error.code, error.what)
         except Exception:
             LOG.exception("audit of %s", trace)
+
+
+def _is_outage(error: JourneymanError) -> bool:
+    """Whether nobody answered: an invalid answer of the teacher, or a call that it refuses, is no reason for a worse one."""
+    return error.code in ("JM-742", "JM-744", "JM-746") or (error.retryable and isinstance(error, ModelError))
 
 
 async def _whole(answer: Answer) -> AsyncGenerator[str | Answer, None]:

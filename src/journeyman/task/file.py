@@ -28,6 +28,7 @@ from journeyman.task.task import (
     LEAST_KAPPA,
     Against,
     Cascade,
+    Fallback,
     Gate,
     MetricKind,
     MetricSpec,
@@ -109,6 +110,10 @@ class RouteFile(BaseModel):
     audit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.02,
         description="With a cascade: share of the student's answers that the teacher is asked about too, afterwards.",
+    )
+    fallback: Fallback = Field(
+        default="none",
+        description="student: where the teacher cannot be reached, fails or may cost no more, the student's answer stands, sure or not; none: the call fails.",
     )
 
 
@@ -302,7 +307,7 @@ def _make_task(document: Document) -> Task:
         prompt=file.prompt.strip("\n"),
         gate=_gate(file.gate),
         cascade=Cascade(file.cascade.error, file.cascade.delta),
-        route=Route(file.route.policy, file.route.audit, file.budget.usd_per_day),
+        route=Route(file.route.policy, file.route.audit, file.budget.usd_per_day, file.route.fallback),
         records=Records(file.records.sample, file.records.keep_days),
         verbatim=tuple(file.verbatim),
         redact=file.redact,

@@ -33,6 +33,7 @@ CALL_KEYS: Mapping[str, str] = {"latency": "most_ms", "cost": "most_usd"}
 """Kinds of what a call takes, and the key that each needs."""
 Against = Literal["teacher", "floor", "agreement"]
 Policy = Literal["auto", "teacher", "student", "cascade"]
+Fallback = Literal["none", "student"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,13 @@ class Route:
     """Who answers the calls of a task that has a live release. ``cascade``: the student where its calibrated confidence reaches the release's threshold, else the
     teacher; ``auto`` is that where there are a threshold and a teacher, else the student with the teacher for
     where it fails; ``student`` is never anybody else. Of what the student answers itself under a cascade the share
-    ``audit`` is asked of the teacher too, after the answer has gone out. The teacher's answers may cost ``usd_per_day`` US dollars in a day (UTC)."""
+    ``audit`` is asked of the teacher too, after the answer has gone out. The teacher's answers may cost ``usd_per_day`` US dollars in a day (UTC). Where it
+    fails, the ``fallback`` may be the student's answer, sure or not."""
 
     policy: Policy = "auto"
     audit: float = 0.02
     usd_per_day: float | None = None
+    fallback: Fallback = "none"
 
 
 @dataclass(frozen=True, slots=True)
