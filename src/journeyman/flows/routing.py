@@ -26,14 +26,15 @@ def open_registry(
     tasks: Sequence[Task],
     *,
     is_passing: bool = False,
+    wanted: Callable[[str, str], None] = lambda _task, _release: None,
 ) -> Registry:
     """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. ``is_passing``: calls to
-    other models of the teacher's provider are passed on, at the project's expense."""
+    other models of the teacher's provider are passed on, at the project's expense. ``wanted`` is told of live releases that are not among them."""
     upstream, breaker = find_upstream(workspace.project), Breaker("the teacher's provider")
     ways = {task.name: _way(stack, workspace, task, breaker) for task in tasks}
     points = [_open_point(workspace, upstream, breaker)] if is_passing and upstream.name else []
     aliases = Aliases(workspace)
-    return Registry(served, aliases.live, ways, aliases.held, points)
+    return Registry(served, aliases.live, ways, aliases.held, points, wanted)
 
 
 class Aliases:

@@ -20,6 +20,7 @@ from journeyman.core.errors import GateError, ServeError
 from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.embedding import find_embedders
+from journeyman.flows.loading import Loader
 from journeyman.flows.retention import retaining
 from journeyman.flows.routing import describe_routes, open_registry
 from journeyman.flows.shots import open_prompt
@@ -109,7 +110,7 @@ async def load_students(
     embedders: dict[str, Features] = {}
     for student in students:
         if student.is_light:
-            served.append(_serve_light(student, embedders, threads))
+            served.append(await asyncio.to_thread(_serve_light, student, embedders, threads))
             continue
         if student.own_weights is None or with_base:
             base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
@@ -121,7 +122,7 @@ async def load_students(
         adapters = {name: file for student in mine for name, file in student.adapters.items()}
         engine = await LlamaCpp.start(path, adapters, threads=threads)
         stack.push_async_callback(engine.close)
-        served += [_serve_student(engine, path, student) for student in mine]
+        served += [await asyncio.to_thread(_serve_student, engine, path, student) for student in mine]
         if with_base and path in bases:
             name = bases[path].name
             plain.append(Served(f"base:{name}", LocalModel(engine, load_base_template(path), name)))
@@ -204,7 +205,11 @@ async def _serve(
         recorder = Recorder(workspace.store, metrics.observe)
         stack.callback(recorder.close)
         tasks = workspace.tasks()
-        registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing)
+        loader = Loader(
+            stack, workspace.project.releases, lambda student: load_students(stack, [student], threads=threads)
+        )
+        registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing, wanted=loader.want)
+        loader.registry = registry
         for line in describe_routes(registry):
             workspace.progress.note(line)
         stack.enter_context(retaining(workspace, tasks))

@@ -120,12 +120,16 @@ class Registry:
         ways: Mapping[str, Way] | None = None,
         held: Callable[[str], str] = lambda _task: "",
         points: Iterable[Point] = (),
+        wanted: Callable[[str, str], None] = lambda _task, _release: None,
     ) -> None:
-        """``points`` are providers that calls to models which are not ours are passed on to, the default one first."""
+        """``points`` are providers that calls to models which are not ours are passed on to, the default one first. ``wanted`` is told, once each, of a live release
+        that is not here: a task and a hash, for `add`."""
         self._live = live
         self._points = {point.name: point for point in points}
         self._held = held
+        self._wanted = wanted
         self._missed: set[str] = set()
+        self._last: dict[str, str] = {}
         self._ways = dict(ways or {})
         self._releases: dict[str, dict[str, Served]] = {
             name: {} for name, way in self._ways.items() if way.teacher is not None
@@ -136,6 +140,11 @@ class Registry:
                 self._bases[item.name] = item
             else:
                 self._releases.setdefault(item.task.name, {})[item.release] = item
+
+    def add(self, item: Served) -> None:
+        """A release that was loaded since."""
+        assert item.task is not None, "a release has a task"
+        self._releases.setdefault(item.task.name, {})[item.release] = item
 
     def find_passed(self, name: str) -> Passed | None:
         """The provider's model of that name; None where it is one of ours or looks like one, or nothing is passed on."""
@@ -166,25 +175,23 @@ class Registry:
         if mark:
             return self._route_release(task, prefix)
         live, way = self._live(task), self._ways.get(task, Way())
-        student = self._releases[task].get(live) if live is not None else None
+        student = self._find_live(task, live, has_teacher=way.teacher is not None)
         if student is None and way.teacher is None:
             raise ServeError(
                 "JM-715",
                 f"the task {task} has no live release here",
                 expected=", ".join(sorted(f"{task}@{hash[:12]}" for hash in self._releases[task])),
                 got=f"live is {live[:12]}, which this server did not load" if live else "no release is live",
-                hint=f"restart the server, or run `journeyman release {task}` first",
+                hint="call again in a moment: it is being loaded, or the server's log says why not"
+                if live
+                else f"run `journeyman release {task}` first",
+                retryable=live is not None,
             )
         teacher = way.teacher
         if teacher is not None and student is not None:
             teacher = replace(teacher, task=student.task)  # one endpoint, one schema: the file may have changed since
         is_sure_enough = student is not None and student.threshold is not None and teacher is not None
         policy = way.policy or ("cascade" if is_sure_enough else "student")
-        if student is None and live is not None and live not in self._missed:
-            self._missed.add(live)
-            LOG.warning(
-                "%s: the live release %s is not loaded here, the teacher answers: restart the server", task, live[:12]
-            )
         passed = Passed(way.point, teacher.name) if way.point and teacher else None
         return Routed(
             task,
@@ -224,6 +231,20 @@ class Registry:
 
     def _route_release(self, task: str, prefix: str) -> Routed:
         return Routed(task, self._find_release(task, prefix), sample=self._ways.get(task, Way()).sample)
+
+    def _find_live(self, task: str, live: str | None, *, has_teacher: bool) -> Served | None:
+        """The live release. While it is not here yet the teacher answers, and where there is none the release that was live before."""
+        if live is None:
+            return None
+        found = self._releases[task].get(live)
+        if found is not None:
+            self._last[task] = live
+            return found
+        if live not in self._missed:
+            self._missed.add(live)
+            LOG.warning("%s: the live release %s is not loaded here", task, live[:12])
+            self._wanted(task, live)
+        return None if has_teacher else self._releases[task].get(self._last.get(task, ""))
 
     def _find_release(self, task: str, prefix: str) -> Served:
         fitting = [hash for hash in self._releases[task] if hash.startswith(prefix)]

@@ -56,7 +56,7 @@ class Redactor:
         self._surrogates: dict[str, str] = {}
         self._values: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
-        self._salt = secrets.token_bytes(16)
+        self._salt = b""
         self._secret_hashes: set[bytes] = set()
 
     def text(self, text: str, *, is_verbatim: bool = False) -> str:
@@ -164,6 +164,7 @@ class Redactor:
         }
 
     def _hash(self, token: str) -> bytes:
+        self._salt = self._salt or secrets.token_bytes(16)  # most rows have no secret
         return blake2b(token.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=16).digest()
 
 
