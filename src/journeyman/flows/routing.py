@@ -85,7 +85,7 @@ def _way(stack: AsyncExitStack, workspace: Workspace, task: Task, breaker: Break
         workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
     point = _open_point(workspace, upstream, breaker) if teacher else None
     is_kept = task.route.fallback == "student"
-    return Way(teacher, stated, task.route.audit, is_kept, point, task.records.sample)
+    return Way(teacher, stated, task.route.audit, point, task.records.sample, is_kept)
 
 
 def _serve_teacher(

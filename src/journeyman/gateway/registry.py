@@ -63,11 +63,12 @@ class Way:
     teacher: Served | None = None
     policy: Policy | None = None
     audit: float = 0.0
-    fallback: bool = False
     point: Point | None = None
     """Where the teacher is, for calls that do not have the task's shape."""
     sample: float = 1.0
     """The share of the student's own answers that is recorded whole."""
+    fallback: bool = False
+    """Whether the student's answer stands where the teacher fails."""
 
 
 @dataclass(frozen=True, slots=True)
