@@ -11,6 +11,15 @@ settings.register_profile("untimed", deadline=None)  # tests assert no time
 settings.load_profile("untimed")
 
 
+LONG = ("test_demo.py", "test_loop.py", "test_disk.py", "test_commands.py", "test_kills.py")
+"""Files of minutes. They come first: where a process takes a file at a time, a long one at the end leaves the others idle."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session")
 def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_llama(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
