@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from journeyman.flows.pipeline import RunResult, run_all
 from journeyman.flows.prepare import import_sources
-from journeyman.flows.workspace import open_workspace
+from journeyman.flows.workspace import Workspace, open_workspace
 from tests.flows.projects import make_project
 
 
@@ -26,3 +28,15 @@ def loop(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Loop:
         import_sources(workspace, "paint", [str(folder / "train.jsonl")])
         result = run_all(workspace, "paint", {"epochs": 12}, force="tiny", base_rows=5, threads=1)
     return Loop(folder, result)
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of the project that a file of tests has made once."""
+    return Path(shutil.copytree(made, tmp_path / "project"))
+
+
+@pytest.fixture
+def workspace(folder: Path) -> Iterator[Workspace]:
+    with open_workspace(folder) as opened:
+        yield opened

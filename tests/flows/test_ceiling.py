@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +35,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "project"))
-
-
-@pytest.fixture
-def workspace(folder: Path) -> Iterator[Workspace]:
-    with open_workspace(folder) as opened:
-        yield opened
 
 
 def gold_of(body: dict[str, Any]) -> object:

@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
-
-
-@pytest.fixture
-def workspace(made: Path, tmp_path: Path) -> Iterator[Workspace]:
-    with open_workspace(Path(shutil.copytree(made, tmp_path / "project"))) as opened:
-        yield opened
 
 
 def kept_of(workspace: Workspace) -> KeptLabels:
@@ -191,8 +185,7 @@ def test_a_kill_between_draw_and_file_loses_nothing(workspace: Workspace) -> Non
     assert kept_of(workspace).open == []
 
 
-def test_killed_while_it_asks_and_run_again(made: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(made, tmp_path / "project"))
+def test_killed_while_it_asks_and_run_again(folder: Path) -> None:
     command = [sys.executable, "-m", "journeyman", "label", "paint", "--draw", "8"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         cache = folder / ".journeyman/runs"

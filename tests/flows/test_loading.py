@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -59,10 +58,7 @@ def ask_until(client: openai.OpenAI, release: str, patience_s: float = 60.0) -> 
 
 
 @pytest.mark.parametrize("has_teacher", [False, True], ids=["alone", "with a teacher"])
-def test_the_next_release_takes_over_and_a_rollback_takes_it_back(
-    made: Path, tmp_path: Path, has_teacher: bool
-) -> None:
-    folder = Path(shutil.copytree(made, tmp_path / "project"))
+def test_the_next_release_takes_over_and_a_rollback_takes_it_back(folder: Path, has_teacher: bool) -> None:
     with open_workspace(folder) as workspace:
         first = str(workspace.store.alias("paint"))
 
@@ -85,8 +81,7 @@ def test_the_next_release_takes_over_and_a_rollback_takes_it_back(
         play()
 
 
-def test_a_release_that_cannot_be_loaded_leaves_the_one_before(made: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(made, tmp_path / "project"))
+def test_a_release_that_cannot_be_loaded_leaves_the_one_before(folder: Path) -> None:
     with serving(folder) as said, openai.OpenAI(base_url=said["openai"], api_key="none", max_retries=0) as client:
         before = ask(client)
         with open_workspace(folder) as workspace:

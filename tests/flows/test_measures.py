@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,12 +47,6 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_gguf: Path) -> Path:
         fill_project(opened)
         tune(opened, "paint", {"kind": "head", "features": "words"})
     return folder
-
-
-@pytest.fixture
-def workspace(made: Path, tmp_path: Path) -> Iterator[Workspace]:
-    with open_workspace(Path(shutil.copytree(made, tmp_path / "project"))) as opened:
-        yield opened
 
 
 def declare(workspace: Workspace, gate: str, **metrics: str) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +62,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assess(workspace, "paint")
         release(workspace, "paint", force="to erase what it learned")
     return folder
-
-
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "project"))
-
-
-@pytest.fixture
-def workspace(folder: Path) -> Iterator[Workspace]:
-    with open_workspace(folder) as opened:
-        yield opened
 
 
 def add(folder: Path, text: str) -> None:

@@ -67,11 +67,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "project"))
-
-
 def edit_promise(folder: Path, key: str, value: object) -> None:
     """In the evaluation that the live release carries."""
     with open_workspace(folder) as workspace:

@@ -10,16 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from journeyman.core.example import Example
 from journeyman.core.person import find_person, hash_person
 from journeyman.core.trace import Trace
 from journeyman.store.database import Store, open_store
 from journeyman.store.engine import sqlite_url
-from journeyman.store.schema import FOLDER
+from tests.store.schemas import at_revision
 
 ERASE = """
 import sys
@@ -111,19 +109,11 @@ def test_nothing_of_an_erased_call_is_left_in_the_file(sqlite_file: Path, make_t
 
 
 def test_calls_from_before_there_were_persons_have_none(url: str) -> None:
-    engine = create_engine(url)
-    if engine.url.get_backend_name() == "sqlite":
-        Path(str(engine.url.database)).parent.mkdir(exist_ok=True)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(FOLDER))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+    with at_revision(url, "0003") as connection:
         columns = "id, task, origin, time, release, model, status, document"
         document = Trace("t", "tickets", "2026", "serve", {}, (), None).to_json()
         values = {"document": json.dumps(document)}
         connection.execute(text(f"INSERT INTO traces ({columns}) VALUES ('t', 'tickets', 'serve', '2026', '', '', 'ok', :document)"), values)  # fmt: skip
-    engine.dispose()
     with open_store(url) as store:
         assert ids(store, id="t") == ["t"]
         assert ids(store, person=hash_person("ada")) == []

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -19,6 +18,7 @@ from journeyman.store.engine import sqlite_url
 from journeyman.store.ledger import Look
 from journeyman.store.schema import FOLDER, HEAD
 from journeyman.store.tables import METADATA, VERSION_TABLE
+from tests.store.schemas import at_revision
 
 OPEN_AND_ADD_RUN = """
 import sys
@@ -91,17 +91,9 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_looks_of_the_first_schema_come_along(url: str) -> None:
-    engine = create_engine(url)
-    if engine.url.get_backend_name() == "sqlite":
-        Path(str(engine.url.database)).parent.mkdir(exist_ok=True)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(FOLDER))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+    with at_revision(url, "0001") as connection:
         columns = "task, number, dataset, release, time, level, verdict"
         connection.execute(text(f"INSERT INTO looks ({columns}) VALUES ('tickets', 1, 'd', 'r', 't', 0.02, NULL)"))
-    engine.dispose()
     with open_store(url) as store:
         assert store.looks("tickets") == [Look(1, 0.02, "d", "r", None, "t")]
         assert store.begin_look("tickets", "d", "r", "later", "rule").number == 1
