@@ -98,7 +98,12 @@ def _median(work: Callable[[], object], times: int = TIMES) -> float:
 
 
 def describe(document: Document) -> str:
-    lines = ["# What the proof costs beside the models", "", "`python benchmarks/proof.py`", ""]
+    lines = [
+        "# What the proof costs beside the models",
+        "",
+        "`python benchmarks/proof.py`, `python benchmarks/proof.py --only assess --project FOLDER --task snips` (the project of `benchmarks/loop.py --only snips`)",
+        "",
+    ]
     lines += ["| what | seconds | bar | met | commit |", "|---|---|---|---|---|"]
     for part in document["parts"]:
         if part["name"] == "resampling":
