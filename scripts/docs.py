@@ -109,8 +109,9 @@ def settings_page() -> str:
     ]
     names = sorted({name for path in SOURCE.rglob("*.py") for name in _environment_names(path)})
     head = "# Settings\n\n`journeyman.toml` at the root of a project; every setting has a default, an unknown one is refused.\n"
+    further = "\nProviders besides the teacher's, `[providers.NAME]`, and prices by model, `[teacher.models]`: [providers](providers.md).\n"
     variables = f"\n## Environment variables\n\n{', '.join(f'`{name}`' for name in names)}, and the one that `[teacher] api_key_env` names.\n"
-    return "\n".join([MADE + head, "| setting | default | |", "|---|---|---|", *rows, variables])
+    return "\n".join([MADE + head, "| setting | default | |", "|---|---|---|", *rows, further, variables])
 
 
 def _environment_names(path: Path) -> Iterator[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -23,3 +25,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_llama(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+def all_workers() -> set[int]:
+    found = psutil.Process().children(recursive=True)
+    return {item.pid for item in found if "journeyman.models.llamacpp_worker" in " ".join(item.cmdline())}
+
+
+@pytest.fixture
+def workers() -> Callable[[], set[int]]:
+    """Gives the ids of the worker processes that came since the test began; a module's fixture may hold others."""
+    others = all_workers()
+    return lambda: all_workers() - others

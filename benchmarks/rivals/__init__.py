@@ -31,7 +31,7 @@ def rival_python(name: str) -> Path:
         lines = [line.split() for line in wanted.splitlines() if line and not line.startswith("#")]
         steps += [[str(python), "-m", "pip", "install", "--quiet", *line] for line in lines]
         for step in steps:
-            done = subprocess.run(step, capture_output=True, text=True, check=False)
+            done = subprocess.run(step, cwd=HERE, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise NoRival(f"{name} cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
         stamp.write_text(wanted, encoding="utf-8")

@@ -16,8 +16,8 @@ Answer = Callable[[dict[str, Any]], tuple[int, str]]
 
 
 @contextmanager
-def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
-    """Set as the project's teacher; the requests that it saw."""
+def provider(folder: Path, answer: Answer, model: str = "big", settings: str = "") -> Iterator[list[dict[str, Any]]]:
+    """Set as the project's teacher; the requests that it saw. With ``settings``, further lines of the teacher's, it counts tokens too: words."""
     seen: list[dict[str, Any]] = []
     ready, loop = threading.Event(), asyncio.new_event_loop()
     place: list[int] = []
@@ -30,7 +30,11 @@ def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
         status, text = answer(body)
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "finish_reason": "stop", "message": message}
-        return web.json_response({"id": "x", "choices": [choice]} if status == 200 else {"error": text}, status=status)
+        told: dict[str, Any] = {"id": "x", "choices": [choice]} if status == 200 else {"error": text}
+        if settings and status == 200:
+            asked = " ".join(str(message["content"]) for message in body["messages"])
+            told["usage"] = {"prompt_tokens": len(asked.split()), "completion_tokens": len(text.split())}
+        return web.json_response(told, status=status)
 
     async def start() -> web.AppRunner:
         app = web.Application()
@@ -51,12 +55,12 @@ def provider(folder: Path, answer: Answer) -> Iterator[list[dict[str, Any]]]:
     thread = threading.Thread(target=serve)
     thread.start()
     assert ready.wait(30)
-    settings = folder / "journeyman.toml"
-    before = settings.read_text()
-    settings.write_text(f'{before}\n[teacher]\nmodel = "big"\nurl = "http://127.0.0.1:{place[0]}/v1"\n')
+    file = folder / "journeyman.toml"
+    before = file.read_text()
+    file.write_text(f'{before}\n[teacher]\nmodel = "{model}"\nurl = "http://127.0.0.1:{place[0]}/v1"\n{settings}')
     try:
         yield seen
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(30)
-        settings.write_text(before)
+        file.write_text(before)

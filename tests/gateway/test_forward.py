@@ -21,6 +21,7 @@ from journeyman.gateway.points import Point
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
 from journeyman.gateway.server import serve_in_background
+from journeyman.guards.finders import Guard
 from journeyman.store.database import Store, open_store
 
 KEY, OWN = "sk-the-project-key-1234567890", "sk-the-client-key-1234567890"
@@ -41,6 +42,7 @@ class Passing:
     left: list[str]
     began: asyncio.Event
     answers: list[Answer] = field(default_factory=list)
+    provider: str = ""
 
     def client(self, key: str = OWN) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
@@ -89,7 +91,7 @@ def streamed(*events: Any, end: bool = True, wait_s: float = 0.0) -> Answer:
 
 
 @asynccontextmanager
-async def passing(folder: Path, key: str = KEY) -> AsyncIterator[Passing]:
+async def passing(folder: Path, key: str = KEY, guards: tuple[Guard, ...] = ()) -> AsyncIterator[Passing]:
     seen: list[dict[str, Any]] = []
     left: list[str] = []
     async with AsyncExitStack() as stack:
@@ -114,8 +116,9 @@ async def passing(folder: Path, key: str = KEY) -> AsyncIterator[Passing]:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        point = Point("other", f"http://127.0.0.1:{runner.addresses[0][1]}/v1", key, (2.0, 8.0))
-        registry = Registry([], lambda _task: None, points=[point])
+        made.provider = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        point = Point("other", made.provider, key, (2.0, 8.0))
+        registry = Registry([], lambda _task: None, points=[point], guards=guards)
         made.url = await stack.enter_async_context(serve_in_background(make_app(registry, recorder)))
         yield made
 
@@ -230,19 +233,20 @@ def test_a_stream_that_breaks_off_is_an_error_and_what_came_is_kept(runner: asyn
     runner.run(run())
 
 
-def test_garbage_is_passed_on_and_recorded(runner: asyncio.Runner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize("said", [b"\x00\xffnot json", b"", b'{"hello": 1}\n\n<p>', b"[]", b"data: what?\n\n"])
+def test_garbage_is_no_answer(runner: asyncio.Runner, tmp_path: Path, said: bytes, is_streamed: bool) -> None:
     async def garbage(_request: web.Request) -> web.StreamResponse:
-        return web.Response(body=b"\x00\xffnot json", content_type="application/json")
+        return web.Response(body=said, content_type="application/json")
 
     async def run() -> None:
         async with passing(tmp_path) as made:
             made.answers.append(garbage)
-            async with made.http.post(
-                f"{made.url}/v1/chat/completions", json={"model": "big", "messages": "no list"}
-            ) as reply:
-                assert (reply.status, await reply.read()) == (200, b"\x00\xffnot json")
+            body = {"model": "big", "messages": "no list", "stream": is_streamed}
+            async with made.http.post(f"{made.url}/v1/chat/completions", json=body) as reply:
+                assert (reply.status, (await reply.json())["error"]["code"]) == (502, "JM-434")
             (trace,) = made.traces()
-            assert (trace.messages, trace.output, trace.status) == ((), None, "ok")
+            assert (trace.messages, trace.output, trace.status) == ((), None, "JM-434")
 
     runner.run(run())
 

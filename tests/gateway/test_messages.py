@@ -277,7 +277,7 @@ def test_what_goes_wrong_at_the_provider(runner: asyncio.Runner, tmp_path: Path)
             events = await stream(made.http, made.url, body)
             assert events[-1] == {"type": "error", "error": {"type": "api_error", "message": "out of memory"}}
             assert {seen["_key"] for seen in made.seen} == {f"Bearer {HEADERS['x-api-key']}"}
-            assert [trace.status for trace in made.traces()] == ["http-429", "ok", "JM-426", "ok"]
+            assert [trace.status for trace in made.traces()] == ["http-429", "JM-764", "JM-426", "ok"]
 
     runner.run(run())
 

@@ -38,9 +38,17 @@ def test_temperature_finds_the_slope_that_made_the_rows() -> None:
 
 def test_isotonic_is_the_pooled_share() -> None:
     found = fit("isotonic", [0.1, 0.2, 0.3, 0.4], [1, 0, 1, 1])
-    assert found([0.1, 0.2, 0.3, 0.4, 0.0]) == pytest.approx([0.5, 0.5, 1, 1, 0.5])
+    assert found([0.1, 0.2, 0.3, 0.4, 0.0]) == pytest.approx([0.5, 0.5, 1, 1, 0], abs=1e-4)
     doubled = fit("isotonic", [0.1, 0.2, 0.3], [1, 0, 1], weights=[3, 1, 1])
     assert doubled([0.1, 0.2]) == pytest.approx([0.75, 0.75])
+
+
+def test_where_every_row_was_right_less_confidence_than_any_of_them_had_is_no_certainty() -> None:
+    confidence = np.linspace(0.6, 1, 40)
+    best, _losses = choose(confidence, np.ones(40))
+    assert best.kind == "isotonic"
+    assert best([0.6, 0.8, 1.0]) == pytest.approx([1, 1, 1])
+    assert best([0.3, 0.59]) == pytest.approx([0.5, 0.59 / 0.6])
 
 
 def test_the_kind_is_chosen_by_rows_left_out() -> None:

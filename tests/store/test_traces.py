@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -194,3 +195,21 @@ def test_any_trace_comes_back_equal(
     assert store.add_traces([trace]) == 1
     assert store.trace(trace.id) == trace
     assert store.has_row_keys(trace.task, [row_key]) == ({row_key} if row_key else set())
+
+
+def test_a_trace_is_written_over_only_as_it_was_read(store: Store, make_trace: Make) -> None:
+    before = [make_trace(name, task="model:big", row_key="") for name in ("kept", "changed", "erased")]
+    store.add_traces(before)
+    store.add_feedback("changed", {"verdict": "up"})
+    store.delete_calls(["erased"])
+    moves = [(trace, replace(trace, task="tickets", input={"message": "hello"})) for trace in before]
+    assert store.move_traces(moves) == 1
+    assert list(store.traces("tickets")) == [moves[0][1]]
+    assert [trace.id for trace in store.traces("model:big")] == ["changed"]
+    assert store.count_passed() == {"model:big": 1}
+
+
+def test_traces_are_counted_by_origin(store: Store, make_trace: Make) -> None:
+    store.add_traces([make_trace("a", origin="assess"), make_trace("b", origin="serve")])
+    assert store.count_traces("tickets", origins=("serve",)) == 1
+    assert store.count_traces("tickets") == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import reduce
 from typing import Any
 
 import pytest
@@ -86,6 +87,7 @@ def test_shorthand_that_is_refused(raw: Any, code: str, message: str) -> None:
     assert "tasks/t.yaml:4" in str(caught.value)
 
 
+NESTED = reduce(lambda schema, _: {"items": schema}, range(300), STRING)
 REFUSED: list[tuple[Any, str, str]] = [
     ({"not": STRING}, "JM-211", "not at #"),
     ({"if": STRING, "then": {"minLength": 1}}, "JM-211", "if at #"),
@@ -94,8 +96,8 @@ REFUSED: list[tuple[Any, str, str]] = [
     ({"type": "object", "unevaluatedProperties": False}, "JM-211", "unevaluatedProperties at #"),
     (closed(a={"oneOf": [STRING, {"type": "string", "minLength": 2}]}), "JM-211", "oneOf at #/properties/a"),
     ({"type": "object", "properties": {"a": STRING}, "maxProperties": 1}, "JM-211", "min/maxProperties at #"),
-    ({"enum": [900720.0421365949]}, "JM-211", "the number 900720.0421365949 at #"),
-    ({"enum": [2**53]}, "JM-211", "the number 9007199254740992 at #"),
+    ({"enum": [900720.0421365949]}, "JM-211", "the number 900720.0421365949 in enum at #"),
+    ({"enum": [2**53]}, "JM-211", "the number 9007199254740992 in enum at #"),
     (closed(**{"a\x7f": STRING}), "JM-211", "properties/"),
     ({"$defs": {"a": {"$id": "b", "type": "string"}}, "$ref": "#/$defs/a"}, "JM-211", "$id at #/$defs/a"),
     (closed(a={"type": "str"}), "JM-212", "#/properties/a/type"),
@@ -108,7 +110,19 @@ REFUSED: list[tuple[Any, str, str]] = [
         "at #/properties/a/properties/b",
     ),
     (closed(a={"enum": []}), "JM-213", "#/properties/a"),
-    ({"$defs": {"n": closed(c={"$ref": "#/$defs/n"})}, "$ref": "#/$defs/n"}, "JM-213", "must contain itself"),
+    (
+        {"$defs": {"n": closed(c={"$ref": "#/$defs/n"})}, "$ref": "#/$defs/n"},
+        "JM-213",
+        "$ref at #/$defs/n/properties/c",
+    ),
+    ({"allOf": [True, False]}, "JM-213", "allOf at #"),
+    ({"$ref": "#/$defs/none", "$defs": {"none": False}}, "JM-213", "$ref at #"),
+    (closed(a={"type": "number", "maximum": 2**64}), "JM-211", "maximum at #/properties/a"),
+    ({"patternProperties": {"f.*": {}, "b.*": STRING}}, "JM-215", "patternProperties at #"),
+    (NESTED, "JM-212", "Recursion limit"),
+    ({"type": "array", "maxItems": 2.0}, "JM-211", "maxItems at #"),
+    ({"examples": [STRING], "$ref": "#/examples/0"}, "JM-211", "$ref at #"),
+    ({"$schema": "https://example.com/own"}, "JM-212", "#/$schema"),
     ({"$ref": "https://example.com/a"}, "JM-214", "local reference"),
     (closed(a={"$ref": "#/$defs/b"}), "JM-214", "$ref at #/properties/a"),
     (closed(a={"type": "string", "pattern": "^(?=a)b"}), "JM-215", "pattern at #/properties/a"),

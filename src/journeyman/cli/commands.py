@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from journeyman.cli.ask import ask
 from journeyman.cli.assess import assess
+from journeyman.cli.canary import canary
 from journeyman.cli.compare import compare
 from journeyman.cli.doctor import doctor
 from journeyman.cli.drift import drift
@@ -27,6 +28,7 @@ from journeyman.cli.report import report
 from journeyman.cli.rollback import rollback
 from journeyman.cli.run import run
 from journeyman.cli.serve import serve
+from journeyman.cli.shadow import shadow
 from journeyman.cli.status import status
 from journeyman.cli.tune import tune
 
@@ -44,6 +46,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "improve": improve,
     "release": release,
     "rollback": rollback,
+    "canary": canary,
+    "shadow": shadow,
     "run": run,
     "ask": ask,
     "serve": serve,

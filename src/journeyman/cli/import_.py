@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def import_(
-    files: Annotated[list[str], typer.Argument(help="Files, gzipped or not; - is stdin.", show_default=False)],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, gzipped or not; - is stdin; model:NAME takes recorded calls to that model over.",
+            show_default=False,
+        ),
+    ],
     task: Annotated[str, typer.Option("--task", help="The task that the rows belong to.", show_default=False)],
     split: Annotated[
         Literal["train", "dev", "calibration", "test"] | None,
@@ -32,6 +38,7 @@ def import_(
 
     Example: journeyman import calls.jsonl --task tickets
     """
+    from journeyman.data.recorded import FORMAT as RECORDED
     from journeyman.flows.prepare import import_sources
 
     with working(project, is_json) as workspace:
@@ -48,7 +55,7 @@ def import_(
     for item in report.files:
         print_lines(
             f"{item.file}: {item.read} read = {item.added} added + {item.repeated} already there + "
-            f"{item.quarantined} set aside"
+            f"{item.quarantined} {'left there' if item.format == RECORDED else 'set aside'}"
         )
     for reason, count in report.reasons.items():
         print_lines(f"  {count} x {reason}")

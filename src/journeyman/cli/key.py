@@ -38,6 +38,9 @@ def key(
     usd_per_day: Annotated[float | None, typer.Option(min=0, help="What its calls may cost in a day (UTC).")] = None,
     calls_per_minute: Annotated[int | None, typer.Option(min=1, help="How often it may ask.")] = None,
     expires: Annotated[str, typer.Option(help="Date or time, in UTC, from which on it is refused.")] = "",
+    may_tune: Annotated[
+        bool, typer.Option("--tune", help="It may upload files and tune students of what it may ask.")
+    ] = False,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
@@ -66,6 +69,7 @@ def key(
                 usd_per_day=usd_per_day,
                 calls_per_minute=calls_per_minute,
                 expires=expires,
+                may_tune=may_tune,
             )
         known = list_keys(workspace)
     if action == Action.ADD:
@@ -110,7 +114,8 @@ def _print(known: list[Known]) -> None:
         may = f"tasks: {', '.join(made.tasks)}; models: {', '.join(made.models) or 'none'}"
         cost = f"{_money(item.usd_today, made.usd_per_day)} today, {_money(item.usd, made.usd)} in all"
         print_lines(f"{made.id}  {made.name}  {made.hint}...  {state}")
-        print_lines("  " + "; ".join(part for part in (may, cost, often, until) if part))
+        tune = "may tune" if made.may_tune else ""
+        print_lines("  " + "; ".join(part for part in (may, cost, often, tune, until) if part))
 
 
 def _money(spent: float, most: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -18,7 +18,14 @@ def serve(
     is_open: Annotated[
         bool, typer.Option("--open", help="Want no key of callers, also where there are keys or others can call.")
     ] = False,
+    is_empty: Annotated[
+        bool, typer.Option("--empty", help="Start also while there is nothing to serve, for fine-tuning jobs.")
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="Threads of the engine; default: the fastest, by trying.")] = None,
+    log: Annotated[
+        Literal["off", "json", "text"] | None,
+        typer.Option(help="A line for each call on stderr, without its content; default: the project's."),
+    ] = None,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
@@ -37,4 +44,14 @@ def serve(
     with working(project, is_json) as workspace:
         settings = workspace.project
         chosen = settings.number("serve", "port") if port is None else port
-        serve_all(workspace, host or settings.text("serve", "host"), int(chosen or 0), ready, threads, is_open=is_open)
+        form = log or settings.text("serve", "log")
+        serve_all(
+            workspace,
+            host or settings.text("serve", "host"),
+            int(chosen or 0),
+            ready,
+            threads,
+            is_open=is_open,
+            is_empty=is_empty,
+            log=None if form == "off" else cast(Literal["json", "text"], form),
+        )

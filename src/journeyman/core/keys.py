@@ -33,6 +33,8 @@ class Key:
     calls_per_minute: int | None = None
     expires: str = ""
     revoked: str = ""
+    may_tune: bool = False
+    """Whether files may be uploaded and students tuned with it."""
 
     def may_ask(self, task: str) -> bool:
         return "*" in self.tasks or task in self.tasks
@@ -51,6 +53,7 @@ class Key:
             "usd": self.usd,
             "usd_per_day": self.usd_per_day,
             "calls_per_minute": self.calls_per_minute,
+            "may_tune": self.may_tune,
         }
 
 

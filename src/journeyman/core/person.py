@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from journeyman.core.canonical import Json
 
 KEYS = ("user", "safety_identifier")
+CONVERSATIONS = ("conversation_id", "session_id", "thread_id")
 
 
 def hash_person(id: str) -> str:
@@ -20,3 +21,10 @@ def find_person(raw: Mapping[str, Json]) -> str:
     metadata = raw.get("metadata")
     named = [raw.get(key) for key in KEYS] + [metadata.get("user_id") if isinstance(metadata, dict) else None]
     return " ".join(sorted({hash_person(id) for id in named if isinstance(id, str) and id}))
+
+
+def find_conversation(raw: Mapping[str, Json]) -> str:
+    """What a request's ``metadata`` calls its conversation; empty where it does not."""
+    metadata = raw.get("metadata")
+    named = (metadata.get(key) for key in CONVERSATIONS) if isinstance(metadata, dict) else ()
+    return next((id for id in named if isinstance(id, str) and id), "")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
-import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import SettingsError
+from journeyman.core.places import unknown_setting, wrong_value
+from journeyman.core.providers import ANTHROPIC, DEFAULT, KEY_NAMES, URLS, Price, Provider, read_prices, read_providers
 
 Origin = Literal["default", "file", "flag", "environment", "derived"]
 FILE_NAME = "journeyman.toml"
@@ -41,14 +41,51 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("prepare", "test_share"): (0.2, "share of groups that is sealed, when no file was imported with --split test"),
     ("prepare", "near_copy_jaccard"): (0.8, "Jaccard similarity of word shingles above which rows form one group"),
     ("serve", "calls_per_day"): (None, "calls a day, for the break-even; default: from the recorded calls' times"),
+    ("serve", "drain_s"): (
+        0.0,
+        "seconds after SIGTERM in which calls are still taken while /readyz says 503: as long as your balancer needs to notice",
+    ),
+    ("serve", "finish_s"): (10.0, "seconds that calls under way then have to end"),
+    ("serve", "guards"): (
+        "",
+        "file of guards for calls to models that are no task's, from the project's folder; `guards:` in it as in a task file",
+    ),
     ("serve", "host"): ("127.0.0.1", "address that the server listens on"),
+    ("serve", "log"): ("off", "off, json or text: a line for each call, without its content, on stderr"),
     ("serve", "machine_usd_per_hour"): (None, "price of an hour of this machine, for the cost figures"),
+    ("serve", "memory_mb"): (
+        None,
+        "megabytes that the workers of all local models may hold together; default: half of this machine's memory",
+    ),
+    ("serve", "otlp"): (
+        "",
+        "address of an OpenTelemetry collector, such as http://127.0.0.1:4318; empty: as OTEL_EXPORTER_OTLP_ENDPOINT says, else none",
+    ),
+    ("serve", "queue"): (
+        64,
+        "calls that may be under way or wait at one worker; more are refused, or go to the teacher",
+    ),
+    ("serve", "silence_s"): (
+        600.0,
+        "seconds that a provider may say nothing before a call that is passed on to it is given up; 0: as long as it likes",
+    ),
     ("serve", "setup_usd"): (None, "what making a student cost besides the machine's time, for the break-even"),
     ("serve", "port"): (8765, "port that the server listens on"),
+    ("serve", "sleep_after_s"): (300.0, "seconds without a call after which a worker gives its weights back; 0: never"),
+    ("serve", "start"): (
+        "ready",
+        "ready: the workers of live releases start before the server does; call: at their first call",
+    ),
+    ("serve", "stop_after_s"): (3600.0, "seconds without a call after which a worker ends; 0: never"),
+    ("serve", "wait_s"): (30.0, "seconds that a call waits for a worker where no teacher would answer it"),
 }
-CHOICES: dict[tuple[str, str], tuple[str, ...]] = {("store", "durability"): ("wal", "full")}
+CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("store", "durability"): ("wal", "full"),
+    ("serve", "log"): ("off", "json", "text"),
+    ("serve", "start"): ("ready", "call"),
+}
 SECTIONS = frozenset(section for section, _ in TABLE)
-LINE = re.compile(r"\s*(?:\[\s*(?P<header>[\w.-]+)\s*\]|(?P<key>[\w.-]+)\s*=)")
+KNOWN = tuple(f"{section}.{key}" for section, key in TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +104,10 @@ class Project:
 
     root: Path
     settings: Mapping[tuple[str, str], Setting]
+    providers: Mapping[str, Provider] = field(default_factory=dict)
+    """Those that have a section of their own."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """Of models of the teacher's provider, by pattern."""
 
     def get(self, section: str, key: str) -> Setting:
         return self.settings[(section, key)]
@@ -78,8 +119,25 @@ class Project:
     def number(self, section: str, key: str) -> float | None:
         value = self.get(section, key).value
         if isinstance(value, bool) or not isinstance(value, int | float | None):
-            raise _type_error(self.root / FILE_NAME, f"{section}.{key}", "a number", value)
+            raise wrong_value(self.root / FILE_NAME, f"{section}.{key}", "a number", value)
         return value
+
+    def find_provider(self, name: str) -> tuple[Provider, str]:
+        """Whose model that is, and what it is called there: ``other/gpt-5`` is the model gpt-5 of ``[providers.other]``, ``anthropic/...`` one of Anthropic
+        unless ``teacher.url`` says who else answers; every other name is the teacher's provider's."""
+        prefix, slash, rest = name.partition("/")
+        if slash and rest and prefix in self.providers:
+            return self.providers[prefix], rest
+        url, key_name = self.get("teacher", "url"), self.get("teacher", "api_key_env")
+        to_read, to_write = (self.number("teacher", f"{side}_usd_per_million") for side in ("input", "output"))
+        price = None if to_read is None or to_write is None else (to_read, to_write)
+        if prefix != ANTHROPIC or not rest or url.origin != "default":
+            found = Provider(DEFAULT, str(url.value), str(key_name.value), price=price, prices=self.prices)
+            return found, name.removeprefix("openai/")
+        if not self.text("teacher", "model").startswith(f"{ANTHROPIC}/"):
+            return Provider(ANTHROPIC, URLS[ANTHROPIC], KEY_NAMES[ANTHROPIC], ANTHROPIC), rest
+        own = KEY_NAMES[ANTHROPIC] if key_name.origin == "default" else str(key_name.value)
+        return Provider(ANTHROPIC, URLS[ANTHROPIC], own, ANTHROPIC, price=price, prices=self.prices), rest
 
     @property
     def state(self) -> Path:
@@ -138,14 +196,17 @@ def load_project(root: Path) -> Project:
             hint="correct that line; text stands in quotes",
         ) from error
     settings = {key: Setting(default, "default") for key, (default, _) in TABLE.items()}
+    providers = read_providers(path, raw.pop("providers", {}))
+    teacher = raw.get("teacher")
+    prices = read_prices(path, "teacher.models", teacher.pop("models", {})) if isinstance(teacher, dict) else {}
     for section, values in raw.items():
         if not isinstance(values, dict) or section not in SECTIONS:
-            raise _unknown(path, section)
+            raise unknown_setting(path, section, KNOWN)
         for key, value in values.items():
             if (section, key) not in TABLE:
-                raise _unknown(path, f"{section}.{key}")
+                raise unknown_setting(path, f"{section}.{key}", KNOWN)
             settings[(section, key)] = Setting(_checked(path, section, key, value), "file")
-    return Project(root=root, settings=settings)
+    return Project(root=root, settings=settings, providers=providers, prices=prices)
 
 
 def environment(name: str) -> str:
@@ -166,48 +227,12 @@ def _checked(path: Path, section: str, key: str, value: Json) -> Json:
     name = f"{section}.{key}"
     if isinstance(default, str):
         if not isinstance(value, str):
-            raise _type_error(path, name, "text", value)
+            raise wrong_value(path, name, "text", value)
         choices = CHOICES.get((section, key), (value,))
         if value not in choices:
-            raise _type_error(path, name, " | ".join(choices), value)
+            raise wrong_value(path, name, " | ".join(choices), value)
     elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _type_error(path, name, "a number", value)
+        raise wrong_value(path, name, "a number", value)
     elif isinstance(default, int) and not isinstance(value, int):
-        raise _type_error(path, name, "a whole number", value)
+        raise wrong_value(path, name, "a whole number", value)
     return value
-
-
-def _type_error(path: Path, key: str, expected: str, got: object) -> SettingsError:
-    return SettingsError(
-        "JM-104",
-        f"the setting {key} has a value that it cannot have",
-        where=_place(path, key),
-        expected=expected,
-        got=repr(got),
-        hint="correct the value, or remove the line to get the default",
-    )
-
-
-def _unknown(path: Path, key: str) -> SettingsError:
-    known = [f"{section}.{name}" for section, name in TABLE]
-    near = difflib.get_close_matches(key, known, n=1)
-    return SettingsError(
-        "JM-103",
-        f"unknown setting {key}",
-        where=_place(path, key),
-        expected=f"one of {', '.join(known)}",
-        got=key,
-        hint=f"did you mean {near[0]}?" if near else "remove it",
-    )
-
-
-def _place(path: Path, key: str) -> str:
-    """``file:line`` of a section or a dotted key; the file alone where the line cannot be told."""
-    section = ""
-    for number, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if match := LINE.match(text):
-            section = match["header"] or section
-            name = ".".join(part for part in (section, match["key"]) if part)
-            if name == key:
-                return f"{path}:{number}"
-    return str(path)

@@ -10,14 +10,14 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Passage, Target, Terms
 from journeyman.core.messages import Message, message_from_openai, message_to_openai
 
-Origin = Literal["import", "serve", "ask", "task", "assess", "synthesize", "audit"]
+Origin = Literal["import", "serve", "ask", "task", "assess", "synthesize", "audit", "shadow", "guard"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One call.
 
-    ``origin=assess`` marks calls made by an evaluation: they can never become examples. ``row_key`` identifies an
+    ``origin=assess`` marks calls made by an evaluation, ``guard`` those that a guard made: they can never become examples, nor can what a student said unseen (``shadow``). ``row_key`` identifies an
     imported row (provider id, else content hash and occurrence number), so that the same file twice adds nothing.
     ``feedback`` is what people said: ``{"verdict": "up" | "down", "answer": a target, "outcome", "note", "time"}``; ``meta["logprobs"]`` holds the output's tokens
     (``data.logprobs``).

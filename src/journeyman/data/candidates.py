@@ -20,7 +20,7 @@ from journeyman.data.intake import settle
 from journeyman.task.prompt import check_input
 from journeyman.task.task import Task
 
-# Calls of an evaluation (``assess``) can never become examples; synthetic rows have a command of their own.
+# Calls of an evaluation (``assess``) can never become examples, nor what a student said unseen (``shadow``); synthetic rows have a command of their own.
 ORIGINS = ("import", "serve", "ask", "task", "audit")
 Instructions = Literal["own", "any"]
 STRICTEST: tuple[Terms, ...] = ("free", "unknown", "restricted")
@@ -112,6 +112,8 @@ def read_trace(task: Task, trace: Trace, instructions: Instructions = "own") -> 
         target = output
     if not trace.has_content:
         reason = "calls of which the numbers alone were kept"
+    elif trace.meta.get("cached_of") and not trace.feedback:
+        reason = "repeats of a call, answered from memory"
     elif trace.status != "ok" and trace.correction is None:
         reason = "failed calls"
     elif instructions == "own" and trace.instruction_hash != task.instruction_hash:

@@ -94,12 +94,13 @@ def import_files(
     split: Split | None = None,
     provenance: str = "",
     terms: Terms = "unknown",
+    is_private: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import files of any known format.
 
     Every file is looked at before the first is imported, so that a wrong path leaves nothing half done. ``split``
-    assigns all rows beforehand; their text is kept as it is but for secrets. ``provenance`` defaults to a file's name.
+    assigns all rows beforehand; their text is kept as it is but for secrets, unless they are ``is_private``. ``provenance`` defaults to a file's name.
 
     Raises:
         DataError: JM-301 a file cannot be read, JM-302 it is empty, JM-303 its format is unknown, JM-304 not one row
@@ -112,7 +113,7 @@ def import_files(
             with open_source(source) as reader:
                 read_rows(reader, task, source.name)
     identity = make_id("import", now)
-    intake = Intake(task, now, split, provenance, terms)
+    intake = Intake(task, now, split, provenance, terms, is_private)
     with Quarantine(quarantine_folder / f"{identity}.jsonl") as quarantine:
         files = tuple(_import_file(source, intake, store, quarantine, progress or Silent()) for source in opened)
     report = ImportReport(identity, files, quarantine.path)

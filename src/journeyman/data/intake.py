@@ -24,13 +24,15 @@ from journeyman.task.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What holds for every row of one import. ``now`` stands in for rows without a recorded time."""
+    """What holds for every row of one import. ``now`` stands in for rows without a recorded time. Rows of a split given beforehand keep their text, unless they are
+    ``is_private``."""
 
     task: Task
     now: datetime
     split: Split | None = None
     provenance: str = ""
     terms: Terms = "unknown"
+    is_private: bool = False
 
 
 def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
@@ -46,7 +48,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         raise row_error("the input is empty", where="input")
     schema = record.schema if record.schema is not None and not _is_same(record.schema, task.schema) else None
     verified_by = schema if schema is not None else task.schema
-    redaction = RowRedaction(task, keeps_text=intake.split is not None)
+    redaction = RowRedaction(task, keeps_text=intake.split is not None and not intake.is_private)
     seen = redaction.fields(fields)
     check_input(task, seen)
     output, flaw = _read_output(record, verified_by, redaction)

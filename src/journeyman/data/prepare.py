@@ -76,7 +76,7 @@ def prepare(
     """
     bar = progress or Silent()
     aside = SetAside()
-    traces = _Counted(store.traces(task.name, origins=ORIGINS), store.count_traces(task.name), bar)
+    traces = _Counted(store.traces(task.name, origins=ORIGINS), store.count_traces(task.name, origins=ORIGINS), bar)
     candidates = collect(task, traces, frozenset(store.tombstones(task.name)), instructions, aside)
     if not traces.count:
         raise DataError(

@@ -526,7 +526,7 @@ def describe_promise(promise: PromisePart) -> str:
         wrong = f"other than the teacher's{most}"
     if (chosen := promise.chosen) is None:
         more = f"; with all of them right it takes {promise.needed:,} accepted rows at least" if promise.needed else ""
-        return f"No threshold can promise that at most {error} of the student's own answers are {wrong}{more}: everything goes to the teacher."
+        return f"No threshold can promise that at most {error} of the student's own answers are {wrong}{more}: with `policy: cascade` everything goes to the teacher."
     threshold = min(1.0, ceil(chosen.threshold * 1e4) / 1e4)
     return (
         f"Of what the student answers itself, at most {error} are {wrong}, with confidence {sure}: that is {100 * chosen.coverage:.1f} % of calls, "

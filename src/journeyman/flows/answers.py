@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from journeyman.core.canonical import Json
 from journeyman.core.trace import Origin
 from journeyman.flows.auditor import Auditor
+from journeyman.flows.guarding import asked_tasks
 from journeyman.flows.routing import open_registry
 from journeyman.flows.serving import load_students, loadable, open_budgets
 from journeyman.flows.upstream import require_teacher
@@ -48,12 +49,13 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
     """
     recorder = Recorder(workspace.store)
     stack.callback(recorder.close)
-    students = loadable(workspace, task.name)
-    served = await load_students(stack, students)
+    students, asked = loadable(workspace, task.name), asked_tasks(workspace, task)
+    guarding = [student for item in asked for student in loadable(workspace, item.name)]
+    served = await load_students(stack, [*students, *guarding])
     if not students:
         require_teacher(workspace, task)
-    registry = open_registry(stack, workspace, served, [task])
+    registry = open_registry(stack, workspace, served, [task, *asked])
     budgets = await open_budgets(stack, workspace, [task])  # before the router, whose audits it pays for to the end
-    router = Router(Answerer(recorder), Auditor(workspace).hear)
+    router = Router(Answerer(recorder), Auditor(workspace).hear, find=registry.find_task)
     stack.push_async_callback(router.close, PATIENCE_S)
     return Desk(f"{task.name}@{release}" if release else task.name, registry, router, budgets)

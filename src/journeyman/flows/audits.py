@@ -84,6 +84,12 @@ def is_over(call: Trace, since: datetime | None) -> bool:
     return since is not None and datetime.fromisoformat(call.time) <= since
 
 
+def is_sure(said: Trace) -> bool:
+    """Whether the promise speaks of this answer. Of a canary's calls others are audited too."""
+    route = said.verdicts.get("route")
+    return isinstance(route, dict) and route.get("why") == "sure"
+
+
 def catch_up(workspace: Workspace, signal: AuditSignal, task_name: str, release: str) -> None:
     """Count the audits of the release that came since, in their order; those from before somebody last let it answer again are over."""
     since = find_since(workspace, task_name, release)
@@ -92,7 +98,7 @@ def catch_up(workspace: Workspace, signal: AuditSignal, task_name: str, release:
         if is_over(audit, since):
             continue
         said = workspace.store.trace(str(audit.meta.get("of", "")))
-        if said is not None and said.release == release:
+        if said is not None and said.release == release and is_sure(said):
             signal.add(said, audit)
 
 

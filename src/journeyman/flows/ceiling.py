@@ -24,7 +24,7 @@ from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import Metric, Pair, estimate
-from journeyman.models.remote import OpenAIModel
+from journeyman.models.protocol import Model
 from journeyman.task.task import Task
 
 AGAIN = "teacher-again.jsonl"
@@ -80,7 +80,7 @@ def ask_ceiling(workspace: Workspace, task: Task, most: int) -> None:
         )
 
 
-async def _ask(workspace: Workspace, task: Task, model: OpenAIModel, rows: Sequence[Row], path: Path) -> list[str]:
+async def _ask(workspace: Workspace, task: Task, model: Model, rows: Sequence[Row], path: Path) -> list[str]:
     """What went wrong, by call."""
     try:
         answered = await evaluate(

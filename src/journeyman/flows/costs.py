@@ -12,8 +12,10 @@ from typing import cast
 from journeyman.core.trace import Trace
 from journeyman.evaluation.ladder import break_even_days, usd_per_1000
 from journeyman.flows.runs import RESULT, RunFolder
+from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import Call
+from journeyman.task.task import Task
 
 PRICED = 1000  # recorded calls, the latest, that the teacher's price is taken from
 OF_TEACHER = ("import", "task")  # origins of recorded calls that are the teacher's
@@ -39,8 +41,9 @@ class Prices:
     output: float | None
 
     @staticmethod
-    def read(workspace: Workspace) -> Prices:
-        sides = [workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output")]
+    def read(workspace: Workspace, task: Task | None = None) -> Prices:
+        """``task``: whose teacher is asked; without one the project's."""
+        sides = find_upstream(workspace.project, task).price or (None, None)
         return Prices(workspace.project.number("serve", "machine_usd_per_hour"), *sides)
 
     def usd(self, call: Call) -> float | None:
@@ -59,15 +62,15 @@ def read_traffic(workspace: Workspace, task_name: str) -> Traffic:
     calls = list(deque((call for call in recorded if is_teachers(call)), PRICED))
     latencies = [call.latency_ms for call in calls if call.latency_ms]
     return Traffic(
-        _price(workspace, calls),
+        _price(workspace, task_name, calls),
         statistics.median(latencies) if latencies else None,
         _calls_per_day(workspace, task_name),
     )
 
 
 def is_teachers(call: Trace) -> bool:
-    """Whether a recorded call of these origins was answered, and not by a release of ours."""
-    return not call.release and call.status == "ok"
+    """Whether a recorded call of these origins was answered, and not by a release of ours or from memory."""
+    return not call.release and call.status == "ok" and "cached_of" not in call.meta
 
 
 def find_break_even(workspace: Workspace, traffic: Traffic, run_id: str, usd: float | None) -> float | None:
@@ -100,12 +103,12 @@ def _seconds(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 
 
-def _price(workspace: Workspace, calls: Sequence[Trace]) -> float | None:
+def _price(workspace: Workspace, task_name: str, calls: Sequence[Trace]) -> float | None:
     """US dollars per 1,000 calls: as recorded, else by the prices in the settings."""
     recorded = [call.cost_usd for call in calls if call.cost_usd is not None]
     if recorded:
         return 1000 * statistics.fmean(recorded)
-    prices = Prices.read(workspace)
+    prices = Prices.read(workspace, workspace.task(task_name))
     counted = [
         prices.usd(Call(None, call.input_tokens, call.output_tokens, is_paid=True))
         for call in calls

@@ -75,7 +75,7 @@ class _Doomed:
 
 
 def erase(workspace: Workspace, *, key: str = "", user: str = "", id: str = "", is_dry: bool = False) -> Erased:
-    """Erase the calls of a key, or of a person as the requests named them, or one call and its audit. ``is_dry`` changes nothing.
+    """Erase the calls of a key, or of a person as the requests named them, or one call and what the teacher and other students were asked of it. ``is_dry`` changes nothing.
 
     Raises:
         StoreError: the database cannot be read or written. TaskError: a task file cannot be read.
@@ -87,7 +87,7 @@ def erase(workspace: Workspace, *, key: str = "", user: str = "", id: str = "", 
     for trace in store.calls_of(key=key, person=person, id=id):
         _add(found[trace.task], trace, tasks.get(trace.task))
         if id:
-            for audit in store.traces(trace.task, origins=("audit",)):
+            for audit in store.traces(trace.task, origins=("audit", "shadow")):
                 if audit.meta.get("of") == id:
                     _add(found[trace.task], audit, tasks.get(trace.task))
     calls, rows, touched = dict[str, int](), 0, list[Touched]()

@@ -33,6 +33,7 @@ def add_key(
     usd_per_day: float | None = None,
     calls_per_minute: int | None = None,
     expires: str = "",
+    may_tune: bool = False,
 ) -> tuple[Key, str]:
     """The key and its secret, which is nowhere else and cannot be shown again.
 
@@ -60,6 +61,7 @@ def add_key(
         usd_per_day=usd_per_day,
         calls_per_minute=calls_per_minute,
         expires=_read_time(expires, now) if expires else "",
+        may_tune=may_tune,
     )
     workspace.store.add_key(key)
     return key, secret

@@ -14,6 +14,7 @@ from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError, ModelError
 from journeyman.core.progress import Progress
 from journeyman.flows.costs import Prices
+from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.calls import make_call_metric
 from journeyman.measure.declared import find_metric
@@ -36,7 +37,7 @@ class Measures:
     @property
     def metrics(self) -> dict[str, Metric]:
         """For `measure.declared.metrics_of`; nothing is loaded before something is scored."""
-        prices = Prices.read(self.workspace)
+        prices = Prices.read(self.workspace, self.task)
         made: dict[str, Metric] = {}
         for name, spec in self.task.metrics.items():
             if spec.kind == "embedding":
@@ -83,7 +84,7 @@ class Measures:
 
     def _refuse_unpriced(self, name: str, is_teacher_asked: bool) -> None:
         wanted = [("serve", "machine_usd_per_hour")]
-        if is_teacher_asked:
+        if is_teacher_asked and find_upstream(self.workspace.project, self.task).price is None:
             wanted += [("teacher", "input_usd_per_million"), ("teacher", "output_usd_per_million")]
         missing = [(section, key) for section, key in wanted if self.workspace.project.number(section, key) is None]
         if missing:

@@ -41,7 +41,16 @@ class Released:
 
 
 def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
-    """Make the task's assessed student its live release.
+    """Make the task's assessed student its live release; raises as `publish_assessed`."""
+    made = publish_assessed(workspace, task_name, force)
+    reason = f"gate {made.verdict}" + (f", forced: {force}" if force else "")
+    if workspace.store.alias(task_name) != made.hash:
+        workspace.store.set_alias(task_name, made.hash, reason, workspace.now())
+    return made
+
+
+def publish_assessed(workspace: Workspace, task_name: str, force: str = "") -> Released:
+    """Put the task's assessed student among its releases, live or not.
 
     Raises:
         GateError: JM-620 nothing assessed, JM-621 the gate did not pass and no reason was given, JM-622 terms restrict it,
@@ -56,9 +65,6 @@ def release(workspace: Workspace, task_name: str, force: str = "") -> Released:
     _refuse_restricted(workspace, task_name, run, force)
     target = publish(workspace, task_name, student)
     _attach(workspace, target, run, evaluation, force)
-    reason = f"gate {verdict}" + (f", forced: {force}" if force else "")
-    if workspace.store.alias(task_name) != student.hash:
-        workspace.store.set_alias(task_name, student.hash, reason, workspace.now())
     return Released(task_name, student.hash, target, verdict, force)
 
 

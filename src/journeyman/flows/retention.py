@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from journeyman.core.errors import JourneymanError
@@ -15,27 +15,32 @@ EVERY_S = 3600.0
 
 
 @contextmanager
-def retaining(workspace: Workspace, tasks: Sequence[Task], every_s: float = EVERY_S) -> Iterator[None]:
-    """Delete recorded calls that are too old, now and every ``every_s`` seconds, in a thread of its own, until the block is left."""
-    limited = [task for task in tasks if task.records.keep_days is not None]
-    if not limited:
-        yield
-        return
-    stopped = threading.Event()
+def retaining(
+    workspace: Workspace, tasks: Sequence[Task], every_s: float = EVERY_S
+) -> Iterator[Callable[[Sequence[Task]], None]]:
+    """Delete recorded calls that are too old, now and every ``every_s`` seconds, in a thread of its own, until the block is left. Gives what takes over other tasks."""
+    current = [list(tasks)]
+    stopped, woken = threading.Event(), threading.Event()
+
+    def take_over(changed: Sequence[Task]) -> None:
+        current[0] = list(changed)
+        woken.set()
 
     def work() -> None:
-        while True:
-            for task in limited:
-                _delete(workspace, task, stopped)
-            if stopped.wait(every_s):
-                return
+        while not stopped.is_set():
+            for task in current[0]:
+                if task.records.keep_days is not None:
+                    _delete(workspace, task, stopped)
+            woken.wait(every_s)
+            woken.clear()
 
     thread = threading.Thread(target=work, name="retention", daemon=True)
     thread.start()
     try:
-        yield
+        yield take_over
     finally:
         stopped.set()
+        woken.set()
         thread.join()
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from journeyman.core.errors import ServeError
+from journeyman.flows.guarding import open_guards, open_project_guards
+from journeyman.flows.points import Providers
 from journeyman.flows.upstream import Upstream, find_upstream
 from journeyman.flows.workspace import Workspace
-from journeyman.gateway.points import Point
 from journeyman.gateway.registry import Registry, Routed, Served, Way
-from journeyman.models.breaker import Breaker, Sheltered
+from journeyman.models.breaker import Sheltered
 from journeyman.models.protocol import Decoding
+from journeyman.store.canaries import Canary
 from journeyman.task.prompt import teacher_messages
 from journeyman.task.task import Task
 
@@ -27,47 +30,56 @@ def open_registry(
     *,
     is_passing: bool = False,
     wanted: Callable[[str, str], None] = lambda _task, _release: None,
+    ways: Ways | None = None,
 ) -> Registry:
     """The releases in ``served`` and the teachers of ``tasks``, whose clients close with ``stack``. ``is_passing``: calls to
-    other models of the teacher's provider are passed on, at the project's expense. ``wanted`` is told of live releases that are not among them."""
-    upstream, breaker = find_upstream(workspace.project), Breaker("the teacher's provider")
-    ways = {task.name: _way(stack, workspace, task, breaker) for task in tasks}
-    points = [_open_point(workspace, upstream, breaker)] if is_passing and upstream.name else []
+    other models of the providers that the project names are passed on, at the project's expense. ``wanted`` is told of live releases that are not among them. ``ways``
+    are kept by who takes over other tasks later."""
+    ways = ways or Ways(stack, workspace)
+    made = ways.make(tasks)
+    points = ways.providers.all_points() if is_passing else []
     aliases = Aliases(workspace)
-    return Registry(served, aliases.live, ways, aliases.held, points, wanted)
+    guards = open_project_guards(workspace)
+    return Registry(served, aliases.live, made, aliases.held, points, wanted, aliases.canary, guards)
 
 
 class Aliases:
-    """Which release of a task is live, and why it may not answer. What this process moves shows at once, what another one does within ``FRESH_S``: two queries
+    """Which release of a task is live, why it may not answer, and which candidate answers beside it. What this process moves shows at once, what another one does within ``FRESH_S``: two queries
     a call would cost more than the rest of it."""
 
     def __init__(self, workspace: Workspace, clock: Callable[[], float] = time.monotonic) -> None:
         self._workspace = workspace
         self._clock = clock
-        self._known: dict[str, tuple[str | None, str, int, float]] = {}
+        self._known: dict[str, _Known] = {}
 
     def live(self, task: str) -> str | None:
-        return self._read(task)[0]
+        return self._read(task).live
 
     def held(self, task: str) -> str:
-        return self._read(task)[1]
+        return self._read(task).held
 
-    def _read(self, task: str) -> tuple[str | None, str, int, float]:
+    def canary(self, task: str) -> Canary | None:
+        return self._read(task).canary
+
+    def _read(self, task: str) -> _Known:
         store = self._workspace.store
         known = self._known.get(task)
-        if known is None or known[2] != store.alias_moves or self._clock() >= known[3]:
+        if known is None or known.moves != store.alias_moves or self._clock() >= known.until:
             moves, until = store.alias_moves, self._clock() + FRESH_S
-            known = self._known[task] = store.alias(task), find_hold(self._workspace, task), moves, until
+            held, canary = find_hold(self._workspace, task), store.canary(task)
+            known = self._known[task] = _Known(store.alias(task), held, canary, moves, until)
         return known
 
 
-def _open_point(workspace: Workspace, upstream: Upstream, breaker: Breaker) -> Point:
-    return Point("teacher", upstream.url, upstream.key, _prices(workspace), breaker)
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read, at which number of moves, and until when it is taken for true."""
 
-
-def _prices(workspace: Workspace) -> tuple[float, float] | None:
-    to_read, to_write = (workspace.project.number("teacher", f"{side}_usd_per_million") for side in ("input", "output"))
-    return None if to_read is None or to_write is None else (to_read, to_write)
+    live: str | None
+    held: str
+    canary: Canary | None
+    moves: int
+    until: float
 
 
 def find_hold(workspace: Workspace, task_name: str) -> str:
@@ -76,32 +88,59 @@ def find_hold(workspace: Workspace, task_name: str) -> str:
     return held.reason if held is not None else ""
 
 
-def _way(stack: AsyncExitStack, workspace: Workspace, task: Task, breaker: Breaker) -> Way:
-    upstream = find_upstream(workspace.project, task)
-    stated = None if task.route.policy == "auto" else task.route.policy
-    is_asked = upstream.is_ready and stated != "student"
-    teacher = _serve_teacher(stack, workspace, task, upstream, breaker) if is_asked else None
-    if upstream.name and not upstream.is_ready and stated != "student":
-        workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
-    point = _open_point(workspace, upstream, breaker) if teacher else None
-    is_kept = task.route.fallback == "student"
-    return Way(teacher, stated, task.route.audit, point, task.records.sample, is_kept)
+class Ways:
+    """How tasks are answered, as their files say; again when these have changed. A teacher's client is made once for each task and model, and closes with ``stack``: calls
+    under way may need it."""
 
+    def __init__(self, stack: AsyncExitStack, workspace: Workspace) -> None:
+        self._stack = stack
+        self._workspace = workspace
+        self._teachers: dict[tuple[str, str, str], Sheltered] = {}
+        self._said: set[str] = set()
+        self.providers = Providers(stack, workspace)
 
-def _serve_teacher(
-    stack: AsyncExitStack, workspace: Workspace, task: Task, upstream: Upstream, breaker: Breaker
-) -> Served:
-    model = Sheltered(upstream.open(), breaker)
-    stack.push_async_callback(model.close)
-    return Served(
-        model.name,
-        model,
-        task,
-        decoding=Decoding(max_tokens=task.max_output_tokens),
-        write=teacher_messages,
-        usd_per_million=_prices(workspace),
-        is_paid=True,
-    )
+    def make(self, tasks: Sequence[Task]) -> dict[str, Way]:
+        self.providers.name(tasks)
+        return {task.name: self._make(task) for task in tasks}
+
+    def _make(self, task: Task) -> Way:
+        upstream = find_upstream(self._workspace.project, task)
+        stated = None if task.route.policy == "auto" else task.route.policy
+        is_asked = upstream.is_ready and stated != "student"
+        teacher = self._serve_teacher(task, upstream) if is_asked else None
+        if upstream.name and not upstream.is_ready and stated != "student" and task.name not in self._said:
+            self._said.add(task.name)
+            self._workspace.progress.note(f"{task.name} has no teacher to ask: {upstream.describe()}")
+        point = self.providers.point(upstream) if teacher else None
+        route = task.route
+        return Way(
+            teacher,
+            stated,
+            route.audit,
+            point,
+            task.records.sample,
+            fallback=task.route.fallback == "student",
+            shadow=route.shadow,
+            cache=route.cache,
+            patience_s=route.patience_s,
+            guards=open_guards(self._workspace, task.guards, f"task {task.name}"),
+        )
+
+    def _serve_teacher(self, task: Task, upstream: Upstream) -> Served:
+        called = task.name, upstream.provider.name, upstream.name
+        model = self._teachers.get(called)
+        if model is None:
+            model = self._teachers[called] = Sheltered(upstream.open(), self.providers.breaker(upstream.provider.name))
+            self._stack.push_async_callback(model.close)
+        return Served(
+            model.name,
+            model,
+            task,
+            decoding=Decoding(max_tokens=task.max_output_tokens),
+            write=teacher_messages,
+            usd_per_million=upstream.price,
+            is_paid=True,
+        )
 
 
 def describe_routes(registry: Registry) -> list[str]:
@@ -113,14 +152,21 @@ def describe_routes(registry: Registry) -> list[str]:
         except ServeError as error:
             lines.append(f"{task.name}: {error.what}")
             continue
-        lines.append(f"{task.name}: {_describe(routed)}")
+        beside = f"; {describe_canary(routed.canary[0])}" if routed.canary else ""
+        lines.append(f"{task.name}: {_describe(routed)}{beside}")
     return lines
+
+
+def describe_canary(canary: Canary) -> str:
+    return f"the candidate {canary.release[:12]} answers {100 * canary.share:g} % of the calls"
 
 
 def _describe(routed: Routed) -> str:
     teacher = f"the teacher, {routed.teacher.name}" if routed.teacher else "no teacher is set, so those are refused"
     if routed.student is None or routed.policy == "teacher":
         return teacher
+    if routed.policy == "shadow":
+        return f"{teacher}; unseen, the student {routed.student.release[:12]} is asked about {100 * routed.shadow.share:g} % of them too"
     if routed.held:
         return f"held ({routed.held}); {teacher}"
     if routed.policy == "student":

@@ -9,33 +9,50 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+from fastapi import FastAPI
+
 from journeyman.core.canonical import Json
-from journeyman.core.errors import GateError, ServeError
+from journeyman.core.errors import GateError, JourneymanError, ServeError
 from journeyman.flows.attached import read_attached
 from journeyman.flows.auditor import Auditor
+from journeyman.flows.deciding import deciding
 from journeyman.flows.embedding import find_embedders
+from journeyman.flows.fleet import Engines, Fleet, Started, read_habits
 from journeyman.flows.loading import Loader
+from journeyman.flows.observing import Observers, observing
+from journeyman.flows.reloading import Reloader
 from journeyman.flows.retention import retaining
-from journeyman.flows.routing import describe_routes, open_registry
+from journeyman.flows.routing import Ways, describe_routes, open_registry
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
+from journeyman.flows.tuning_worker import open_fine_tuning
 from journeyman.flows.upstream import find_upstream
 from journeyman.flows.votes import make_reader
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.callers import Budgets, Caps, Doorkeeper
+from journeyman.gateway.journal import Form
+from journeyman.gateway.observers import telling
 from journeyman.gateway.purse import Purse
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
-from journeyman.gateway.server import is_loopback, open_socket, run_loop, serve_in_background, serve_until_signal
+from journeyman.gateway.routes import GatewaySettings
+from journeyman.gateway.server import (
+    Ending,
+    is_loopback,
+    open_socket,
+    run_loop,
+    serve_in_background,
+    serve_until_signal,
+)
 from journeyman.measure.calibrators import Calibrator
-from journeyman.models.catalog import ResolvedModel, resolve_exactly
+from journeyman.models.catalog import ResolvedModel, resolve, resolve_exactly
 from journeyman.models.classifier import Classifier
 from journeyman.models.embedder import Features, open_embedder
 from journeyman.models.head import load_heads
@@ -45,6 +62,7 @@ from journeyman.models.manifest import MANIFEST, load_manifest
 from journeyman.models.nearest import Nearest, load_examples
 from journeyman.models.protocol import Decoding, Model
 from journeyman.models.remote import OpenAIModel
+from journeyman.models.standby import Standby
 from journeyman.models.template import Template, load_base_template
 from journeyman.models.tokenizer import load_tokenizer
 from journeyman.models.votes import Votes
@@ -94,10 +112,15 @@ def student_name(task: Task, student: Student) -> str:
 
 
 async def load_students(
-    stack: AsyncExitStack, students: Sequence[Student], *, with_base: bool = False, threads: int | None = None
+    stack: AsyncExitStack,
+    students: Sequence[Student],
+    *,
+    with_base: bool = False,
+    threads: int | None = None,
+    engines: Engines | None = None,
 ) -> list[Served]:
-    """Start one engine per file of weights: a base holds the adapters of all its students, a whole model is alone, heads share their
-    embedding model in this process.
+    """Open one engine per file of weights: a base holds the adapters of all its students, a whole model is alone, heads share their
+    embedding model in this process. Without ``engines`` each starts at once.
 
     Engines stop when ``stack`` closes. With ``with_base`` the bases are served as well, after the students.
 
@@ -120,13 +143,25 @@ async def load_students(
     for path in dict.fromkeys([*groups, *(bases if with_base else ())]):
         mine = groups.get(path, [])
         adapters = {name: file for student in mine for name, file in student.adapters.items()}
-        engine = await LlamaCpp.start(path, adapters, threads=threads)
-        stack.push_async_callback(engine.close)
+        engine = await (engines or Started(threads)).open(stack, path, adapters)
         served += [await asyncio.to_thread(_serve_student, engine, path, student) for student in mine]
         if with_base and path in bases:
             name = bases[path].name
             plain.append(Served(f"base:{name}", LocalModel(engine, load_base_template(path), name)))
     return served + plain
+
+
+def _serve_bases(fleet: Fleet, workspace: Workspace, students: Sequence[Student]) -> list[Served]:
+    """The bases that students answer on, and the project's own where it is pulled: each starts with its first call."""
+    names = [student.manifest.base.name for student in students if not student.is_light]
+    found: dict[str, ResolvedModel] = {}
+    for name in (*names, workspace.project.text("base", "model")):
+        with suppress(JourneymanError):
+            found.setdefault(name, resolve(name))
+    return [
+        Served(f"base:{base.name}", LocalModel(fleet.stand_by(base.path), load_base_template(base.path), base.name))
+        for base in found.values()
+    ]
 
 
 def loadable(workspace: Workspace, task_name: str = "") -> list[Student]:
@@ -154,12 +189,14 @@ def serve(
     threads: int | None = None,
     *,
     is_open: bool = False,
+    is_empty: bool = False,
+    log: Form | None = None,
 ) -> None:
-    """Serve all releases until a signal. The port is taken first, so that a wrong one costs no loading time. Where there are keys one is wanted of every caller,
-    unless ``is_open``.
+    """Serve all releases until a signal, also where there is nothing yet if it ``is_empty``. The port is taken first, so that a wrong one costs no loading time. Where
+    there are keys one is wanted of every caller, unless ``is_open``. ``log``: calls and notes are lines of that form on stderr.
 
     Raises:
-        ServeError: JM-701 port in use, JM-745 others could call, and there is no key. GateError: JM-625 nothing to serve.
+        ServeError: JM-701 port in use, JM-790 and JM-791 spans cannot be sent, JM-792 no length of time, JM-745 others could call, and there is no key. GateError: JM-625 nothing to serve.
     """
     has_keys = not is_open and bool(workspace.store.all_keys())  # also where the last one has expired
     is_private = is_loopback(host)
@@ -171,17 +208,22 @@ def serve(
             expected="a key, or an address of this machine alone such as 127.0.0.1",
             hint="journeyman key add NAME; or `serve --open`, and whoever reaches the address may ask and spend",
         )
+    ending, silence_s = _read_ending(workspace), _read_seconds(workspace, "silence_s")
     listener = open_socket(host, port)
     try:
-        students = loadable(workspace)
-        if not students and not any(find_upstream(workspace.project, task).is_ready for task in workspace.tasks()):
+        students, is_passing = loadable(workspace), has_keys or is_private
+        if not (students or is_empty or _has_upstream(workspace, is_passing=is_passing)):
             raise GateError(
                 "JM-625",
-                "no task has a release or a teacher, so there is nothing to serve",
+                "no task has a release, and no teacher is set, so there is nothing to serve",
                 where=str(workspace.project.releases),
-                hint="journeyman run TASK, or set the teacher in journeyman.toml",
+                hint="journeyman run TASK, or set the teacher in journeyman.toml; `serve --empty` waits for fine-tuning jobs",
             )
-        run_loop(_serve(workspace, students, listener, ready, threads, has_keys, has_keys or is_private))
+        with observing(workspace, log) as (workspace, observers):
+            settings = GatewaySettings(silence_s=silence_s)
+            run_loop(
+                _serve(workspace, students, listener, ready, threads, has_keys, is_passing, ending, observers, settings)
+            )
     finally:
         listener.close()
 
@@ -194,32 +236,57 @@ async def _serve(
     threads: int | None,
     has_keys: bool,
     is_passing: bool,
+    ending: Ending,
+    observers: Observers,
+    settings: GatewaySettings,
 ) -> None:
     """``has_keys``: callers must have one. ``is_passing``: it is known who calls, so other models of the teacher's provider may be asked too."""
     async with AsyncExitStack() as stack:
-        served = await load_students(stack, students, threads=threads)
+        is_eager = workspace.project.text("serve", "start") == "ready"
+        fleet = await stack.enter_async_context(Fleet(read_habits(workspace.project), threads, eager=is_eager))
+        load = partial(load_students, threads=threads, engines=fleet)
+        loader = Loader(stack, workspace.project.releases, load)
+        served = await loader.load_first(students)
+        served += await asyncio.to_thread(_serve_bases, fleet, workspace, students)
         from journeyman.gateway.metrics import Metrics  # the library behind it takes 0.1 s to load
         from journeyman.gateway.operations import Operations, add_operations
 
-        metrics = Metrics()
-        recorder = Recorder(workspace.store, metrics.observe)
+        metrics = Metrics(observers.count_spans)
+        recorder = Recorder(workspace.store, telling([metrics.observe, *observers.heard]))
         stack.callback(recorder.close)
         tasks = workspace.tasks()
-        loader = Loader(
-            stack, workspace.project.releases, lambda student: load_students(stack, [student], threads=threads)
-        )
-        registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing, wanted=loader.want)
+        ways = Ways(stack, workspace)
+        registry = open_registry(stack, workspace, served, tasks, is_passing=is_passing, wanted=loader.want, ways=ways)
         loader.registry = registry
         for line in describe_routes(registry):
             workspace.progress.note(line)
-        stack.enter_context(retaining(workspace, tasks))
-        keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys)
+        retain = stack.enter_context(retaining(workspace, tasks))
+        judge = stack.enter_context(deciding(workspace, tasks))
+        keeper = Doorkeeper(workspace.store.find_key, is_open=not has_keys, is_traced=observers.count_spans is not None)
         budgets = await open_budgets(stack, workspace, tasks)
         embedders = await asyncio.to_thread(find_embedders, threads)
-        extend = partial(add_operations, Operations(metrics, recorder, workspace.store.probe))
+
+        def take_over(changed: Sequence[Task]) -> None:
+            made = ways.make(changed)
+            budgets.set_caps(_read_caps(workspace, changed))
+            registry.take_over(made)
+            retain(changed)
+            judge(changed)
+
+        reloader = Reloader(stack, workspace.project, tasks, take_over)
+        reloader.watch()
+        operations = Operations(metrics, recorder, workspace.store.probe, ending, reloader.problems, fleet.states)
+        add_fine_tuning = await open_fine_tuning(stack, workspace, registry, load) if is_passing else None
+
+        def extend(app: FastAPI, keeper: Doorkeeper) -> None:
+            add_operations(operations, app, keeper)
+            if add_fine_tuning is not None:
+                add_fine_tuning(app, keeper)
+
         app = make_app(
             registry,
             recorder,
+            settings=settings,
             audited=Auditor(workspace).hear,
             keeper=keeper,
             budgets=budgets,
@@ -227,7 +294,34 @@ async def _serve(
             embedders=embedders,
             extend=extend,
         )
-        await serve_until_signal(app, listener, ready)
+        await serve_until_signal(app, listener, ready, ending)
+
+
+def _has_upstream(workspace: Workspace, *, is_passing: bool) -> bool:
+    """Whether a call could go to a teacher, of a task or, where calls to other models are passed on, of the project: before its first task that is all there is."""
+    project = workspace.project
+    if is_passing and (find_upstream(project).name or project.providers):
+        return True
+    return any(find_upstream(project, task).is_ready for task in workspace.tasks())
+
+
+def _read_ending(workspace: Workspace) -> Ending:
+    """Raises: ServeError JM-792 a length of time that is none."""
+    return Ending(_read_seconds(workspace, "drain_s"), _read_seconds(workspace, "finish_s"))
+
+
+def _read_seconds(workspace: Workspace, name: str) -> float:
+    seconds = workspace.project.number("serve", name) or 0.0
+    if seconds < 0:
+        raise ServeError(
+            "JM-792",
+            "this is no length of time",
+            where=f"serve.{name}",
+            expected="seconds, from 0 on",
+            got=f"{seconds:g}",
+            hint="correct it in journeyman.toml",
+        )
+    return seconds
 
 
 async def open_budgets(stack: AsyncExitStack, workspace: Workspace, tasks: Sequence[Task]) -> Budgets:
@@ -236,8 +330,12 @@ async def open_budgets(stack: AsyncExitStack, workspace: Workspace, tasks: Seque
     stack.push_async_callback(purse.close)
     keeping = asyncio.create_task(purse.keep())
     stack.callback(keeping.cancel)
+    return Budgets(purse, _read_caps(workspace, tasks))
+
+
+def _read_caps(workspace: Workspace, tasks: Sequence[Task]) -> Caps:
     by_task = {task.name: task.route.usd_per_day for task in tasks if task.route.usd_per_day is not None}
-    return Budgets(purse, Caps(workspace.project.number("budget", "usd_per_day"), by_task))
+    return Caps(workspace.project.number("budget", "usd_per_day"), by_task)
 
 
 def open_features(student: Student, threads: int | None = None) -> Features:
@@ -315,7 +413,7 @@ def _read_trust(found: Mapping[str, Any]) -> _Trust:
     )
 
 
-def _serve_student(engine: LlamaCpp, weights: Path, student: Student) -> Served:
+def _serve_student(engine: LlamaCpp | Standby, weights: Path, student: Student) -> Served:
     manifest = student.manifest
     template = Template(manifest.template, load_tokenizer(weights))
     name, task = f"{manifest.task_name}@{student.hash}", Task.from_json(manifest.task)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from journeyman.core.errors import JourneymanError
-from journeyman.core.settings import Project, cache_folder, environment
+from journeyman.core.settings import Project, cache_folder
+from journeyman.data.candidates import ORIGINS
 from journeyman.flows.erasing import count_learned
-from journeyman.flows.routing import find_hold
+from journeyman.flows.routing import describe_canary, find_hold
+from journeyman.flows.upstream import find_upstream
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import resolve
 from journeyman.store.database import open_store
@@ -25,10 +27,13 @@ LEAST_DISK_BYTES = 2_000_000_000
 class TaskState:
     name: str
     traces: int
+    """Calls that may become rows: none of an evaluation."""
     dataset: str
     looks: int
     release: str
     held: str
+    canary: str
+    """What is known of the candidate that answers a share of the calls, or how the last one ended; empty where there was none."""
     erased: int
     """Rows that the live release was trained or measured with, erased since."""
 
@@ -49,15 +54,30 @@ def read_states(workspace: Workspace) -> list[TaskState]:
     return [
         TaskState(
             task.name,
-            store.count_traces(task.name),
+            store.count_traces(task.name, origins=ORIGINS),
             store.latest_dataset(task.name) or "",
             len(store.looks(task.name)),
             store.alias(task.name) or "",
             find_hold(workspace, task.name),
+            _describe_canary(workspace, task.name),
             count_learned(workspace, task.name, store.alias(task.name) or ""),
         )
         for task in workspace.tasks()
     ]
+
+
+def _describe_canary(workspace: Workspace, task_name: str) -> str:
+    canary = workspace.store.canary(task_name)
+    if canary is None:
+        ended = workspace.store.last_canary(task_name)
+        return f"{ended.outcome}: {ended.release[:12]}, {ended.why}" if ended else ""
+    from journeyman.flows.canaries import (
+        read_evidence,  # what it takes to judge is loaded where there is something to judge
+    )
+
+    evidence = read_evidence(workspace, canary)
+    verdict = f"would {evidence.verdict} it" if evidence.verdict else "no verdict yet"
+    return f"{describe_canary(canary)}; {verdict}: {evidence.describe()}"
 
 
 def examine(project: Project | None) -> list[Finding]:
@@ -77,16 +97,11 @@ def examine(project: Project | None) -> list[Finding]:
         _try("database", lambda: _open(project)),
         _try("tasks", lambda: ", ".join(load_tasks(project.tasks)) or "none yet"),
     ]
-    key = project.text("teacher", "api_key_env")
-    if project.text("teacher", "model"):
-        findings.append(
-            Finding(
-                "teacher's key",
-                bool(environment(key)),
-                f"{key} {'set' if environment(key) else 'not set'}",
-                f"export {key}=...",
-            )
-        )
+    teacher = find_upstream(project)
+    if teacher.name and teacher.key_name:
+        state = "set" if teacher.key else "not set"
+        found = f"{teacher.key_name} {state}"
+        findings.append(Finding("teacher's key", bool(teacher.key), found, f"export {teacher.key_name}=..."))
     return findings
 
 

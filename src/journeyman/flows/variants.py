@@ -23,7 +23,7 @@ from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.serving import load_students
 from journeyman.flows.shots import FewShot
 from journeyman.flows.student import Student
-from journeyman.flows.upstream import open_teacher
+from journeyman.flows.upstream import find_upstream, open_teacher
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
@@ -139,7 +139,7 @@ def find_ground(workspace: Workspace, task_name: str) -> Ground:
         dataset=dataset,
         train=read_split(workspace.store, manifest, "train", purpose="tune"),
         dev=[Row.from_example(row) for row in read_split(workspace.store, manifest, "dev")],
-        teacher=(name, workspace.project.text("teacher", "url")),
+        teacher=(name, find_upstream(workspace.project, task).url),
         run=find_run(workspace.project.runs, task_name, "prompts", {"dataset": dataset}),
     )
 
@@ -156,7 +156,7 @@ class Asker:
     _served: Served | None = None
     _engine: LlamaCpp | None = None
     _recorder: Recorder | None = None
-    _teacher: OpenAIModel | None = None
+    _teacher: Model | None = None
 
     async def ask(self, variant: Variant, rows: Sequence[Row], progress: Progress | None = None) -> Predictions:
         """Answers to ``rows`` in their order; what was answered before is not asked again.
@@ -236,7 +236,7 @@ class Asker:
             self.stack.callback(self._recorder.close)
         return self._recorder
 
-    async def _open_teacher(self) -> OpenAIModel:
+    async def _open_teacher(self) -> Model:
         if self._teacher is None:
             self._teacher = open_teacher(self.workspace, self.ground.task)
             self.stack.push_async_callback(self._teacher.close)

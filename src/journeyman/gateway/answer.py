@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,17 +32,42 @@ from journeyman.gateway.registry import Served
 from journeyman.gateway.sampling import is_plain
 from journeyman.guards.messages import redact_message
 from journeyman.guards.redact import Redactor
-from journeyman.models.protocol import Confidence, Decoding, FinishReason, Reply, Request, TokenLogprob
+from journeyman.guards.window import Window
+from journeyman.models.protocol import Confidence, Decoding, FinishReason, Reply, Request, Start, TokenLogprob
+from journeyman.task.guard import Side
 from journeyman.task.prompt import check_input, read_messages
 from journeyman.task.schema import constraint_schema, verifier
+from journeyman.task.task import Task
 
 REPAIR_TEMPERATURE = 0.7
 REPAIR_SEED = 1
 NO_VERDICTS: Mapping[str, Json] = {}
 UNPAID = ("JM-431", "JM-432", "JM-433", "JM-442")
 """Nothing was answered, and nothing is paid for."""
+NOT_THERE = ("JM-427", "JM-428")
+"""The model is busy, or being started: a second try at once would find it so."""
 ROLE_BYTES = 64
 """More than what a provider's template adds to a message."""
+
+
+class Watches(Protocol):
+    """The guards of one call, as `gateway.guarding` has them."""
+
+    def to_json(self) -> list[Json]: ...
+
+    def header(self) -> str: ...
+
+    def holds(self, side: Side, /) -> bool: ...
+
+    def needs_whole(self) -> bool: ...
+
+    def window(self) -> Window: ...
+
+    def hear(self, task: Task, fields: Mapping[str, Json], /) -> None: ...
+
+    def refuse(self, guard: str, side: Side, why: str = "", /) -> ServeError: ...
+
+    async def check(self, side: Side, texts: Sequence[str], /) -> list[str]: ...
 
 
 @runtime_checkable
@@ -83,6 +108,12 @@ class Call:
     """When the client's call came, on the performance counter; None: now."""
     sample: float = 1.0
     """The share of a student's own answers that is recorded whole."""
+    patience_s: float | None = None
+    """The longest that it may wait for a model that is asleep, or busy."""
+    conversation: str = ""
+    """What the client calls the conversation that it belongs to; not recorded."""
+    watch: Watches | None = None
+    """The guards that its answer has to pass; its input has passed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +131,12 @@ class Answer:
     calibrated: float | None = None
     by: str = ""
     """Who answered a routed call, and why: ``student: sure``."""
+    start: Start | None = None
+    """Whether a model of this machine was in memory when it was asked."""
+    cache: str = ""
+    """``hit`` or ``miss`` where the task keeps answers."""
+    guards: str = ""
+    """What guards found, as the caller is told: ``personal=redacted``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +230,15 @@ class Answerer:
         """Record it, ``verdicts`` added, and hand it out; raises as `answer` does."""
         return await self._finish(attempt.plan, attempt.outcome, verdicts)
 
+    async def repeat(self, call: Call, known: Answer, verdicts: Mapping[str, Json]) -> Answer:
+        """Hand out what an earlier call was answered, recorded as a call of its own that cost nothing and names that one. Raises: StoreError, TaskError."""
+        plan = self._plan(call)
+        said = Reply(known.text, finish_reason=known.finish_reason, input_tokens=0, output_tokens=0)
+        trace = _trace(plan, _Outcome(said, known.text, ""))
+        again = replace(trace, cost_usd=0.0, meta={**trace.meta, "cached_of": known.trace})
+        await self._record(plan, again, verdicts, 0.0)
+        return replace(known, trace=plan.trace, created=plan.time)
+
     async def refuse(self, call: Call, error: JourneymanError, verdicts: Mapping[str, Json]) -> None:
         """Record a call that nobody answers."""
         plan = self._plan(call)
@@ -204,21 +250,33 @@ class Answerer:
         """Pieces of text, then the Answer once its trace is stored. What must be verified comes in one piece."""
         plan = self._plan(call)
         model = call.served.model
-        if plan.schema is not None or plan.is_redacted or not isinstance(model, StreamsReply):
+        watch = call.watch if call.watch is not None and call.watch.holds("output") else None
+        is_held = plan.schema is not None or plan.is_redacted or (watch is not None and watch.needs_whole())
+        if is_held or not isinstance(model, StreamsReply):
             answer = await self._answer(plan, verdicts)
             yield answer.text
             yield answer
             return
         reply: Reply | None = None
+        window, sent = watch.window() if watch is not None else None, ""
         async with aclosing(model.stream_reply(plan.request)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Reply):
                     reply = piece
-                else:
+                elif window is None:
                     yield piece
+                elif ready := window.push(piece):
+                    sent += ready
+                    yield ready
+                elif window.is_blocked:
+                    reply = Reply(window.text)
+                    break
         if reply is None:
             raise ModelError("JM-426", "the model's stream ended early", hint="call again", retryable=True)
-        yield await self._finish(plan, _check(plan, reply), verdicts)
+        answer = await self._finish(plan, _check(plan, reply), verdicts)
+        if window is not None:
+            yield answer.text[len(sent) :]
+        yield answer
 
     async def _answer(
         self, plan: _Plan, verdicts: Mapping[str, Json] = NO_VERDICTS, *, has_other: bool = False
@@ -242,6 +300,8 @@ class Answerer:
         """``usd``: what the call cost; None where only its bound is known."""
         meter = plan.call.meter
         spends = meter.settle(usd) if meter else ()
+        if plan.call.watch is not None:
+            verdicts = {**verdicts, "guards": plan.call.watch.to_json()}
         whole = replace(trace, verdicts={**trace.verdicts, **verdicts}) if verdicts else trace
         is_kept = plan.call.sample >= 1.0 or not is_plain(whole) or self._draw() < plan.call.sample
         try:
@@ -253,8 +313,16 @@ class Answerer:
 
     async def _finish(self, plan: _Plan, outcome: _Outcome, verdicts: Mapping[str, Json] = NO_VERDICTS) -> Answer:
         served, reply = plan.call.served, outcome.reply
+        refusal: ServeError | None = None
+        if plan.call.watch is not None and not outcome.problem:
+            outcome, refusal = await _pass_guards(plan, outcome, plan.call.watch)
+            reply = outcome.reply
         trace = _trace(plan, outcome)
+        if refusal is not None:
+            trace = replace(trace, status=refusal.code)
         await self._record(plan, trace, verdicts, trace.cost_usd if served.is_paid else 0.0)
+        if refusal is not None:
+            raise refusal
         if outcome.problem:
             raise _no_valid_answer(plan, outcome)
         return Answer(
@@ -266,15 +334,17 @@ class Answerer:
             release=served.release,
             trace=plan.trace,
             created=plan.time,
+            start=reply.start,
             logprobs=() if plan.is_redacted else reply.logprobs,
             confidence=reply.confidence,
             calibrated=served.calibrate(reply.confidence.whole) if served.calibrate and reply.confidence else None,
+            guards=plan.call.watch.header() if plan.call.watch is not None else "",
         )
 
     def _plan(self, call: Call) -> _Plan:
         now, task = self._now(), call.served.task
         started = time.perf_counter() if call.started is None else call.started
-        fields = _read_fields(call)
+        fields = read_fields(call)
         redactor = Redactor(is_personal=task is None or task.redact)
         redacted = cast(dict[str, Json], redactor.value(fields, verbatim=task.verbatim if task else ()))
         messages = call.messages if task is None else call.served.write(task, redacted)
@@ -285,7 +355,7 @@ class Answerer:
             time=now,
             started=started,
             input=redacted,
-            request=Request(messages, _bounded(call, _decoding(call, schema, redacted))),
+            request=Request(messages, _bounded(call, _decoding(call, schema, redacted)), patience_s=call.patience_s),
             schema=schema,
             redactor=redactor,
             is_redacted=redacted != fields,
@@ -296,7 +366,8 @@ class Answerer:
         return replace(_trace(plan, empty), status=error.code, input_tokens=None, output_tokens=None)
 
 
-def _read_fields(call: Call) -> dict[str, Json]:
+def read_fields(call: Call) -> dict[str, Json]:
+    """The input fields of a task's call, not redacted. Raises: TaskError, it does not have the task's shape."""
     task = call.served.task
     if task is None:
         return {}
@@ -342,7 +413,7 @@ async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
         except ModelError as error:
             if plan.call.meter is not None:
                 _forget(plan.call.meter, error)
-            if is_last or not error.retryable:
+            if is_last or not error.retryable or error.code in NOT_THERE:
                 raise
     raise AssertionError("the second try returns or raises")
 
@@ -397,6 +468,20 @@ def _check(plan: _Plan, reply: Reply) -> _Outcome:
         return _Outcome(reply, reply.text, checked.problem)
     restored = plan.redactor.restore_value(checked.value)
     return _Outcome(reply, write_json(restored), check.check_value(restored).problem)
+
+
+async def _pass_guards(plan: _Plan, outcome: _Outcome, watch: Watches) -> tuple[_Outcome, ServeError | None]:
+    """The answer as it may leave, or why it may not. One that was redacted still fits its schema."""
+    try:
+        (text,) = await watch.check("output", [outcome.text])
+    except ServeError as error:
+        return outcome, error
+    if text == outcome.text:
+        return outcome, None
+    problem = verifier(plan.schema).check(text).problem if plan.schema is not None else ""
+    if problem:
+        return outcome, watch.refuse("redact", "output", "redacted, it does not fit the schema")
+    return replace(outcome, text=text, reply=replace(outcome.reply, text=text, logprobs=())), None
 
 
 def _trace(plan: _Plan, outcome: _Outcome) -> Trace:

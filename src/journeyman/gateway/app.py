@@ -18,19 +18,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError
 from journeyman.gateway.answer import Answerer
 from journeyman.gateway.callers import Budgets, Doorkeeper
+from journeyman.gateway.described import describe_dialects
 from journeyman.gateway.embedding import Embeddings, Openers
 from journeyman.gateway.failures import on_defect, on_error, on_http_error
 from journeyman.gateway.feedback import Calls, FeedbackDesk
 from journeyman.gateway.forward import Forwarder
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
+from journeyman.gateway.response_cache import ResponseCache
 from journeyman.gateway.router import Audited, Router
 from journeyman.gateway.routes import GatewaySettings, Routes
-from journeyman.task.task import Task
+from journeyman.gateway.typed_routes import describe_tasks
 
 LOG = logging.getLogger("journeyman.gateway")
 NO_EMBEDDERS: Openers = {}
@@ -51,8 +52,10 @@ def make_app(
 ) -> ASGIApp:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
     ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none. ``extend`` adds routes of its own."""
-    router = Router(Answerer(recorder, now), audited)
-    forwarder = Forwarder(recorder, now)
+    answerer = Answerer(recorder, now)
+    cache = ResponseCache(answerer, calls.trace if calls is not None else None)
+    router = Router(answerer, audited, cache=cache, find=registry.find_task)
+    forwarder = Forwarder(recorder, now, settings.silence_s)
     keeper = keeper or Doorkeeper()
     with_pages: Callable[..., FastAPI] = FastAPIOffline
     without = partial(FastAPI, docs_url=None, openapi_url=None)  # they would tell everybody of every task
@@ -63,11 +66,12 @@ def make_app(
         lifespan=_closing(router, forwarder),
     )
     embeddings = Embeddings(recorder, embedders, now)
-    desk = FeedbackDesk(registry, calls, now)
+    desk = FeedbackDesk(registry, calls, now, cache.forget)
     routes = Routes(registry, router, forwarder, embeddings, settings, keeper, budgets, desk)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/completions", routes.completions, methods=["POST"])
     app.add_route("/v1/messages", routes.messages, methods=["POST"])
+    app.add_route("/v1/messages/count_tokens", routes.count_tokens, methods=["POST"])
     app.add_route("/v1/responses", routes.responses, methods=["POST"])
     app.add_route("/v1/embeddings", routes.embeddings, methods=["POST"])
     app.add_route("/v1/feedback", routes.feedback, methods=["POST"])
@@ -77,9 +81,11 @@ def make_app(
     app.add_route("/healthz", routes.health, methods=["GET"])
     if extend is not None:
         extend(app, keeper)
-    for task in registry.tasks():
-        _add_task_route(app, routes, task)
     app.add_route("/tasks/{name}", routes.task, methods=["POST"])
+    describe_dialects(app)
+    describing = partial(describe_tasks, app, routes, registry)
+    describing()
+    registry.on_change(describing)
     app.add_exception_handler(JourneymanError, on_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(Exception, on_defect)
@@ -113,40 +119,6 @@ class _Front:
             LOG.exception("a call failed")
             response = await on_defect(request, error)
         await response(scope, receive, send)
-
-
-def _add_task_route(app: FastAPI, routes: Routes, task: Task) -> None:
-    async def answer(request: Request) -> Response:
-        return await routes.answer_task(task.name, request)
-
-    fields: dict[str, Json] = {
-        "type": "object",
-        "properties": {name: dict(schema) for name, schema in task.input.items()},
-        "required": list(task.input),
-        "additionalProperties": False,
-    }
-    app.add_api_route(
-        f"/tasks/{task.name}",
-        answer,
-        methods=["POST"],
-        name=task.name,
-        operation_id=f"task_{task.name}",
-        description=task.instruction,
-        response_class=Response,
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": fields}}}},
-        responses={
-            200: {"description": "The answer", "content": {"application/json": {"schema": _answer_schema(task)}}},
-            422: {"description": "Not this task's shape, or no valid answer"},
-        },
-    )
-
-
-def _answer_schema(task: Task) -> dict[str, Json]:
-    if task.schema is None:
-        return {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
-    # An $id makes the schema's own #/$defs resolve inside it and not in the OpenAPI document.
-    own = {"$id": f"urn:journeyman:task:{task.name}"} if "$defs" in task.schema or "definitions" in task.schema else {}
-    return {**own, **task.schema}
 
 
 def _closing(router: Router, forwarder: Forwarder) -> Callable[[object], AbstractAsyncContextManager[None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from journeyman.gateway.purse import Limit, Meter, Purse, nano
 FRESH_S = 1.0
 """How long a key that was found, or was not, is taken for that: a revoked one may answer so much longer."""
 MOST_KNOWN = 10_000
+PARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 FIND_HINT = "send it as `Authorization: Bearer jm-...`; `journeyman key add NAME` makes one"
 
 
@@ -33,6 +35,10 @@ class Budgets:
         self._purse = purse
         self._caps = caps
         self._now = now
+
+    def set_caps(self, caps: Caps) -> None:
+        """For the calls from now on."""
+        self._caps = caps
 
     def meter(self, task: str, key: Key | None = None) -> Meter:
         """``task`` is empty where none is asked."""
@@ -55,6 +61,8 @@ class Caller:
     key: Key | None = None
     person: str = ""
     """Whom the call is made for, as `core.person` has it."""
+    parent: str = ""
+    """The client's span that the call belongs to (W3C ``traceparent``), where spans are made."""
 
     @property
     def id(self) -> str:
@@ -65,6 +73,17 @@ class Caller:
 
     def may_pass(self, model: str) -> bool:
         return self.key is None or self.key.may_pass(model)
+
+    def check_tuner(self) -> None:
+        """Raises: ServeError: JM-776 this key may not upload files and tune."""
+        if self.key is not None and not self.key.may_tune:
+            raise ServeError(
+                "JM-776",
+                "this key may not tune",
+                expected="a key that was made with --tune",
+                got=self.key.name,
+                hint="journeyman key add NAME --tune",
+            )
 
     @property
     def is_limited(self) -> bool:
@@ -85,17 +104,19 @@ class Caller:
 
 
 class Doorkeeper:
-    """``find`` gives the key whose secret has a hash. ``is_open``: who has no key is let in too."""
+    """``find`` gives the key whose secret has a hash. ``is_open``: who has no key is let in too. ``is_traced``: callers' spans are noted."""
 
     def __init__(
         self,
         find: Callable[[str], Key | None] = lambda _hash: None,
         *,
         is_open: bool = True,
+        is_traced: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.is_open = is_open
+        self._is_traced = is_traced
         self._find = find
         self._now = now
         self._clock = clock
@@ -104,8 +125,9 @@ class Doorkeeper:
 
     async def admit(self, headers: Mapping[str, str]) -> Caller:
         """Raises: ServeError JM-740 no valid key, JM-743 too many calls in a minute."""
+        parent = read_parent(headers) if self._is_traced else ""
         if self.is_open:
-            return Caller()
+            return Caller(parent=parent)
         secret = _read_secret(headers)
         key = await self._look_up(hash_secret(secret)) if secret else None
         if key is None or not key.is_valid(self._now()):
@@ -115,7 +137,7 @@ class Doorkeeper:
                 hint=FIND_HINT,
             )
         self._count(key)
-        return Caller(key)
+        return Caller(key, parent=parent)
 
     async def _look_up(self, hash: str) -> Key | None:
         known = self._known.get(hash)
@@ -144,6 +166,12 @@ class Doorkeeper:
             error.retry_after_s = due - now - 60.0 + step
             raise error
         self._next[key.id] = due + step
+
+
+def read_parent(headers: Mapping[str, str]) -> str:
+    """The ``traceparent``; empty where it is none."""
+    parent = headers.get("traceparent", "").strip()
+    return parent if PARENT.fullmatch(parent) else ""
 
 
 def _read_secret(headers: Mapping[str, str]) -> str:

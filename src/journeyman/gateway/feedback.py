@@ -41,11 +41,17 @@ class FeedbackDesk:
     """Joins feedback to calls. Without ``calls`` it knows none."""
 
     def __init__(
-        self, registry: Registry, calls: Calls | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        registry: Registry,
+        calls: Calls | None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        unwanted: Callable[[Trace], None] = lambda _trace: None,
     ) -> None:
+        """``unwanted`` is told of a call whose answer was corrected or got thumbs down, as it was before."""
         self._registry = registry
         self._calls = calls
         self._now = now
+        self._unwanted = unwanted
 
     async def take(self, raw: Json, caller: Caller) -> dict[str, Json]:
         """The call's id and the keys that were stored; a later value of the same key replaces the earlier one.
@@ -55,9 +61,12 @@ class FeedbackDesk:
                 comes without the call's input, JM-754 that input is not the call's, JM-755 there is nothing that it could correct.
         """
         body = _check_body(raw)
-        return await asyncio.to_thread(self._take, body, caller)
+        trace, stored = await asyncio.to_thread(self._take, body, caller)
+        if "answer" in body or body.get("verdict") == "down":
+            self._unwanted(trace)
+        return {"trace": trace.id, "stored": stored}
 
-    def _take(self, body: Mapping[str, Json], caller: Caller) -> dict[str, Json]:
+    def _take(self, body: Mapping[str, Json], caller: Caller) -> tuple[Trace, list[Json]]:
         trace = self._find(str(body["trace"]), caller)
         task = next((task for task in self._registry.tasks() if task.name == trace.task), None)
         redactor = Redactor(is_personal=task is None or task.redact)
@@ -75,7 +84,7 @@ class FeedbackDesk:
             self._calls.add_feedback(trace.id, said)
         except StoreError as error:
             raise (_unknown(trace.id) if error.code == "JM-813" else error) from error  # erased in between
-        return {"trace": trace.id, "stored": [key for key in SAID if key in said]}
+        return trace, [key for key in SAID if key in said]
 
     def _find(self, given: str, caller: Caller) -> Trace:
         """By the reply's header or the completion's id, which ends in it. Another key's call is as unknown as one that never was."""

@@ -1,18 +1,19 @@
-"""Calls that are passed on as they came to a provider that speaks the client's dialect, and read on the way for the record.
+"""Calls that are passed on to a provider, as they came where it speaks the client's dialect, and read on the way for the record.
 
     client ─► body (only the model's name changes) ─► provider ─► reply ─► trace stored ─► last byte
 
 A stream goes out piece by piece; its last event waits until the trace is stored. A client that leaves ends the provider's work too. What the provider refuses is handed
-on as it said it. Redaction is for the record alone: the provider gets what the client sent.
+on as it said it, but for the project's key. Redaction is for the record alone: the provider gets what the client sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import ceil
 from typing import TypeVar
 
 import aiohttp
@@ -22,25 +23,30 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import ModelError, ServeError
+from journeyman.core.errors import JourneymanError, ModelError, ServeError, StoreError
 from journeyman.core.example import Target, text_target
-from journeyman.core.keys import PREFIX
 from journeyman.core.messages import Message
 from journeyman.core.trace import Origin, Trace
+from journeyman.gateway.credentials import pass_back, write_headers
 from journeyman.gateway.dialects.chat_record import CHAT_WIRE, read_size
-from journeyman.gateway.points import Asked, Heard, Point, call_usd
+from journeyman.gateway.guarding import Watch
+from journeyman.gateway.held import Event, Held, check_reply
+from journeyman.gateway.points import Asked, Heard, Point, Replied, call_usd
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
-from journeyman.gateway.wire import Streaming, Wire
+from journeyman.gateway.verifying import Promise, make_promise
+from journeyman.gateway.wire import Shows, Streaming, Wire
 from journeyman.guards.messages import redact_calls, redact_message
 from journeyman.guards.redact import Redactor
+from journeyman.models.bounded import TooLong
+from journeyman.models.breaker import FAILING
 from journeyman.models.events import event_data, split_events
+from journeyman.models.remote_errors import refuse_redirect
 from journeyman.models.sessions import Sessions
 
 T = TypeVar("T")
-PASSED_ON = ("user-agent", "openai-organization", "openai-project", "openai-beta", "idempotency-key")
-PASSED_BACK = ("content-type", "retry-after", "openai-processing-ms", "openai-version")
-TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+MOST_STREAM_BYTES = 512 << 20
+"""Of one stream; what is read of it for the record stays in memory until its end."""
 GONE = 499
 """The status in the record of a call whose client left, as web servers have it."""
 
@@ -62,6 +68,7 @@ class Passing:
     is_own_key: bool = False
     """Whether ``authorization`` in the request is a key of ours, which nobody else may see."""
     wire: Wire = CHAT_WIRE
+    watch: Watch | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +78,7 @@ class _Call:
     passing: Passing
     time: datetime
     started: float
+    promise: Promise | None = None
     read: tuple[Asked, tuple[Message, ...], Redactor] | None = None
 
     def prepare(self) -> tuple[Asked, tuple[Message, ...], Redactor]:
@@ -87,6 +95,11 @@ class _Call:
         verdicts: dict[str, Json] = dict(passing.verdicts)
         if heard.finish_reason:
             verdicts["finish"] = heard.finish_reason
+        if heard.cache:
+            verdicts["cache"] = dict(heard.cache)
+        if passing.watch is not None:
+            verdicts["guards"] = passing.watch.to_json()
+        priced = heard.input_tokens if heard.priced_tokens is None else heard.priced_tokens
         return Trace(
             id=passing.trace,
             task=passing.task,
@@ -100,7 +113,7 @@ class _Call:
             model=passing.model,
             input_tokens=heard.input_tokens,
             output_tokens=heard.output_tokens,
-            cost_usd=call_usd(passing.point.usd_per_million, heard.input_tokens, heard.output_tokens),
+            cost_usd=call_usd(passing.point.price(passing.model), priced, heard.output_tokens),
             latency_ms=(time.perf_counter() - self.started) * 1000,
             status=status,
             provenance="gateway",
@@ -119,12 +132,20 @@ class _Call:
 
 
 class Forwarder:
-    """Passes calls on. ``now`` is the clock; `close` ends its connections and waits for records that are under way."""
+    """Passes calls on. ``now`` is the clock, ``silence_s`` how long a provider may say nothing; `close` ends its connections and waits for records that are under way."""
 
-    def __init__(self, recorder: Recorder, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        silence_s: float = 600.0,
+    ) -> None:
         self._recorder = recorder
         self._now = now
-        self._sessions = Sessions(TIMEOUT)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_s or None)
+        self._sessions = Sessions(
+            timeout, limit=0
+        )  # who reads a stream slowly keeps its connection: others must not wait for one
         self._late: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -136,10 +157,12 @@ class Forwarder:
         """The provider's reply, with ``headers`` added.
 
         Raises:
-            ModelError: JM-430 not reachable, or gone in the middle (recorded). ServeError: JM-742 a budget is spent, JM-744 the model's price is not known,
-                JM-703 the body is nested too deeply. StoreError: the trace cannot be stored.
+            ModelError: JM-430 not reachable, or gone in the middle, JM-434 no answer of this kind, JM-445 another address was named (all recorded). ServeError: JM-742 a budget is spent,
+                JM-744 the model's price is not known, JM-703 the body is nested too deeply, JM-720 the answer does not fit the schema that was asked (recorded), JM-721 none could be held to it.
+                StoreError: the trace cannot be stored.
         """
-        call = _Call(passing, self._now(), time.perf_counter())
+        promise = make_promise(passing.wire, passing.raw, passing.model, passing.trace)
+        call = _Call(passing, self._now(), time.perf_counter(), promise)
         data = _write_body(call)
         try:
             return await self._pass_on(call, data, request, headers)
@@ -149,98 +172,177 @@ class Forwarder:
             raise
 
     async def _pass_on(self, call: _Call, data: bytes, request: Request, headers: Mapping[str, str]) -> Response:
+        if call.passing.watch is not None:
+            data = await self._check_asked(call, call.passing.watch)
         passing, streaming = call.passing, call.streaming
         try:
             if passing.point.breaker is not None:
                 passing.point.breaker.check()
             if passing.meter is not None and call.is_metered:
                 size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
-                await passing.meter.reserve(passing.point.usd_per_million, passing.model, size, tokens)
+                price = passing.point.stated_price(passing.model)
+                await passing.meter.reserve(
+                    price, passing.model, ceil(size * passing.wire.input_factor(passing.raw)), tokens
+                )
         except (ModelError, ServeError) as error:
             await self._record(call, Heard(), error.code, 0.0)
             raise
         exchanged = await self._unless_gone(request, call, self._exchange(call, request, data))
         if exchanged is None:
             return Response(status_code=GONE)
-        reply, body = exchanged
-        shown = _passed_back(reply) | dict(headers)
+        reply, body, events = exchanged
+        shown = pass_back(reply.headers) | dict(headers) | _told(passing.watch)
         rewrite = passing.wire.rewrite
-        if body is None:
+        if events is not None:
             assert streaming is not None, "every other body has come"
             shown |= {"content-type": "text/event-stream"} if rewrite else {}
-            pieces = self._pieces(call, reply, streaming)
-            await anext(pieces)
+            pieces = self._pieces(call, reply, streaming, events, shown)
+            if call.promise is None:
+                await anext(pieces)
+            elif await _race(request, anext(pieces)) is None:
+                return Response(status_code=GONE)
             return _Stream(pieces, shown)
-        if reply.status == 200:
-            await self._record(call, passing.wire.read_whole(_parse(body)), "ok")
-        else:
-            await self._record(call, Heard(), f"http-{reply.status}", 0.0)
+        if reply.status == 200 and passing.watch is not None:
+            body = await self._check_answer(call, body, passing.watch)
+            shown |= _told(passing.watch)
+        heard = passing.wire.read_whole(_parse(body)) if reply.status == 200 else Heard()
+        if reply.status == 200 and call.promise is not None:
+            shown |= await self._check_promise(call, call.promise, body, heard)
         if rewrite is not None:
-            body, shown["content-type"] = rewrite(body, reply.status), "application/json"
+            body, shown["content-type"] = await self._rewrite(call, body, reply.status), "application/json"
+        if reply.status == 200:
+            await self._record(call, heard, "ok")
+        else:
+            await self._record(call, heard, f"http-{reply.status}", 0.0)
         return Response(body, reply.status, shown)
+
+    async def _rewrite(self, call: _Call, body: bytes, status: int) -> bytes:
+        """In the client's dialect. Raises: ServeError JM-764 it cannot be said there (recorded)."""
+        rewrite = call.passing.wire.rewrite
+        assert rewrite is not None, "another dialect is spoken"
+        try:
+            return rewrite(body, status)
+        except ServeError as error:
+            await self._record(call, Heard(), error.code)
+            raise
+
+    async def _check_asked(self, call: _Call, watch: Watch) -> bytes:
+        """The body to be sent; a call that is refused is recorded.
+
+        Raises:
+            ServeError: JM-780, JM-782.
+        """
+        try:
+            raw = await watch.check_request(call.passing.raw)
+        except ServeError as error:
+            await self._record(call, Heard(), error.code, 0.0)
+            raise
+        watch.hear_messages(call.passing.wire.read_asked(raw).messages)
+        call.passing = replace(call.passing, raw=raw)
+        return _write_body(call)
+
+    async def _check_answer(self, call: _Call, body: bytes, watch: Watch) -> bytes:
+        """Raises: ServeError JM-781, JM-782."""
+        try:
+            return await check_reply(watch, body, call.prepare()[0].schema)
+        except ServeError as error:
+            heard = call.passing.wire.read_whole(_parse(body))
+            await self._record(call, replace(heard, text="", tool_calls=()), error.code)
+            raise
 
     async def _exchange(
         self, call: _Call, request: Request, data: bytes
-    ) -> tuple[aiohttp.ClientResponse, bytes | None]:
-        """The reply with its body; a stream has none yet."""
+    ) -> tuple[Replied, bytes, AsyncIterator[Event] | None]:
+        """The reply with its body; of a stream the events, of which the first has come."""
         reply = await self._send(call, request, data)
-        if call.streaming is not None and reply.status == 200:
-            return reply, None
+        point, is_paid = call.passing.point, reply.status == 200
         try:
-            return reply, await reply.read()
+            if is_paid and call.streaming is not None:
+                return reply, b"", await _open_events(call, reply)
+            body = _without_key(call, await reply.read())
+            if is_paid and not call.passing.wire.rewrite and not call.passing.wire.is_answer(_parse(body)):
+                raise _unreadable(point, _kind(reply, f"{len(body):,} bytes"))
+            return reply, body, None
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             reply.close()
-            await self._record(call, Heard(), "JM-430", None if reply.status == 200 else 0.0)
-            raise _unreachable(call.passing.point, error) from error
+            failure = _unreadable(point, str(error)) if isinstance(error, TooLong) else _unreachable(point, error)
+            await self._record(call, Heard(), failure.code, None if is_paid else 0.0)
+            raise failure from error
+        except ModelError as error:
+            reply.close()
+            await self._record(call, Heard(), error.code, None if is_paid else 0.0)
+            raise
         except BaseException:
             reply.close()
             raise
 
-    async def _send(self, call: _Call, request: Request, data: bytes) -> aiohttp.ClientResponse:
-        point, wire = call.passing.point, call.passing.wire
-        headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
-        headers["content-type"] = "application/json"
-        headers["accept-encoding"] = "identity"
-        if point.key:
-            headers["authorization"] = f"Bearer {point.key}"
-        elif not call.passing.is_own_key and (shown := _client_key(request)):
-            headers["authorization"] = shown
+    async def _send(self, call: _Call, request: Request, data: bytes) -> Replied:
+        point = call.passing.point
         try:
-            url = f"{point.url.rstrip('/')}{wire.path}"
-            reply = await self._sessions.get().post(url, data=data, headers=headers)
+            reply = await self._ask(call, request, data)
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             _note(point, is_failure=True)
             is_sent = not isinstance(error, aiohttp.ClientConnectorError)
             await self._record(call, Heard(), "JM-430", None if is_sent else 0.0)
             raise _unreachable(point, error) from error
+        except (ModelError, ServeError) as error:
+            _note(point, is_failure=error.code in FAILING)
+            await self._record(call, Heard(), error.code, None if error.code in FAILING else 0.0)
+            raise
         _note(point, is_failure=reply.status >= 500)
+        if 300 <= reply.status < 400:
+            reply.close()
+            await self._record(call, Heard(), "JM-445", 0.0)
+            raise refuse_redirect(point.name, str(reply.status))
+        if reply.status != 200 and not 400 <= reply.status < 600:
+            reply.close()
+            await self._record(call, Heard(), "JM-434")
+            raise _unreadable(point, f"the status {reply.status}")
         return reply
 
+    async def _ask(self, call: _Call, request: Request, data: bytes) -> Replied:
+        point, wire = call.passing.point, call.passing.wire
+        if point.ask is not None:
+            return await point.ask(orjson.loads(data))
+        headers = write_headers(point, request.headers, is_own_key=call.passing.is_own_key)
+        url = f"{point.url.rstrip('/')}{wire.path}"
+        return await self._sessions.get().post(url, data=data, headers=headers, allow_redirects=False)
+
     async def _pieces(
-        self, call: _Call, reply: aiohttp.ClientResponse, streaming: Streaming
+        self,
+        call: _Call,
+        reply: Replied,
+        streaming: Streaming,
+        events: AsyncIterator[Event],
+        told: dict[str, str],
     ) -> AsyncGenerator[bytes, None]:
         """Nothing, so that closing it ends the call from then on; then the provider's events as they come, the last one after the trace is stored. A stream that
-        breaks off ends in an error event."""
+        breaks off ends in an error event. Where an answer was promised all is held before, failures are raised, and headers are added to ``told``."""
         hearing, shows = streaming.listen(), streaming.show(call.passing.raw)
-        status = "JM-426"
+        status, is_open = "JM-426", False
         try:
-            yield b""
-            async for event in split_events(reply.content.iter_any()):
-                data = event_data(event) or b""
-                chunk = _parse(data)
+            if call.promise is None:
+                is_open = True
+                yield b""
+            if call.passing.watch is not None:
+                events = Held(call.passing.watch, call.prepare()[0].schema).filter(events, streaming.is_last)
+            if call.promise is not None:
+                events = await call.promise.hold(events, streaming.is_last, told, hearing.add)
+                is_open = True
+                yield b""
+            async for event, data, chunk in events:
                 hearing.add(chunk)
                 if streaming.is_last(data, chunk):
                     status = "ok"
-                    await self._record(call, hearing.end(), status)
-                    yield shows.show(event, chunk)
+                    yield await self._close(call, hearing.end(), status, shows, shows.show(event, chunk))
                     return
                 if piece := shows.show(event, chunk):
                     yield piece
-            await self._record(call, hearing.end(), status)
-            yield shows.fail(_broken(call.passing.point))
-        except (TimeoutError, aiohttp.ClientError, ConnectionError):
-            await self._record(call, hearing.end(), status)
-            yield shows.fail(_broken(call.passing.point))
+            yield await self._close(call, hearing.end(), status, shows, _broken(call.passing.point), is_open=is_open)
+        except ServeError as error:
+            yield await self._close(call, hearing.end(), error.code, shows, error, is_open=is_open)
+        except (TimeoutError, aiohttp.ClientError, ConnectionError, ModelError):
+            yield await self._close(call, hearing.end(), status, shows, _broken(call.passing.point), is_open=is_open)
         except (asyncio.CancelledError, GeneratorExit):
             if status != "ok":
                 self._later(self._record(call, hearing.end(), f"http-{GONE}"))
@@ -248,22 +350,41 @@ class Forwarder:
         finally:
             reply.close()
 
+    async def _close(
+        self,
+        call: _Call,
+        heard: Heard,
+        status: str,
+        shows: Shows,
+        last: bytes | JourneymanError,
+        *,
+        is_open: bool = True,
+    ) -> bytes:
+        """What a stream ends with, once its trace is stored: ``last``, or why it is not stored. Raises: an error, where nothing was sent yet because all is held."""
+        try:
+            await self._record(call, heard, status)
+        except (StoreError, ServeError) as problem:
+            last = problem
+        if isinstance(last, bytes):
+            return last
+        if not is_open:
+            raise last
+        return shows.fail(last)
+
+    async def _check_promise(self, call: _Call, promise: Promise, body: bytes, heard: Heard) -> dict[str, str]:
+        """What the client is told. Raises: ServeError JM-720 (recorded)."""
+        try:
+            return promise.check_whole(_parse(body))
+        except ServeError as error:
+            await self._record(call, heard, error.code)
+            raise
+
     async def _unless_gone(self, request: Request, call: _Call, work: Coroutine[None, None, T]) -> T | None:
         """What ``work`` gives; None, with the work ended, where the client left before."""
-        task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_gone(request))
-        try:
-            await asyncio.sleep(0)  # the request goes out
-            call.prepare()
-            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            task.cancel()
-            await asyncio.wait({task})
+        done = await _race(request, work, call.prepare)
+        if done is None:
             await self._record(call, Heard(), f"http-{GONE}")
-            return None
-        finally:
-            gone.cancel()
-            task.cancel()
+        return done
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -282,23 +403,100 @@ class Forwarder:
             raise
 
 
+async def _race(request: Request, work: Awaitable[T], prepare: Callable[[], object] = lambda: None) -> T | None:
+    """What ``work`` gives; None, with the work ended, where the client left before."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_gone(request))
+    try:
+        await asyncio.sleep(0)  # the request goes out
+        prepare()
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait({task})
+        return None
+    finally:
+        gone.cancel()
+        task.cancel()
+        del task, gone  # an error knows this frame, and would keep what it holds until garbage is collected
+
+
 class _Stream(StreamingResponse):
-    """Closes its pieces however it ends, also where a client left before one was asked for."""
+    """Closes its pieces however it ends, also where a client left before one was asked for; and as soon as it left, also where there is always a next piece, which anyio's
+    cancelling waits out."""
 
     def __init__(self, pieces: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> None:
         super().__init__(pieces, headers=headers)
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(self.stream_response(send))
+        leaving = asyncio.ensure_future(self.listen_for_disconnect(receive))
         try:
-            await super().__call__(scope, receive, send)
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            sending.cancel()
+            leaving.cancel()
+            await asyncio.wait({sending, leaving})
             await self._pieces.aclose()
+        if not sending.cancelled():
+            sending.result()
+
+
+async def _open_events(call: _Call, reply: Replied) -> AsyncIterator[Event]:
+    """A reply's events, once the first has come: until then what is no stream is an HTTP error, and not a broken stream.
+
+    Raises: ModelError JM-434.
+    """
+    events = _read_events(call, reply)
+    first = await anext(events, None)
+    if first is None or not _is_event(first):
+        raise _unreadable(call.passing.point, _kind(reply, "no events"))
+
+    async def whole() -> AsyncIterator[Event]:
+        yield first
+        async for event in events:
+            yield event
+
+    return whole()
+
+
+async def _read_events(call: _Call, reply: Replied) -> AsyncGenerator[Event, None]:
+    size = 0
+    async for raw in split_events(reply.content.iter_any()):
+        size += len(raw)
+        if size > MOST_STREAM_BYTES:
+            raise TooLong(MOST_STREAM_BYTES)
+        event = _without_key(call, raw)
+        data = event_data(event) or b""
+        yield event, data, _parse(data)
+
+
+def _kind(reply: Replied, size: str) -> str:
+    """What came, without a word of it: guards have not looked at it."""
+    return f"{reply.headers.get('content-type', 'no content type')[:80]}, {size}"
+
+
+def _is_event(event: Event) -> bool:
+    """Whether it is one as providers send them: a comment, JSON, or the end mark."""
+    written, data, said = event
+    return written.startswith(b":") or said is not None or data.strip() == b"[DONE]"
+
+
+def _told(watch: Watch | None) -> dict[str, str]:
+    told = watch.header() if watch is not None else ""
+    return {"x-journeyman-guards": told} if told else {}
 
 
 def _note(point: Point, *, is_failure: bool) -> None:
     if point.breaker is not None:
         point.breaker.note(is_failure=is_failure)
+
+
+def _without_key(call: _Call, body: bytes) -> bytes:
+    """The project's key is nobody else's business, also where its provider says it again."""
+    key = call.passing.point.key
+    return body.replace(key.encode(), b"[key]") if key else body
 
 
 def _write_body(call: _Call) -> bytes:
@@ -325,23 +523,6 @@ def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:
     return replace(target, tool_calls=redact_calls(target.tool_calls, redactor))
 
 
-def _client_key(request: Request) -> str:
-    """The client's own key, as providers of OpenAI's shape take it; Anthropic's clients send theirs as ``x-api-key``. A key such as this server gives out is nobody
-    else's business, also while it wants none."""
-    shown = request.headers.get("authorization") or f"Bearer {request.headers.get('x-api-key', '')}"
-    secret = shown.rpartition(" ")[2]
-    return shown if secret and not secret.startswith(PREFIX) else ""
-
-
-def _passed_back(reply: aiohttp.ClientResponse) -> dict[str, str]:
-    """Without the length and encoding of the connection, which is not ours."""
-    said = {name.lower(): value for name, value in reply.headers.items()}
-    shown = {name: said[name] for name in said if name in PASSED_BACK or name.startswith("x-ratelimit-")}
-    if "x-request-id" in reply.headers:
-        shown["x-upstream-request-id"] = reply.headers["x-request-id"]
-    return shown
-
-
 async def _wait_gone(request: Request) -> None:
     """Returns when the client has closed its connection; the request's body was read before."""
     while (await request.receive())["type"] != "http.disconnect":
@@ -359,6 +540,16 @@ def _parse(data: bytes) -> Json:
 
 def _broken(point: Point) -> ModelError:
     return ModelError("JM-426", f"the stream of {point.name} broke off", hint="call again", retryable=True)
+
+
+def _unreadable(point: Point, got: str) -> ModelError:
+    return ModelError(
+        "JM-434",
+        "the provider's reply is no answer to this route",
+        where=point.name,
+        got=got,
+        hint="check that the address is an API of this kind, and call again",
+    )
 
 
 def _unreachable(point: Point, error: BaseException) -> ModelError:

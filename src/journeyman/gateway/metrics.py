@@ -5,24 +5,36 @@ The names of tasks are labels; those of other models are not, since callers choo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from journeyman.core.canonical import Json
 from journeyman.core.trace import Trace
+from journeyman.models.standby import EngineState
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 OTHER = "(another model)"
+WORKERS = (
+    ("warm", "warm", "Whether the weights are in memory"),
+    ("waiting", "waiting", "Calls that wait for the worker to start or to wake"),
+    ("bytes", "memory_bytes", "What the worker holds while it is awake"),
+    ("starts", "starts", "Starts since the server's own"),
+    ("wakes", "wakes", "Wakes since the server's start"),
+    ("crashes", "crashes", "Workers that ended by themselves since the server's start"),
+)
 KIND = CONTENT_TYPE_LATEST
 
 
 class Metrics:
     """A registry of its own: two servers in one process do not count together."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_spans: Callable[[], Mapping[str, int]] | None = None) -> None:
+        """``count_spans``: OpenTelemetry spans by what became of them."""
         self._registry = CollectorRegistry()
         call = ("task", "by", "why", "origin")
         self._calls = Counter(
@@ -44,7 +56,13 @@ class Metrics:
         self._waiting = Gauge(
             "journeyman_records_waiting", "Traces that wait for the next commit", registry=self._registry
         )
+        self._workers = {
+            name: Gauge(f"journeyman_worker_{called}", what, ("weights",), registry=self._registry)
+            for name, called, what in WORKERS
+        }
         ProcessCollector(registry=self._registry)
+        if count_spans is not None:
+            self._registry.register(_SpanCounts(count_spans))
 
     def observe(self, trace: Trace) -> None:
         task = OTHER if trace.task.startswith("model:") else trace.task
@@ -61,7 +79,26 @@ class Metrics:
         if trace.cost_usd:
             self._usd.labels(task).inc(trace.cost_usd)
 
-    def write(self, waiting: int) -> bytes:
+    def write(self, waiting: int, engines: Sequence[EngineState] = ()) -> bytes:
         """In Prometheus' text format; ``waiting`` traces are not stored yet."""
+        for name, gauge in self._workers.items():
+            gauge.clear()
+            for item in engines:
+                gauge.labels(item.name).set(float(item.state == "warm" if name == "warm" else getattr(item, name)))
         self._waiting.set(waiting)
         return generate_latest(self._registry)
+
+
+class _SpanCounts(Collector):
+    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        family = CounterMetricFamily(
+            "journeyman_spans",
+            "OpenTelemetry spans: sent, refused by the collector, calls without any",
+            labels=("outcome",),
+        )
+        for outcome, count in self._count().items():
+            family.add_metric((outcome,), count)
+        yield family

@@ -234,8 +234,8 @@ class Meter:
                 "JM-744",
                 "a budget holds for this call, and what it would cost is not known",
                 where=name,
-                expected="input_usd_per_million and output_usd_per_million under [teacher] in journeyman.toml",
-                hint="state the prices, or take the budget away",
+                expected="input_usd_per_million and output_usd_per_million under [teacher] in journeyman.toml, or under the models of its provider",
+                hint=f'state its prices, for instance under [teacher.models] as "{name}" = {{...}}, or take the budget away',
             )
         amount = nano(call_usd(prices, input_bytes, output_tokens) or 0.0)
         self.reserved.append(await self.purse.reserve(self.limits, amount))

@@ -19,9 +19,11 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
 from journeyman.core.messages import Message
 from journeyman.gateway.points import Point
+from journeyman.guards.finders import Guard
 from journeyman.models.protocol import Decoding, Model
+from journeyman.store.canaries import Canary
 from journeyman.task.prompt import student_messages
-from journeyman.task.task import Task
+from journeyman.task.task import Cache, Shadow, Task
 
 WriteMessages = Callable[[Task, Mapping[str, Json]], tuple[Message, ...]]
 PREFIX_LENGTH = 4
@@ -29,6 +31,7 @@ LOG = logging.getLogger("journeyman.gateway")
 
 
 DEFAULT = Decoding()
+NO_SHADOW = Shadow()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,11 @@ class Served:
     threshold: float | None = None
     usd_per_million: tuple[float, float] | None = None
     is_paid: bool = False
+    owner: str = ""
+    """The key whose own it is while it is not live; empty: nobody's."""
 
 
-Policy = Literal["teacher", "student", "cascade"]
+Policy = Literal["teacher", "student", "cascade", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,26 @@ class Way:
     """The share of the student's own answers that is recorded whole."""
     fallback: bool = False
     """Whether the student's answer stands where the teacher fails."""
+    shadow: Shadow = NO_SHADOW
+    cache: Cache | None = None
+    guards: tuple[Guard, ...] = ()
+    patience_s: float = 2.0
+    """How long a call waits for a student that is asleep or busy before its teacher is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A call's side of a canary: the candidate's (``is_candidate``) or the live release's; ``other`` is the release of the other side, which is asked too where the
+    call ``is_compared``."""
+
+    canary: Canary
+    is_candidate: bool
+    other: Served
+    is_compared: bool = False
+
+    def to_json(self) -> dict[str, Json]:
+        side = "candidate" if self.is_candidate else "live"
+        return {"canary": self.canary.id, "side": side} | ({"compared": True} if self.is_compared else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,9 @@ class Passed:
 
     point: Point
     model: str
+    guards: tuple[Guard, ...] = ()
+    patience_s: float = 2.0
+    """How long a call waits for a student that is asleep or busy before its teacher is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +125,15 @@ class Routed:
     """Where calls go that do not have the task's shape."""
     sample: float = 1.0
     """The share of the student's own answers that is recorded whole."""
+    shadow: Shadow = NO_SHADOW
+    cache: Cache | None = None
+    guards: tuple[Guard, ...] = ()
+    patience_s: float = 2.0
+    """How long a call waits for a student that is asleep or busy before its teacher is asked."""
+    canary: tuple[Canary, Served] | None = None
+    """A candidate that answers a share of the calls, and is loaded."""
+    arm: Arm | None = None
+    """The side that this call is on."""
 
     @property
     def is_alone(self) -> bool:
@@ -122,40 +159,91 @@ class Registry:
         held: Callable[[str], str] = lambda _task: "",
         points: Iterable[Point] = (),
         wanted: Callable[[str, str], None] = lambda _task, _release: None,
+        canary: Callable[[str], Canary | None] = lambda _task: None,
+        guards: tuple[Guard, ...] = (),
     ) -> None:
-        """``points`` are providers that calls to models which are not ours are passed on to, the default one first. ``wanted`` is told, once each, of a live release
-        that is not here: a task and a hash, for `add`."""
+        """``canary`` tells which candidate answers a share of a task's calls. ``points`` are providers that calls to models which are not ours are passed on to, the default
+        one first. ``wanted`` is told, once each, of a live release or a candidate that is not here: a task and a hash, for `add`. ``guards`` are those of models that are
+        no task's."""
         self._live = live
+        self._guards = guards
         self._points = {point.name: point for point in points}
         self._held = held
         self._wanted = wanted
+        self._canary = canary
         self._missed: set[str] = set()
         self._last: dict[str, str] = {}
+        self._heard: list[Callable[[], None]] = []
         self._ways = dict(ways or {})
         self._releases: dict[str, dict[str, Served]] = {
             name: {} for name, way in self._ways.items() if way.teacher is not None
         }
+        self._loaded = dict(self._releases)
+        """The releases of every task, also of one whose file is gone: it may come back."""
         self._bases: dict[str, Served] = {}
         for item in served:
             if item.task is None:
                 self._bases[item.name] = item
             else:
-                self._releases.setdefault(item.task.name, {})[item.release] = item
+                self._loaded.setdefault(item.task.name, {})[item.release] = item
+        self._releases |= self._loaded
 
     def add(self, item: Served) -> None:
         """A release that was loaded since."""
         assert item.task is not None, "a release has a task"
-        self._releases.setdefault(item.task.name, {})[item.release] = item
+        name = item.task.name
+        self._loaded.setdefault(name, {})[item.release] = item
+        if name in self._ways or not self._ways:
+            self._releases[name] = self._loaded[name]
+        self._tell()
+
+    def take_over(self, ways: Mapping[str, Way]) -> None:
+        """Other tasks, or others' ways, for the calls from now on; those under way end as they began."""
+        named = {name: self._loaded.setdefault(name, {}) for name in ways}
+        self._ways = dict(ways)
+        self._releases = {name: found for name, found in named.items() if found or ways[name].teacher is not None}
+        for name, found in named.items():
+            live = self._live(name)
+            if live is not None and live not in found:
+                self._want(name, live, "live release")
+        self._tell()
+
+    def on_change(self, heard: Callable[[], None]) -> None:
+        """``heard`` is called after the tasks, or what answers them, have changed."""
+        self._heard.append(heard)
+
+    def _tell(self) -> None:
+        for heard in self._heard:
+            heard()
+
+    def has(self, task: str, release: str) -> bool:
+        return release in self._releases.get(task, ())
+
+    def remove(self, task: str, release: str) -> None:
+        self._releases[task].pop(release, None)
+        self._missed.discard(release)  # it may be live again
+
+    def owner(self, name: str) -> str:
+        """The key that alone may know of this release, by its name; empty where the task's rights decide."""
+        task, mark, prefix = name.partition("@")
+        fitting = [hash for hash in self._releases.get(task, ()) if mark and hash.startswith(prefix)]
+        return self._releases[task][fitting[0]].owner if len(fitting) == 1 and fitting[0] != self._live(task) else ""
+
+    def is_private(self, task: str, caller: str) -> bool:
+        """Whether all that there is of a task is another key's own."""
+        owners = {item.owner for hash, item in self._releases[task].items() if hash != self._live(task)}
+        is_open = self._live(task) in self._releases[task] or self._ways.get(task, Way()).teacher is not None
+        return not is_open and bool(owners) and not owners & {"", caller}
 
     def find_passed(self, name: str) -> Passed | None:
         """The provider's model of that name; None where it is one of ours or looks like one, or nothing is passed on."""
         prefix, slash, rest = name.partition("/")
         if slash and rest and prefix in self._points:
-            return Passed(self._points[prefix], rest)
+            return Passed(self._points[prefix], rest, self._guards)
         is_ours = name.startswith(("task:", "base:", "embed:")) or name.partition("@")[0] in self._releases
         if is_ours or not name or not self._points:
             return None
-        return Passed(next(iter(self._points.values())), name)
+        return Passed(next(iter(self._points.values())), name, self._guards)
 
     def find(self, name: str) -> Routed:
         """Raises: ServeError JM-704 unknown name, JM-714 ambiguous prefix, JM-715 the live release is not loaded."""
@@ -165,7 +253,7 @@ class Registry:
         if mark and task in self._releases:
             return self._route_release(task, prefix)
         if name in self._bases:
-            return Routed("", self._bases[name])
+            return Routed("", self._bases[name], guards=self._guards)
         raise self._unknown(name)
 
     def find_task(self, name: str) -> Routed:
@@ -193,7 +281,7 @@ class Registry:
             teacher = replace(teacher, task=student.task)  # one endpoint, one schema: the file may have changed since
         is_sure_enough = student is not None and student.threshold is not None and teacher is not None
         policy = way.policy or ("cascade" if is_sure_enough else "student")
-        passed = Passed(way.point, teacher.name) if way.point and teacher else None
+        passed = Passed(way.point, teacher.name, way.guards) if way.point and teacher else None
         return Routed(
             task,
             student,
@@ -205,6 +293,11 @@ class Registry:
             fallback=way.fallback,
             passed=passed,
             sample=way.sample,
+            shadow=way.shadow,
+            cache=way.cache,
+            canary=self._find_canary(task, student, policy),
+            guards=way.guards,
+            patience_s=way.patience_s,
         )
 
     def names(self) -> list[str]:
@@ -231,7 +324,8 @@ class Registry:
         return self._live(task)
 
     def _route_release(self, task: str, prefix: str) -> Routed:
-        return Routed(task, self._find_release(task, prefix), sample=self._ways.get(task, Way()).sample)
+        way = self._ways.get(task, Way())
+        return Routed(task, self._find_release(task, prefix), sample=way.sample, guards=way.guards)
 
     def _find_live(self, task: str, live: str | None, *, has_teacher: bool) -> Served | None:
         """The live release. While it is not here yet the teacher answers, and where there is none the release that was live before."""
@@ -241,11 +335,25 @@ class Registry:
         if found is not None:
             self._last[task] = live
             return found
-        if live not in self._missed:
-            self._missed.add(live)
-            LOG.warning("%s: the live release %s is not loaded here", task, live[:12])
-            self._wanted(task, live)
+        self._want(task, live, "live release")
         return None if has_teacher else self._releases[task].get(self._last.get(task, ""))
+
+    def _want(self, task: str, release: str, what: str) -> None:
+        if release not in self._missed:
+            self._missed.add(release)
+            LOG.warning("%s: the %s %s is not loaded here", task, what, release[:12])
+            self._wanted(task, release)
+
+    def _find_canary(self, task: str, live: Served | None, policy: Policy) -> tuple[Canary, Served] | None:
+        """None while the candidate is not loaded, and where the live release does not answer either."""
+        canary = self._canary(task)
+        if canary is None or live is None or live.release != canary.live or policy in ("teacher", "shadow"):
+            return None
+        found = self._releases[task].get(canary.release)
+        if found is None:
+            self._want(task, canary.release, "candidate")
+            return None
+        return None if policy == "cascade" and found.threshold is None else (canary, found)
 
     def _find_release(self, task: str, prefix: str) -> Served:
         fitting = [hash for hash in self._releases[task] if hash.startswith(prefix)]

@@ -3,6 +3,7 @@
     call ─► held, no release, policy ─► teacher
          └► student ─► failed, invalid, unsure ─► teacher
                     └► sure ─► answer ─► (a random share) audit: the teacher is asked too, afterwards
+                                   or ─► (of a canary's calls) both students and the teacher are asked, afterwards
 
 What the student said where the teacher answered stands in the trace; who answered, and why, in trace and reply. An audit is a trace of its own
 (``origin=audit``): a label for later rows, and what the promise is watched with.
@@ -14,7 +15,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -22,13 +23,30 @@ from typing import Literal
 from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.ids import make_trace_id
-from journeyman.gateway.answer import Answer, Answerer, Attempt, Call
+from journeyman.gateway.answer import NOT_THERE, Answer, Answerer, Attempt, Call, read_fields
+from journeyman.gateway.canary import choose
+from journeyman.gateway.guard_asking import About, Asking
+from journeyman.gateway.guarding import Watch
 from journeyman.gateway.registry import Policy, Routed
+from journeyman.gateway.response_cache import ResponseCache, may_cache
+from journeyman.gateway.unseen import Unseen
+from journeyman.models.protocol import Start, find_start
 
 LOG = logging.getLogger("journeyman.gateway")
 Side = Literal["student", "teacher"]
 Why = Literal[
-    "policy", "no release", "not loaded", "held", "no threshold", "failed", "invalid", "unsure", "sure", "fallback"
+    "policy",
+    "no release",
+    "not loaded",
+    "held",
+    "no threshold",
+    "cold",
+    "busy",
+    "failed",
+    "invalid",
+    "unsure",
+    "sure",
+    "fallback",
 ]
 Audited = Callable[[str, str, str], Awaitable[None]]
 """Told of an audit that was answered: the task, the id of the student's trace, the id of the audit's."""
@@ -44,11 +62,14 @@ class Decision:
     chance: float | None = None
     threshold: float | None = None
     error: str = ""
+    student_ms: float | None = None
+    """What the student took, where it was tried."""
 
     def to_json(self) -> dict[str, Json]:
         known: dict[str, Json] = {"policy": self.policy, "by": self.by, "why": self.why}
         sure: dict[str, Json] = {} if self.threshold is None else {"chance": self.chance, "threshold": self.threshold}
-        return known | sure | ({"error": self.error} if self.error else {})
+        tried: dict[str, Json] = {} if self.student_ms is None else {"student_ms": round(self.student_ms, 3)}
+        return known | sure | tried | ({"error": self.error} if self.error else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +80,84 @@ class Streamed:
     release: str
     by: str
     pieces: AsyncGenerator[str | Answer, None]
+    cache: str = ""
+    guards: str = ""
+    start: Start | None = None
 
 
 class Router:
     """``draw`` gives numbers in [0, 1) for the audits; ``audited`` is told of each. `close` waits for audits that are under way."""
 
     def __init__(
-        self, answerer: Answerer, audited: Audited | None = None, draw: Callable[[], float] = random.random
+        self,
+        answerer: Answerer,
+        audited: Audited | None = None,
+        draw: Callable[[], float] = random.random,
+        cache: ResponseCache | None = None,
+        find: Callable[[str], Routed] | None = None,
     ) -> None:
+        """``find`` finds tasks that are guards of others."""
         self._answerer = answerer
+        self.asking = Asking(self.answer, find)
         self._audited = audited
         self._draw = draw
+        self._cache = cache
+        self._unseen = Unseen(answerer)
         self._audits: set[asyncio.Task[None]] = set()
 
     async def answer(self, routed: Routed, call: Call) -> Answer:
         """Raises what `Answerer.answer` raises; ServeError JM-731: the release is held, and there is no teacher."""
-        decision = _before(routed)
+        routed = choose(routed, call, self._draw) if routed.canary else routed
         started = time.perf_counter() if call.started is None else call.started
         call = replace(call, started=started, sample=routed.sample, trace=call.trace or make_trace_id())
+        if routed.guards:
+            call = await self._guard(routed, call)
+        if self._cache is not None and may_cache(routed, call):
+            return await self._cache.answer(routed, call, self._answer)
+        return await self._answer(routed, call)
+
+    async def _answer(self, routed: Routed, call: Call) -> Answer:
+        decision = _before(routed)
         said: Attempt | None = None
         if decision is None and routed.is_alone:
             decision = Decision(routed.policy, "student", "policy")
-            answer = await self._answerer.answer(replace(call, served=routed.model), {"route": decision.to_json()})
+            answer = await self._answerer.answer(
+                replace(call, served=routed.model), {"route": _route(routed, decision)}
+            )
             return _shown(answer, call, decision)
         if decision is None:
+            tried = time.perf_counter()
             decision, said = await self._try_student(routed, call)
+            decision = replace(decision, student_ms=(time.perf_counter() - tried) * 1000)
         if decision.by == "student":
             return await self._accept(routed, call, decision, said)
         return await self._escalate(routed, call, decision, said)
 
     async def stream(self, routed: Routed, call: Call) -> Streamed:
         """Returns once it is decided who answers and the first piece is there; raises as `answer` does."""
-        student = routed.student
-        if student is None or not routed.is_alone:
+        routed = choose(routed, call, self._draw) if routed.canary else routed
+        student, is_kept = routed.student, self._cache is not None and may_cache(routed, call)
+        if student is None or not routed.is_alone or is_kept:
             answer = await self.answer(routed, call)
-            return Streamed(answer.model, answer.release, answer.by, _whole(answer))
-        route = Decision(routed.policy, "student", "policy").to_json()
+            return Streamed(
+                answer.model, answer.release, answer.by, _whole(answer), answer.cache, answer.guards, answer.start
+            )
+        if routed.guards:
+            call = await self._guard(routed, replace(call, trace=call.trace or make_trace_id()))
+        route = _route(routed, Decision(routed.policy, "student", "policy"))
         pieces = self._answerer.stream(replace(call, served=student, sample=routed.sample), {"route": route})
+        start = find_start(student.model)
         first = await anext(pieces)
-        return Streamed(student.name, student.release, "student: policy", _after(first, pieces))
+        told = call.watch.header() if call.watch is not None else ""
+        return Streamed(
+            student.name, student.release, "student: policy", _after(first, pieces), guards=told, start=start
+        )
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        """After the answer has gone out, and without anybody who waits."""
+        task = asyncio.create_task(work)
+        self._audits.add(task)
+        task.add_done_callback(self._audits.discard)
 
     async def close(self, patience_s: float = 30.0) -> None:
         """Audits that take longer are given up: their calls were answered long ago."""
@@ -105,14 +165,36 @@ class Router:
             _done, late = await asyncio.wait(self._audits, timeout=patience_s)
             for audit in late:
                 audit.cancel()
+        await self.asking.close()
+
+    async def _guard(self, routed: Routed, call: Call) -> Call:
+        """The call with its input checked; one that is refused is recorded."""
+        task, fields = routed.model.task, read_fields(call)
+        about = About(routed.task or routed.model.name, call.trace, call.meta, call.meter, call.origin)
+        watch = Watch(routed.guards, self.asking, about)
+        try:
+            if task is None:
+                call = replace(call, messages=await watch.check_messages(call.messages))
+                watch.hear_messages(call.messages)
+            else:
+                call = replace(call, input=await watch.check_fields(fields), messages=())
+                watch.hear(task, call.input or {})
+        except ServeError as error:
+            await self._answerer.refuse(replace(call, watch=watch), error, {})
+            raise
+        return replace(call, watch=watch)
 
     async def _try_student(self, routed: Routed, call: Call) -> tuple[Decision, Attempt | None]:
         student, policy = routed.student, routed.policy
         assert student is not None
         wishes = replace(call.wishes, confidence=call.wishes.confidence or policy == "cascade")
         try:
-            said = await self._answerer.attempt(replace(call, served=student, wishes=wishes))
+            patience_s = routed.patience_s if routed.teacher is not None else None
+            asked = replace(call, served=student, wishes=wishes, patience_s=patience_s)
+            said = await self._answerer.attempt(asked)
         except ModelError as error:
+            if error.code in NOT_THERE:
+                return await self._pass_by(routed, call, error), None
             return Decision(policy, "teacher", "failed", error=error.code), None
         if said.problem and routed.teacher is not None:
             return Decision(policy, "teacher", "invalid"), said
@@ -123,20 +205,28 @@ class Router:
         by: Side = "student" if is_sure else "teacher"
         return Decision(policy, by, "sure" if is_sure else "unsure", chance, student.threshold), said
 
+    async def _pass_by(self, routed: Routed, call: Call, error: ModelError) -> Decision:
+        """The teacher covers for a student that starts, or has too much to do. Raises: ``error``, recorded, where there is no teacher."""
+        why: Why = "busy" if error.code == "JM-427" else "cold"
+        decision = Decision(routed.policy, "teacher", why)
+        if routed.teacher is None:
+            await self._answerer.refuse(call, error, {"route": _route(routed, decision)})
+            raise error
+        return decision
+
     async def _accept(self, routed: Routed, call: Call, decision: Decision, said: Attempt | None) -> Answer:
         assert said is not None
         can_audit = decision.why == "sure" and routed.teacher is not None and call.origin != "assess"
-        is_audited = can_audit and self._draw() < routed.audit
-        route = decision.to_json() | ({"audit": True} if is_audited else {})
+        is_compared = routed.arm is not None and routed.arm.is_compared
+        is_audited = is_compared or (can_audit and self._draw() < routed.audit)
+        route = _route(routed, decision) | ({"audit": True} if is_audited else {})
         answer = await self._answerer.finish(said, {"route": route})
         if is_audited:
-            audit = asyncio.create_task(self._audit(routed, call, answer.trace))
-            self._audits.add(audit)
-            audit.add_done_callback(self._audits.discard)
+            self._later(self._audit(routed, call, answer.trace, can_audit))
         return _shown(answer, call, decision)
 
     async def _escalate(self, routed: Routed, call: Call, decision: Decision, said: Attempt | None) -> Answer:
-        verdicts: dict[str, Json] = {"route": decision.to_json()}
+        verdicts: dict[str, Json] = {"route": _route(routed, decision)}
         if said is not None:
             verdicts["student"] = said.describe()
         if routed.teacher is None:
@@ -150,19 +240,41 @@ class Router:
             if said is None or not can_stand or not _is_outage(error):
                 raise
             decision = replace(decision, by="student", why="fallback", error=error.code)
-            answer = await self._answerer.finish(said, {"route": decision.to_json()})
+            answer = await self._answerer.finish(said, {"route": _route(routed, decision)})
+        if decision.by == "teacher" and call.origin != "assess":
+            self._ask_students(routed, call, answer.trace)
         return _shown(answer, call, decision)
 
-    async def _audit(self, routed: Routed, call: Call, trace: str) -> None:
+    def _ask_students(self, routed: Routed, call: Call, trace: str) -> None:
+        """What students say to a call that the teacher has answered."""
+        if routed.arm is not None and routed.arm.is_compared:
+            self._later(self._compare(routed, call, trace, ""))
+        is_shadowed = routed.policy == "shadow" and self._draw() < routed.shadow.share
+        if is_shadowed and self._unseen.may_shadow(routed):
+            self._later(self._unseen.shadow(routed, call, trace))
+
+    async def _compare(self, routed: Routed, call: Call, trace: str, audit: str) -> None:
+        """Ask the other side of the canary. ``audit`` is the trace of the teacher's answer; empty where the call's own is that."""
+        arm = routed.arm
+        assert arm is not None
+        await self._unseen.ask(arm.other, call, {"of": trace, "audit": audit, "canary": arm.canary.id})
+
+    async def _audit(self, routed: Routed, call: Call, trace: str, is_sure: bool) -> None:
         """A failure is recorded as every call's is, and stops nothing."""
         assert routed.teacher is not None
         id = make_trace_id()
-        meta: Mapping[str, Json] = {**call.meta, "of": trace, "chance": routed.audit}
+        compared = routed.arm.canary.audit if routed.arm is not None else 0.0
+        chance = compared + (1 - compared) * routed.audit if is_sure else compared
+        meta: Mapping[str, Json] = {**call.meta, "of": trace, "chance": chance}
         try:
             meter = call.meter.without_key() if call.meter else None
-            asked = replace(call, served=routed.teacher, origin="audit", trace=id, meta=meta, meter=meter, started=None)
+            asked = replace(
+                call, served=routed.teacher, origin="audit", trace=id, meta=meta, meter=meter, started=None, watch=None
+            )
             await self._answerer.answer(asked)
-            if self._audited is not None:
+            if routed.arm is not None and routed.arm.is_compared:
+                await self._compare(routed, call, trace, id)
+            if self._audited is not None and is_sure:
                 await self._audited(routed.task, trace, id)
         except JourneymanError as error:
             LOG.warning("audit of %s: %s %s", trace, error.code, error.what)
@@ -190,7 +302,7 @@ async def _after(first: str | Answer, rest: AsyncGenerator[str | Answer, None]) 
 def _before(routed: Routed) -> Decision | None:
     """What is clear without asking the student."""
     policy = routed.policy
-    if policy == "teacher":
+    if policy in ("teacher", "shadow"):
         return Decision(policy, "teacher", "policy")
     if routed.student is None:
         return Decision(policy, "teacher", "not loaded" if routed.live else "no release")
@@ -199,6 +311,11 @@ def _before(routed: Routed) -> Decision | None:
     if policy == "cascade" and routed.student.threshold is None:
         return Decision(policy, "teacher", "no threshold")
     return None
+
+
+def _route(routed: Routed, decision: Decision) -> dict[str, Json]:
+    """For the trace, with the call's side of a canary."""
+    return decision.to_json() | (routed.arm.to_json() if routed.arm is not None else {})
 
 
 def _shown(answer: Answer, call: Call, decision: Decision) -> Answer:

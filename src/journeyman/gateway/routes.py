@@ -14,25 +14,31 @@ from starlette.responses import Response, StreamingResponse
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, TaskError
 from journeyman.core.ids import make_trace_id
-from journeyman.core.person import find_person
+from journeyman.core.person import find_conversation, find_person
 from journeyman.core.trace import Origin
-from journeyman.gateway.answer import Call
+from journeyman.gateway.answer import Answer, Call
+from journeyman.gateway.body import read_body
 from journeyman.gateway.callers import Budgets, Caller, Doorkeeper
 from journeyman.gateway.dialects import openai
 from journeyman.gateway.dialects.anthropic import MESSAGES
+from journeyman.gateway.dialects.anthropic_record import COUNTED
 from journeyman.gateway.dialects.chat import CHAT
 from journeyman.gateway.dialects.dialect import Dialect, Events
 from journeyman.gateway.dialects.responses import RESPONSES
+from journeyman.gateway.dialects.speaking import pass_to, refuse_count, refuse_route
 from journeyman.gateway.dialects.text import TEXT
 from journeyman.gateway.dialects.vectors import EMBEDDINGS_WIRE, read_embedding
 from journeyman.gateway.embedding import Embeddings
 from journeyman.gateway.failures import json_response, status_of
 from journeyman.gateway.feedback import FeedbackDesk
 from journeyman.gateway.forward import Forwarder, Passing
+from journeyman.gateway.guard_asking import About
+from journeyman.gateway.guarding import Watch
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.registry import Passed, Registry, Routed
 from journeyman.gateway.router import Router, Streamed
 from journeyman.gateway.wire import Wire
+from journeyman.models.protocol import Start
 from journeyman.task.task import Task
 
 OTHER_SHAPE = ("JM-711", "JM-712", "JM-766", "JM-425")
@@ -41,9 +47,10 @@ OTHER_SHAPE = ("JM-711", "JM-712", "JM-766", "JM-425")
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """``max_body_bytes``: a longer request is refused unread."""
+    """``max_body_bytes``: a longer request is refused unread. ``silence_s``: how long a provider that calls are passed on to may say nothing."""
 
     max_body_bytes: int = 1_000_000
+    silence_s: float = 600.0
 
 
 class Routes:
@@ -69,7 +76,7 @@ class Routes:
 
     async def feedback(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
-        return json_response(await self._desk.take(await self._read(request), caller))
+        return json_response(await self._desk.take(await read_body(request, self._settings.max_body_bytes), caller))
 
     async def chat(self, request: Request) -> Response:
         return await self._converse(request, CHAT)
@@ -80,15 +87,26 @@ class Routes:
     async def messages(self, request: Request) -> Response:
         return await self._converse(request, MESSAGES)
 
+    async def count_tokens(self, request: Request) -> Response:
+        caller = await self._keeper.admit(request.headers)
+        raw = await read_body(request, self._settings.max_body_bytes)
+        name = raw.get("model") if isinstance(raw, dict) else None
+        passed = self._find_passed(name, caller) if isinstance(name, str) else None
+        if not isinstance(raw, dict) or passed is None or passed.point.kind != "anthropic":
+            raise refuse_count(name)
+        return await self._pass_on(request, (raw, COUNTED), passed, f"model:{name}", "policy", caller)
+
     async def responses(self, request: Request) -> Response:
         return await self._converse(request, RESPONSES)
 
     async def embeddings(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
-        raw = await self._read(request)
+        raw = await read_body(request, self._settings.max_body_bytes)
         caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
         name = raw.get("model") if isinstance(raw, dict) else None
         if isinstance(raw, dict) and isinstance(name, str) and (passed := self._find_passed(name, caller)):
+            if passed.point.kind != "openai":
+                raise refuse_route(passed.point)
             return await self._pass_on(request, (raw, EMBEDDINGS_WIRE), passed, f"model:{name}", "policy", caller)
         asked = read_embedding(raw)
         if not _may_know(caller, asked.model):
@@ -99,13 +117,15 @@ class Routes:
 
     async def _converse(self, request: Request, dialect: Dialect) -> Response:
         caller = await self._keeper.admit(request.headers)
-        raw = await self._read(request)
+        raw = await read_body(request, self._settings.max_body_bytes)
         caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
             return await self._answer_chat(dialect, raw, request, caller)
         if passed := self._find_passed(name, caller):
-            return await self._pass_on(request, dialect.pass_on(raw), passed, f"model:{name}", "policy", caller)
+            return await self._pass_on(
+                request, pass_to(passed.point, dialect, raw), passed, f"model:{name}", "policy", caller
+            )
         try:
             return await self._answer_chat(dialect, raw, request, caller)
         except (TaskError, DataError, ServeError, ModelError) as error:
@@ -114,7 +134,7 @@ class Routes:
             if routed is None or routed.passed is None:
                 raise
             found = routed.passed, routed.task, "shape", caller, routed.model.task
-            return await self._pass_on(request, dialect.pass_on(raw), *found)
+            return await self._pass_on(request, pass_to(routed.passed.point, dialect, raw), *found)
 
     def _find_passed(self, name: str, caller: Caller) -> Passed | None:
         passed = self._registry.find_passed(name)
@@ -136,19 +156,22 @@ class Routes:
         if not self._keeper.is_open:
             wire.check(raw)
         route: dict[str, Json] = {"by": "teacher", "why": why}
+        meta, meter, origin = _meta(caller), self._meter(caller, task.name if task else ""), _origin(request)
+        about = About(name, trace, meta, meter, origin)
         passing = Passing(
             passed.point,
             passed.model,
             raw,
             name,
             trace,
-            _origin(request),
+            origin,
             {"route": route},
             is_personal=task is None or task.redact,
-            meta=_meta(caller),
-            meter=self._meter(caller, task.name if task else ""),
+            meta=meta | ({"operation": "embeddings"} if wire is EMBEDDINGS_WIRE else {}),
+            meter=None if wire.is_free else meter,
             is_own_key=not self._keeper.is_open,
             wire=wire,
+            watch=Watch(passed.guards, self._router.asking, about) if passed.guards else None,
         )
         return await self._forwarder.pass_on(passing, request, _headers("", trace, f"teacher: {why}"))
 
@@ -157,15 +180,19 @@ class Routes:
 
     def _find(self, name: str, caller: Caller) -> Routed:
         """A model by its name, as far as the caller may know of it."""
-        if not _may_know(caller, name):
+        if not self._may_know(caller, name):
             raise caller.refuse(name)
         try:
             return self._registry.find(name)
         except ServeError as error:
-            if not caller.is_limited:
+            if not caller.is_limited and all(self._may_know(caller, other) for other in self._registry.names()):
                 raise
             hint = "GET /v1/models lists what this key may ask"
             raise ServeError(error.code, error.what, got=error.got, hint=hint, retryable=error.retryable) from error
+
+    def _may_know(self, caller: Caller, name: str) -> bool:
+        owner = self._registry.owner(name)
+        return owner == caller.id if owner else _may_know(caller, name)
 
     async def _answer_chat(self, dialect: Dialect, raw: Json, request: Request, caller: Caller) -> Response:
         chat = dialect.read(raw)
@@ -180,10 +207,11 @@ class Routes:
             trace=make_trace_id(),
             meta=_meta(caller),
             meter=self._meter(caller, routed.task),
+            conversation=find_conversation(raw) if routed.canary and isinstance(raw, dict) else "",
         )
         if not chat.is_streamed:
             answer = await self._router.answer(routed, call)
-            return json_response(dialect.write(answer), headers=_headers(answer.release, answer.trace, answer.by))
+            return json_response(dialect.write(answer), headers=_answered(answer))
         return await self._stream(routed, call, dialect, chat)
 
     async def task(self, request: Request) -> Response:
@@ -191,9 +219,9 @@ class Routes:
 
     async def answer_task(self, name: str, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
+        fields = await read_body(request, self._settings.max_body_bytes)
         routed = self._find(f"task:{name}", caller)
         served = routed.model
-        fields = await self._read(request)
         if not isinstance(fields, dict):
             raise ServeError(
                 "JM-705",
@@ -208,12 +236,12 @@ class Routes:
         answer = await self._router.answer(routed, call)
         is_structured = served.task is not None and served.task.is_structured
         body = answer.text.encode() if is_structured else orjson.dumps({"text": answer.text})
-        return Response(body, media_type="application/json", headers=_headers(answer.release, answer.trace, answer.by))
+        return Response(body, media_type="application/json", headers=_answered(answer))
 
     async def models(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
         names = [*self._registry.names(), *self._embeddings.names]
-        return json_response(openai.write_models([name for name in names if _may_know(caller, name)]))
+        return json_response(openai.write_models([name for name in names if self._may_know(caller, name)]))
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -225,9 +253,12 @@ class Routes:
 
     async def tasks(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
-        known = [task for task in self._registry.tasks() if caller.may_ask(task.name)]
+        known = [task for task in self._registry.tasks() if self._may_list(caller, task.name)]
         tasks = [_describe(task, self._registry.live(task.name)) for task in known]
         return json_response({"tasks": cast(Json, tasks)})
+
+    def _may_list(self, caller: Caller, task: str) -> bool:
+        return caller.may_ask(task) and not self._registry.is_private(task, caller.id)
 
     async def health(self, request: Request) -> Response:
         known: dict[str, Json] = {"models": cast(Json, self._registry.names())} if self._keeper.is_open else {}
@@ -236,33 +267,10 @@ class Routes:
     async def _stream(self, routed: Routed, call: Call, dialect: Dialect, chat: openai.ChatRequest) -> Response:
         """Wait for the first piece, so that a refused call is an HTTP error and not a broken stream."""
         streamed = await self._router.stream(routed, call)
-        headers = _headers(streamed.release, call.trace, streamed.by) | {"cache-control": "no-cache"}
+        headers = _headers(streamed.release, call.trace, streamed.by, streamed.cache, streamed.guards, streamed.start)
+        headers |= {"cache-control": "no-cache"}
         events = _write_events(streamed, dialect.events(streamed.model, call.trace, chat))
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
-
-    async def _read(self, request: Request) -> Json:
-        """Raises: ServeError JM-702 too long, JM-703 not JSON."""
-        limit, size, chunks = self._settings.max_body_bytes, 0, []
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit:
-                chunks.append(chunk)
-            elif size > 16 * limit:  # read on for a while, so that the client hears the answer
-                break
-        if size > limit:
-            raise ServeError(
-                "JM-702",
-                "the request body is too long",
-                expected=f"at most {limit} bytes",
-                got=f"{size} bytes or more",
-                hint="shorten the input",
-            )
-        try:
-            return cast(Json, orjson.loads(b"".join(chunks)))
-        except orjson.JSONDecodeError as error:
-            raise ServeError(
-                "JM-703", "the request body is not JSON", got=str(error), hint="send one JSON object in UTF-8"
-            ) from error
 
 
 async def _write_events(streamed: Streamed, events: Events) -> AsyncGenerator[bytes, None]:
@@ -294,7 +302,8 @@ def _origin(request: Request) -> Origin:
 
 
 def _meta(caller: Caller) -> dict[str, Json]:
-    return {key: value for key, value in (("key", caller.id), ("person", caller.person)) if value}
+    known = ("key", caller.id), ("person", caller.person), ("traceparent", caller.parent)
+    return {key: value for key, value in known if value}
 
 
 def _may_know(caller: Caller, name: str) -> bool:
@@ -303,11 +312,24 @@ def _may_know(caller: Caller, name: str) -> bool:
     return caller.may_ask(name.removeprefix("task:").partition("@")[0])
 
 
-def _headers(release: str, trace: str, by: str) -> dict[str, str]:
-    return {
-        "x-journeyman-release": release,
-        "x-journeyman-trace": trace,
-        "x-request-id": trace,
-        "request-id": trace,
-        "x-journeyman-route": by,
-    }
+def _answered(answer: Answer) -> dict[str, str]:
+    return _headers(answer.release, answer.trace, answer.by, answer.cache, answer.guards, answer.start)
+
+
+def _headers(
+    release: str, trace: str, by: str, cache: str = "", guards: str = "", start: Start | None = None
+) -> dict[str, str]:
+    told = {"x-journeyman-guards": guards} if guards else {}
+    if start is not None:
+        told["x-journeyman-start"] = start
+    return (
+        told
+        | {
+            "x-journeyman-release": release,
+            "x-journeyman-trace": trace,
+            "x-request-id": trace,
+            "request-id": trace,
+            "x-journeyman-route": by,
+        }
+        | ({"x-journeyman-cache": cache} if cache else {})
+    )

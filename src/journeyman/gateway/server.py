@@ -6,18 +6,24 @@ import asyncio
 import errno
 import gc
 import ipaddress
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from math import ceil
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import LOGGING_CONFIG
 
 from journeyman.core.errors import ServeError
 
-GRACE_S = 10
+GRACE_S = 10.0
+AT_ONCE_S = 1.0
+MOST_FILES = 65_536
 GARBAGE = (20_000, 20, 50)
 """Objects before a collection, and collections before an older one: the default, 700, stops calls for nothing, since what a call makes is gone with it."""
 
@@ -28,6 +34,17 @@ class _Quiet(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a server ends. After SIGTERM it takes calls for ``drain_s`` seconds more and says that it is not ready; then those under way have ``finish_s`` to end. After
+    SIGINT it does so without the wait, and a second signal ends all at once."""
+
+    drain_s: float = 0.0
+    finish_s: float = GRACE_S
+    has_begun: bool = False
+    is_forced: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def open_socket(host: str, port: int) -> socket.socket:
@@ -66,20 +83,24 @@ def run(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | No
         runner.run(serve_until_signal(app, listener, ready))
 
 
-async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then return; calls in flight get ten seconds to end, a second signal ends them.
+async def serve_until_signal(
+    app: ASGIApp, listener: socket.socket, ready: Callable[[str], None] | None = None, ending: Ending | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM, then return as ``ending`` says.
 
     ``ready`` is told the URL once calls are answered; what was loaded until then stays out of every collection of garbage. In the main thread only.
     """
-    server = _Quiet(_config(app))
-    with _stopped_by_signals(server):
+    ending = ending or Ending()
+    lift_file_limit()
+    server = _Quiet(_config(app, ending.finish_s))
+    with _stopped_by_signals(server, ending):
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await _wait_until_started(server, serving)
         gc.freeze()
         gc.set_threshold(*GARBAGE)
         if ready is not None:
             ready(address(listener))
-        await serving
+        await _wait_until_ended(serving, ending)
     listener.close()
 
 
@@ -98,6 +119,19 @@ async def serve_in_background(app: ASGIApp) -> AsyncIterator[str]:
         listener.close()
 
 
+def lift_file_limit() -> None:
+    """Each client, and each provider's connection for it, is an open file: take as many as this process may have, where many systems give 1,024 at first."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens there."""
     try:
@@ -112,10 +146,25 @@ def address(listener: socket.socket) -> str:
 
 
 @contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
-    def stop(number: int, frame: FrameType | None) -> None:
-        server.force_exit = server.should_exit
+def _stopped_by_signals(server: uvicorn.Server, ending: Ending) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def leave() -> None:
         server.should_exit = True
+
+    def begin(number: int) -> None:
+        if ending.has_begun:
+            server.force_exit = server.should_exit = True
+            ending.is_forced.set()
+            return
+        ending.has_begun = True
+        if number == signal.SIGTERM and ending.drain_s:
+            loop.call_later(ending.drain_s, leave)
+        else:
+            leave()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(begin, number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -125,6 +174,19 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(number, old)
 
 
+async def _wait_until_ended(serving: asyncio.Task[None], ending: Ending) -> None:
+    """A second signal also ends what the server waits for once the calls are answered, such as audits."""
+    forced = asyncio.create_task(ending.is_forced.wait())
+    await asyncio.wait({serving, forced}, return_when=asyncio.FIRST_COMPLETED)
+    if forced.done():
+        await asyncio.wait({serving}, timeout=AT_ONCE_S)
+        if serving.cancel():
+            await asyncio.wait({serving})
+            return
+    forced.cancel()
+    await serving
+
+
 async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
     while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn tells it by a flag
         await asyncio.sleep(0.005)
@@ -132,14 +194,15 @@ async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None
         serving.result()
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, finish_s: float = GRACE_S) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        log_config=None if logging.getLogger().handlers else LOGGING_CONFIG,  # a log of ours has uvicorn's notes too
         log_level="warning",
         access_log=False,
         lifespan="on",
         proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=ceil(finish_s),
         server_header=False,
     )
 

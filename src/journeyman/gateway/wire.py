@@ -33,6 +33,14 @@ class Shows(Protocol):
     def fail(self, error: JourneymanError) -> bytes: ...
 
 
+def has_list(key: str, raw: Json) -> bool:
+    return isinstance(raw, dict) and isinstance(raw.get(key), list)
+
+
+def has_choices(raw: Json) -> bool:
+    return has_list("choices", raw)
+
+
 @dataclass(frozen=True, slots=True)
 class Streaming:
     """``show`` is given the request. ``is_last`` is told the data of an event, and what it says. ``asks_usage``: by ``stream_options``, wherever the client does not."""
@@ -55,3 +63,10 @@ class Wire:
     streaming: Streaming | None = None
     rewrite: Callable[[bytes, int], bytes] | None = None
     check: Callable[[Mapping[str, Json]], None] = lambda _raw: None
+    input_factor: Callable[[Mapping[str, Json]], float] = lambda _raw: 1.0
+    """How many times its price an input token may cost at the most."""
+    is_free: bool = False
+    own: tuple[str, Mapping[str, Json]] | None = None
+    """The client's own path and request, where it speaks another dialect than the provider."""
+    is_answer: Callable[[Json], bool] = has_choices
+    """Whether a whole reply of status 200 has what its readers cannot do without."""

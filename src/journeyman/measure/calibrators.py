@@ -145,7 +145,8 @@ def _fit_isotonic(said: Floats, came: Floats, weight: Floats) -> Calibrator:
     # Each step's ends alone; between steps the map is a line.
     keep = np.ones(len(level), dtype=bool)
     keep[1:-1] = (np.diff(level)[:-1] != 0) | (np.diff(level)[1:] != 0)
-    return Calibrator("isotonic", (*map(float, distinct[keep]), *map(float, level[keep])))
+    # Below all that was seen it falls to zero: where every row was right, even a guess would else be called certain.
+    return Calibrator("isotonic", (0.0, *map(float, distinct[keep]), 0.0, *map(float, level[keep])))
 
 
 def _expit(scores: Floats) -> Floats:

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
 
+from journeyman.models.bounded import MOST_EVENT_BYTES, TooLong
+
+PIECE_BYTES = 16_384
+
 
 async def split_events(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """Yield each event as it came, without its closing blank line; lines, of any length, end in a newline alone."""
-    rest, lines = b"", list[bytes]()
-    async for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for raw in whole:
-            line = raw.rstrip(b"\r")
+    """Yield each event as it came, without its closing blank line; lines end in a newline alone.
+
+    Raises: TooLong, an event that does not end.
+    """
+    rest, lines, size = list[bytes](), list[bytes](), 0
+    async for chunk in _cut(chunks):
+        size += len(chunk)
+        *whole, last = chunk.split(b"\n")
+        for piece in whole:
+            line = b"".join([*rest, piece]).rstrip(b"\r")
+            rest = []
             if line:
                 lines.append(line)
             elif lines:
                 yield b"\n".join(lines)
-                lines = []
-    if rest.strip():
-        lines.append(rest.strip())
+                lines, size = [], len(last)
+        rest.append(last)
+        if size > MOST_EVENT_BYTES:
+            rest.clear()
+            lines.clear()
+            raise TooLong(MOST_EVENT_BYTES)
+    if end := b"".join(rest).strip():
+        lines.append(end)
     if lines:
         yield b"\n".join(lines)
+
+
+async def _cut(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Small pieces, so that few events wait at once for a client that reads slowly."""
+    async for chunk in chunks:
+        for start in range(0, len(chunk), PIECE_BYTES):
+            yield chunk[start : start + PIECE_BYTES]
 
 
 def event_data(event: bytes) -> bytes | None:

@@ -89,6 +89,7 @@ class LlamaCpp:
         threads: int | None = None,
         slots: int = 1,
         context: int = 2048,
+        sleep_after_s: int | None = None,
     ) -> LlamaCpp:
         """Load ``base`` and its adapters in a worker.
 
@@ -97,6 +98,7 @@ class LlamaCpp:
             threads: None measures and chooses; the outcome is ``.threads``.
             slots: calls at once per adapter (and for the bare base).
             context: tokens of prompt and answer together, per call.
+            sleep_after_s: seconds without a call after which the weights are given back until the next.
 
         Raises:
             ModelError: JM-403 an adapter is not what its hash says, JM-404 a file is missing, JM-420 not loadable.
@@ -107,7 +109,9 @@ class LlamaCpp:
                 raise ModelError("JM-404", "there is no such model file", where=str(path), hint="check the path")
         for name, path in named.items():
             _check_hash(name, path)
-        config = make_config(base, tuple(named.values()), threads or 1, slots * (1 + len(named)), context)
+        config = make_config(
+            base, tuple(named.values()), threads or 1, slots * (1 + len(named)), context, sleep_after_s
+        )
         if threads is None:
             worker, probe = await asyncio.to_thread(probe_threads, config)
         else:
@@ -120,6 +124,19 @@ class LlamaCpp:
         return tuple(name for name in self._adapters if name is not None)
 
     @property
+    def is_alive(self) -> bool:
+        return self._worker.is_alive
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether it can answer at once; who makes it sleep knows better."""
+        return self._worker.is_alive
+
+    async def wake(self) -> None:
+        """Returns when a worker that sleeps has its weights again. Raises: ModelError JM-421 the worker died."""
+        await self.tokenize("")
+
+    @property
     def worker_pid(self) -> int:
         return self._worker.process.pid
 
@@ -130,21 +147,28 @@ class LlamaCpp:
         *,
         adapter: str | None = None,
         write: Callable[[Node], str] = write_grammar,
+        patience_s: float | None = None,
     ) -> Generation:
-        """Answer one prompt; logprobs are those before any constraint, which ``write`` forms from the decoding's schema.
+        """Answer one prompt; logprobs are those before any constraint, which ``write`` forms from the decoding's schema. ``patience_s`` is the longest that it waits for a
+        slot.
 
         Raises:
-            ModelError: JM-421 the worker died (retryable), JM-422 longer than the context, JM-423 unknown adapter,
+            ModelError: JM-427 no slot was free in time (retryable), JM-421 the worker died (retryable), JM-422 longer than the context, JM-423 unknown adapter,
                 JM-424 the engine refused the call.
         """
         body = self._body(prompt_ids, decoding, adapter, write)
-        async with self._call("/completion", body, adapter) as reply:
+        async with self._call("/completion", body, adapter, patience_s) as reply:
             raw = await reply.json()
         self._restarts_left = 1
         return _read_generation(raw)
 
     async def choose(
-        self, prompt_ids: Sequence[int], tokens: Sequence[int], *, adapter: str | None = None
+        self,
+        prompt_ids: Sequence[int],
+        tokens: Sequence[int],
+        *,
+        adapter: str | None = None,
+        patience_s: float | None = None,
     ) -> list[float]:
         """The probability of each of ``tokens`` [n] to come next, as shares of all of them: one forward pass.
 
@@ -156,18 +180,23 @@ class LlamaCpp:
             "n_probs": len(tokens),
             "post_sampling_probs": True,
         }
-        async with self._call("/completion", body, adapter) as reply:
+        async with self._call("/completion", body, adapter, patience_s) as reply:
             raw = await reply.json()
         self._restarts_left = 1
         found = {item["id"]: item["prob"] for item in raw["completion_probabilities"][0]["top_probs"]}
         return [float(found.get(token, 0.0)) for token in tokens]
 
     async def stream(
-        self, prompt_ids: Sequence[int], decoding: Decoding = GREEDY, *, adapter: str | None = None
+        self,
+        prompt_ids: Sequence[int],
+        decoding: Decoding = GREEDY,
+        *,
+        adapter: str | None = None,
+        patience_s: float | None = None,
     ) -> AsyncGenerator[Piece, None]:
         """Like `generate`, piece by piece and without logprobs; leaving the loop early stops the generation."""
         body = self._body(prompt_ids, replace(decoding, logprobs=False, confidence=False), adapter)
-        async with self._call("/completion", body | {"stream": True}, adapter) as reply:
+        async with self._call("/completion", body | {"stream": True}, adapter, patience_s) as reply:
             async for data in read_events(reply.content.iter_any()):
                 raw = json.loads(data)
                 if "error" in raw:
@@ -239,10 +268,10 @@ class LlamaCpp:
 
     @asynccontextmanager
     async def _call(
-        self, path: str, body: dict[str, Json], adapter: str | None
+        self, path: str, body: dict[str, Json], adapter: str | None, patience_s: float | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One HTTP call on a slot that belongs to the adapter; waits until one is free."""
-        async with self._slots.hold(self._adapters.index(adapter)) as slot:
+        async with self._slots.hold(self._adapters.index(adapter), patience_s) as slot:
             worker = self._worker if self._worker.is_alive else await asyncio.to_thread(self._revive)
             headers = {"Authorization": f"Bearer {worker.key}"}
             try:

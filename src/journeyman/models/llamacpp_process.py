@@ -75,10 +75,17 @@ class ThreadProbe:
     tokens_per_s: Mapping[int, float]
 
 
-def make_config(base: Path, adapters: tuple[Path, ...], threads: int, slots: int, context_tokens: int) -> WorkerConfig:
+def make_config(
+    base: Path,
+    adapters: tuple[Path, ...],
+    threads: int,
+    slots: int,
+    context_tokens: int,
+    sleep_after_s: int | None = None,
+) -> WorkerConfig:
     """A worker's configuration with a fresh random key."""
     paths = tuple(str(path) for path in adapters)
-    return WorkerConfig(str(base), paths, threads, slots, context_tokens, secrets.token_hex(24))
+    return WorkerConfig(str(base), paths, threads, slots, context_tokens, secrets.token_hex(24), sleep_after_s or -1)
 
 
 def start_worker(config: WorkerConfig) -> Worker:

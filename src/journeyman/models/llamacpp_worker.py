@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    """What a worker is started with. ``context_tokens`` is per slot; ``key`` is the only one that may call it."""
+    """What a worker is started with. ``context_tokens`` is per slot; ``key`` is the only one that may call it. After ``sleep_after_s`` seconds
+    without a call the weights are given back until the next one; -1: never."""
 
     base: str
     adapters: tuple[str, ...]
@@ -23,6 +24,7 @@ class WorkerConfig:
     slots: int
     context_tokens: int
     key: str
+    sleep_after_s: int = -1
 
     def to_line(self) -> str:
         return json.dumps({name: getattr(self, name) for name in self.__slots__}) + "\n"
@@ -61,6 +63,7 @@ def _serve(config: WorkerConfig):  # type: ignore[no-untyped-def]  # xllamacpp c
     params.n_gpu_layers = 0
     params.fit_params = False
     params.warmup = False
+    params.sleep_idle_seconds = config.sleep_after_s
     # Slots are pinned by the caller: nothing may move a prompt's cache between them, least of all between adapters.
     params.slot_prompt_similarity = 0.0
     params.cache_ram_mib = 0

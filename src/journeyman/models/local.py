@@ -17,7 +17,8 @@ from journeyman.core.nodes import Node
 from journeyman.models.codes import SMALLEST, Codes, Writing, pick
 from journeyman.models.confidence import align, bound_shares, free_shares, json_spans, read_confidence
 from journeyman.models.llamacpp import Generation, LlamaCpp, make_grammar
-from journeyman.models.protocol import Confidence, Decoding, Reply, Request, TokenLogprob, refuse_tools
+from journeyman.models.protocol import Confidence, Decoding, Reply, Request, TokenLogprob, find_start, refuse_tools
+from journeyman.models.standby import Standby
 from journeyman.models.template import PLAIN, Template
 
 
@@ -29,7 +30,7 @@ class LocalModel:
     tokens that it wrote, which are not those of the JSON that is returned.
     """
 
-    engine: LlamaCpp
+    engine: LlamaCpp | Standby
     template: Template
     name: str
     adapter: str | None = None
@@ -37,15 +38,22 @@ class LocalModel:
     max_tokens: int | None = None
     writing: Writing | None = None
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether a call now would not wait for weights."""
+        return self.engine.is_warm
+
     async def complete(self, request: Request) -> Reply:
         """Raises: ModelError JM-421 to JM-424 of the engine, JM-425 for tools."""
-        started = time.perf_counter()
+        started, start = time.perf_counter(), find_start(self)
         if isinstance(self.writing, Codes):
             return await self._choose(self.writing, request)
         prompt, decoding = self._prompt(request), self._decoding(request.decoding)
         end = self.template.tokenizer.end
         write = partial(self.writing.grammar, end=end) if self.writing else write_grammar
-        generation = await self.engine.generate(prompt, decoding, adapter=self.adapter, write=write)
+        generation = await self.engine.generate(
+            prompt, decoding, adapter=self.adapter, write=write, patience_s=request.patience_s
+        )
         is_whole = generation.finish_reason == "stop"  # a part of the lines would read as an answer
         return Reply(
             text=self.writing.read(generation.text) if self.writing and is_whole else generation.text,
@@ -58,6 +66,7 @@ class LocalModel:
             confidence=await asyncio.to_thread(self._confidence, generation, decoding.schema, write)
             if decoding.confidence and is_whole
             else None,
+            start=start,
         )
 
     async def stream(self, request: Request) -> AsyncGenerator[str, None]:
@@ -73,8 +82,9 @@ class LocalModel:
             yield reply.text
             yield reply
             return
-        started, texts = time.perf_counter(), list[str]()
-        pieces = self.engine.stream(self._prompt(request), self._decoding(request.decoding), adapter=self.adapter)
+        started, start, texts = time.perf_counter(), find_start(self), list[str]()
+        prompt, decoding = self._prompt(request), self._decoding(request.decoding)
+        pieces = self.engine.stream(prompt, decoding, adapter=self.adapter, patience_s=request.patience_s)
         async with aclosing(pieces):
             async for piece in pieces:
                 if piece.text:
@@ -88,11 +98,12 @@ class LocalModel:
                         output_tokens=piece.output_tokens,
                         latency_ms=(time.perf_counter() - started) * 1000,
                         model=self.name,
+                        start=start,
                     )
 
     async def _choose(self, codes: Codes, request: Request) -> Reply:
-        started, prompt = time.perf_counter(), self._prompt(request)
-        probabilities = await self.engine.choose(prompt, codes.ids, adapter=self.adapter)
+        started, start, prompt = time.perf_counter(), find_start(self), self._prompt(request)
+        probabilities = await self.engine.choose(prompt, codes.ids, adapter=self.adapter, patience_s=request.patience_s)
         place = pick(probabilities, request.decoding.temperature, request.decoding.seed)
         logs = [math.log(max(value, SMALLEST)) for value in probabilities]
         ranked = sorted(zip(codes.answers, logs, strict=True), key=lambda pair: -pair[1])
@@ -106,6 +117,7 @@ class LocalModel:
             if request.decoding.logprobs
             else (),
             confidence=codes.confidence(probabilities, place) if request.decoding.confidence else None,
+            start=start,
         )
 
     def _confidence(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
 from journeyman.core.messages import Message, ToolCall
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Start = Literal["warm", "cold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Request:
     decoding: Decoding = Decoding()
     tools: tuple[Mapping[str, Json], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float | None = None
+    """The longest that it may wait for a model that is asleep, or busy; None: as long as the model lets calls wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,23 @@ class Reply:
     model: str = ""
     logprobs: tuple[TokenLogprob, ...] = ()
     confidence: Confidence | None = None
+    start: Start | None = None
+    """Whether the model was in memory when it was asked; None where it always is, or is not ours."""
+
+
+@runtime_checkable
+class Sleeps(Protocol):
+    """A model that is not always in memory."""
+
+    @property
+    def is_warm(self) -> bool: ...
+
+
+def find_start(model: object) -> Start | None:
+    """What a call of it now would be."""
+    if not isinstance(model, Sleeps):
+        return None
+    return "warm" if model.is_warm else "cold"
 
 
 def refuse_tools(name: str, request: Request) -> None:

@@ -15,11 +15,13 @@ import aiohttp
 import orjson
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError, JourneymanError, ModelError, StoreError
+from journeyman.core.errors import DataError, JourneymanError, StoreError
 from journeyman.core.grammar import strip_words
 from journeyman.core.messages import message_from_openai, message_to_openai
+from journeyman.models.counts import read_count
 from journeyman.models.events import read_events
 from journeyman.models.protocol import Confidence, FinishReason, Reply, Request, TokenLogprob
+from journeyman.models.remote_errors import Failures
 from journeyman.models.sessions import Sessions
 
 RENAMED = {"max_tokens": "max_completion_tokens"}
@@ -32,7 +34,6 @@ FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 DISK_ERRORS = ("JM-801", "JM-802")
-RETRYABLE_STATUS = (408, 409, 425, 429)
 
 
 class OpenAIModel:
@@ -52,6 +53,7 @@ class OpenAIModel:
         self._model = model or name
         self._url = url.rstrip("/") + "/chat/completions"
         self._key = key
+        self._failures = Failures(self._url, self._model, key)
         self._headers = dict(headers or {})
         self._sessions = Sessions(aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(10.0, timeout_s)))
         self.adaptations: set[str] = set()
@@ -70,8 +72,16 @@ class OpenAIModel:
             try:
                 raw = orjson.loads(await response.read())
                 return self._read_reply(raw, (time.perf_counter() - started) * 1000)
-            except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, DataError) as error:
-                raise self._unreadable(f"{type(error).__name__}: {error}") from error
+            except (
+                orjson.JSONDecodeError,
+                KeyError,
+                IndexError,
+                TypeError,
+                AttributeError,
+                ValueError,
+                DataError,
+            ) as error:
+                raise self._failures.unreadable(f"{type(error).__name__}: {error}") from error
 
     async def stream(self, request: Request) -> AsyncIterator[str]:
         async with self._post(request, {"stream": True}) as response:
@@ -83,9 +93,9 @@ class OpenAIModel:
                     choices = raw.get("choices") or []
                     text = choices[0]["delta"].get("content") if choices else None
                 except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
-                    raise self._unreadable(data) from error
+                    raise self._failures.unreadable(data) from error
                 if raw.get("error"):
-                    raise self._unreadable(data)
+                    raise self._failures.unreadable(data)
                 if text:
                     yield text
 
@@ -98,7 +108,7 @@ class OpenAIModel:
 
         Raises:
             ModelError: JM-430 not reachable or too slow (retryable), JM-431 busy or failing (retryable),
-                JM-432 the request was refused, JM-433 the key was refused.
+                JM-432 the request was refused, JM-433 the key was refused, JM-445 another address was named.
             StoreError: JM-801, JM-802: the provider is a Journeyman gateway whose disk takes no more traces.
         """
         headers = {"Content-Type": "application/json", **self._headers, **request.headers}
@@ -107,7 +117,8 @@ class OpenAIModel:
         try:
             while True:
                 body = orjson.dumps(self._body(request) | dict(extra))
-                async with self._sessions.get().post(self._url, data=body, headers=headers) as response:
+                sent = self._sessions.get().post(self._url, data=body, headers=headers, allow_redirects=False)
+                async with sent as response:
                     if response.status == 200:
                         yield response
                         return
@@ -115,7 +126,7 @@ class OpenAIModel:
                     if response.status != 400 or not self._adapt(said):
                         raise self._refused(response.status, said)
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
-            raise self._unreachable(error) from error
+            raise self._failures.unreachable(error) from error
 
     def _body(self, request: Request) -> dict[str, Json]:
         decoding = request.decoding
@@ -161,14 +172,14 @@ class OpenAIModel:
     def _read_reply(self, raw: Mapping[str, Json], latency_ms: float) -> Reply:
         choice = cast(list[dict[str, Json]], raw["choices"])[0]
         message = message_from_openai({"role": "assistant"} | cast(dict[str, Json], choice["message"]))
-        usage = cast(dict[str, int | None], raw.get("usage") or {})
+        input_tokens, output_tokens = read_usage(raw)
         finish = FINISH_REASONS.get(str(choice.get("finish_reason")), "stop")
         return Reply(
             text=message.text,
             finish_reason="tool_calls" if message.tool_calls else finish,
             tool_calls=message.tool_calls,
-            input_tokens=usage.get("prompt_tokens"),
-            output_tokens=usage.get("completion_tokens"),
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
             latency_ms=latency_ms,
             model=str(raw.get("model") or self._model),
             logprobs=_read_logprobs(choice),
@@ -176,19 +187,7 @@ class OpenAIModel:
         )
 
     def _refused(self, status: int, said: str) -> JourneymanError:
-        if (full := self._disk_error(said)) is not None:
-            return full
-        got = f"{status}: {self._without_key(said)[:400]}"
-        if status in (401, 403):
-            hint = "check the variable that teacher.api_key_env names"
-            return ModelError("JM-433", "the provider refused the key", where=self._url, got=got, hint=hint)
-        if status in RETRYABLE_STATUS or status >= 500:
-            hint = "wait a little and call again"
-            return ModelError(
-                "JM-431", "the provider is busy or failing", where=self._url, got=got, hint=hint, retryable=True
-            )
-        hint = f"check the model's name ({self._model}) and the address"
-        return ModelError("JM-432", "the provider refused this request", where=self._url, got=got, hint=hint)
+        return self._disk_error(said) or self._failures.refused(status, said)
 
     def _disk_error(self, said: str) -> StoreError | None:
         """A gateway's own disk failed: nothing that was asked can succeed, whatever the model."""
@@ -201,28 +200,13 @@ class OpenAIModel:
             return None
         return StoreError(code, what.removeprefix(f"{code} "), where=self._url, hint=str(hint))
 
-    def _unreachable(self, error: BaseException) -> ModelError:
-        said = self._without_key(str(error))
-        return ModelError(
-            "JM-430",
-            "the provider cannot be reached, or did not answer in time",
-            where=self._url,
-            got=f"{type(error).__name__}{': ' + said if said else ''}",
-            hint="check the address and the network, then call again",
-            retryable=True,
-        )
 
-    def _unreadable(self, said: str) -> ModelError:
-        return ModelError(
-            "JM-434",
-            "the provider's reply is not a chat completion",
-            where=self._url,
-            got=self._without_key(said)[:400],
-            hint="check that the address is an OpenAI-shaped API",
-        )
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if self._key else text
+def read_usage(raw: Mapping[str, Json]) -> tuple[int | None, int | None]:
+    """Input and output tokens; None where they are not told as counts."""
+    usage = raw.get("usage")
+    if not isinstance(usage, dict):
+        return None, None
+    return read_count(usage.get("prompt_tokens")), read_count(usage.get("completion_tokens"))
 
 
 def _read_confidence(raw: Json) -> Confidence | None:

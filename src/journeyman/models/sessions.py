@@ -7,16 +7,19 @@ import weakref
 
 import aiohttp
 
+from journeyman.models.bounded import BoundedReply
+
 
 class Sessions:
-    """Sessions with the same settings; `get` inside a running loop, `close` at the end.
+    """Sessions with the same settings; `get` inside a running loop, `close` at the end. ``limit`` connections at the most, 0: as many as there are calls.
 
     ``keep_alive`` False opens a connection per call: llama.cpp gives every idle connection one of its few threads for
     five seconds, and closes it while we may be writing to it.
     """
 
-    def __init__(self, timeout: aiohttp.ClientTimeout, *, keep_alive: bool = True) -> None:
+    def __init__(self, timeout: aiohttp.ClientTimeout, *, keep_alive: bool = True, limit: int = 256) -> None:
         self._timeout = timeout
+        self._limit = limit
         self._keep_alive = keep_alive
         self._open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession]
         self._open = weakref.WeakKeyDictionary()
@@ -25,8 +28,10 @@ class Sessions:
         loop = asyncio.get_running_loop()
         session = self._open.get(loop)
         if session is None or session.closed:
-            connector = aiohttp.TCPConnector(limit=256, force_close=not self._keep_alive)
-            session = self._open[loop] = aiohttp.ClientSession(timeout=self._timeout, connector=connector)
+            connector = aiohttp.TCPConnector(limit=self._limit, force_close=not self._keep_alive)
+            session = self._open[loop] = aiohttp.ClientSession(
+                timeout=self._timeout, connector=connector, response_class=BoundedReply
+            )
         return session
 
     async def close(self) -> None:

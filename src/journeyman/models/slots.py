@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from journeyman.core.errors import ModelError
+
 Waiter = asyncio.Future[int]
 
 
@@ -23,9 +25,22 @@ class Slots:
         self._waiting: list[deque[Waiter]] = [deque() for _ in range(lanes)]
 
     @asynccontextmanager
-    async def hold(self, lane: int) -> AsyncIterator[int]:
-        """Wait for a slot of the lane and keep it for the block."""
-        slot = await self._take(lane)
+    async def hold(self, lane: int, patience_s: float | None = None) -> AsyncIterator[int]:
+        """Wait for a slot of the lane, at most ``patience_s`` seconds, and keep it for the block.
+
+        Raises:
+            ModelError: JM-427 none was free in time.
+        """
+        try:
+            slot = await asyncio.wait_for(self._take(lane), patience_s)
+        except TimeoutError:
+            raise ModelError(
+                "JM-427",
+                "every slot of this model is taken",
+                expected=f"a free one within {patience_s:g} s",
+                hint="call again in a moment",
+                retryable=True,
+            ) from None
         try:
             yield slot
         finally:

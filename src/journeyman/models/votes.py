@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from journeyman.core.canonical import content_hash
 from journeyman.core.messages import message_to_openai
 from journeyman.models.codes import list_values
-from journeyman.models.protocol import Confidence, Decoding, Model, Reply, Request
+from journeyman.models.protocol import Confidence, Decoding, Model, Reply, Request, find_start
 
 SEEDS = 2**31 - 1
 ReadVote = Callable[[Reply], str | None]
@@ -70,6 +70,10 @@ class Votes:
     def name(self) -> str:
         return self.model.name
 
+    @property
+    def is_warm(self) -> bool:
+        return find_start(self.model) != "cold"
+
     async def complete(self, request: Request) -> Reply:
         """The first sample of the winner, with the tokens of all; a sample that could not be read where there is no other.
 
@@ -91,6 +95,7 @@ class Votes:
             input_tokens=_total([reply.input_tokens for reply in replies]),
             output_tokens=_total([reply.output_tokens for reply in replies]),
             latency_ms=(time.perf_counter() - started) * 1000,
+            start=replies[0].start,
             confidence=election.confidence() if votes and request.decoding.confidence else None,
         )
 

@@ -7,6 +7,7 @@ Every method may raise ``StoreError`` for the database's own failures (see ``sto
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -14,10 +15,27 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import Example
 from journeyman.core.keys import Key
 from journeyman.core.trace import Trace
-from journeyman.store import aliases, budgets, datasets, erasure, jobs, keys, ledger, rows, runs, schema, traces
+from journeyman.store import (
+    activity,
+    aliases,
+    budgets,
+    canaries,
+    datasets,
+    erasure,
+    jobs,
+    keys,
+    ledger,
+    rows,
+    runs,
+    schema,
+    traces,
+)
+from journeyman.store.activity import Activity
 from journeyman.store.aliases import AliasEntry
 from journeyman.store.budgets import Ask, Refusal, Spend
+from journeyman.store.canaries import Canary, Outcome, Step
 from journeyman.store.datasets import DatasetEntry
+from journeyman.store.desk import Desk
 from journeyman.store.engine import Database, Durability, open_database
 from journeyman.store.jobs import Job
 from journeyman.store.ledger import Look
@@ -46,12 +64,17 @@ def open_store(url: str, *, durability: Durability = "wal", busy_timeout_s: floa
 
 
 class Store:
-    """What ``open_store`` returns. Grouped as its modules are: traces, rows, datasets, ledger, aliases, runs, jobs, keys, budgets."""
+    """What ``open_store`` returns. Grouped as its modules are: traces, rows, datasets, ledger, aliases, canaries, runs, jobs, keys, budgets."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.alias_moves = 0
-        """Moves of aliases, holds and resumptions by this object; who keeps what an alias says looks at it."""
+        """Moves of aliases, holds, resumptions and canaries by this object; who keeps what an alias says looks at it."""
+
+    @property
+    def desk(self) -> Desk:
+        """Callers' files and jobs."""
+        return Desk(self._database)
 
     @property
     def where(self) -> str:
@@ -100,9 +123,9 @@ class Store:
         with self._database.reading() as connection:
             return traces.read_trace(connection, id)
 
-    def count_traces(self, task: str) -> int:
+    def count_traces(self, task: str, *, origins: Collection[str] | None = None) -> int:
         with self._database.reading() as connection:
-            return traces.count_traces(connection, task)
+            return traces.count_traces(connection, task, origins)
 
     def has_row_keys(self, task: str, keys: Iterable[str]) -> set[str]:
         """Those of ``keys`` that traces of the task have."""
@@ -125,6 +148,18 @@ class Store:
             with self._database.writing() as connection:
                 gone += erasure.delete_calls(connection, chunk)
         return gone
+
+    def move_traces(self, changes: Sequence[tuple[Trace, Trace]]) -> int:
+        """Write traces as they are now over what they were, by id; the number written. One that was changed or erased in the meantime stays as it is."""
+        records = traces.make_records(after for _before, after in changes)
+        with self._database.writing() as connection:
+            befores = (before for before, _after in changes)
+            return traces.move_records(connection, zip(befores, records, strict=True))
+
+    def count_passed(self) -> dict[str, int]:
+        """Recorded calls by ``model:NAME``, of models that calls were passed on to."""
+        with self._database.reading() as connection:
+            return traces.count_passed(connection)
 
     def count_old(self, task: str, before: str) -> int:
         """Recorded calls of a task from before a time (ISO 8601 in UTC); what was imported is none."""
@@ -240,6 +275,7 @@ class Store:
         """Make a release live."""
         with self._database.writing() as connection:
             moved = aliases.set_alias(connection, task, release, reason, time)
+            canaries.end_stale(connection, task, time)
         self.alias_moves += 1
         return moved
 
@@ -286,8 +322,40 @@ class Store:
         """Make the release live that was live before; again goes further back. Raises JM-814 when there is none."""
         with self._database.writing() as connection:
             moved = aliases.roll_back(connection, task, reason, time)
+            canaries.end_stale(connection, task, time)
         self.alias_moves += 1
         return moved
+
+    def canary(self, task: str) -> Canary | None:
+        """The candidate release that answers a share of the task's calls now."""
+        with self._database.reading() as connection:
+            return canaries.read_running(connection, task)
+
+    def last_canary(self, task: str) -> Canary | None:
+        """The latest one, ended or not."""
+        with self._database.reading() as connection:
+            return canaries.read_last(connection, task)
+
+    def begin_canary(self, canary: Canary) -> Canary | None:
+        """None where one is running, or another release is live than it says."""
+        with self._database.writing() as connection:
+            begun = canaries.begin(connection, canary)
+        self.alias_moves += 1
+        return begun
+
+    def change_canary(self, task: str, step: Step, *, is_promoting: bool) -> Canary | None:
+        """None where none is running."""
+        with self._database.writing() as connection:
+            changed = canaries.change(connection, task, step, is_promoting=is_promoting)
+        self.alias_moves += 1
+        return changed
+
+    def end_canary(self, canary: Canary, outcome: Outcome, why: str, time: str) -> Canary | None:
+        """None where it has ended; ``promoted`` makes its release live in the same transaction."""
+        with self._database.writing() as connection:
+            ended = canaries.end(connection, canary, outcome, why, time)
+        self.alias_moves += 1
+        return ended
 
     def add_run(self, id: str, task: str, time: str, state: Mapping[str, Json], *, kind: str = "run") -> None:
         """Raises JM-824 when the id is taken."""
@@ -345,6 +413,11 @@ class Store:
         """Oldest first, revoked ones too."""
         with self._database.reading() as connection:
             return keys.read_keys(connection)
+
+    def activity(self, since: datetime, origins: Collection[str]) -> list[Activity]:
+        """What calls that began since then came to, by task."""
+        with self._database.reading() as connection:
+            return activity.read_activity(connection, since, origins)
 
     def costs(self, since: str = "") -> dict[str, float]:
         """US dollars that recorded calls cost, from a time (ISO 8601 in UTC) on, by key; the empty one is that of calls without a key."""

@@ -75,4 +75,5 @@ def _to_key(row: Row[*tuple[object, ...]]) -> Key:
         calls_per_minute=cast(int | None, rights["calls_per_minute"]),
         expires=values["expires"],
         revoked=values["revoked"],
+        may_tune=bool(rights.get("may_tune", False)),
     )

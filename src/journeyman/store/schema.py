@@ -12,7 +12,7 @@ from journeyman.store.engine import Database
 from journeyman.store.statements import lock
 from journeyman.store.tables import METADATA, VERSION_TABLE
 
-HEAD = "0004"
+HEAD = "0005"
 FOLDER = Path(__file__).parent / "migrations"
 
 

@@ -232,8 +232,39 @@ JOBS = Table(
     Column("attempts", Integer, nullable=False),
     Column("result", JsonText),
     _text("error"),
+    Column("owner", Text, nullable=False, server_default=""),
+    Column("created", Text, nullable=False, server_default=""),
+    Column("finished", Text, nullable=False, server_default=""),
+    Column("state", JsonText),
     UniqueConstraint("id", name="jobs_id"),
     Index("jobs_status", "status", "seq"),
+)
+
+JOB_EVENTS = Table(
+    "job_events",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    _text("job"),
+    _text("time"),
+    _text("level"),
+    _text("message"),
+    Column("data", JsonText),
+    Index("job_events_job", "job", "seq"),
+)
+
+FILES = Table(
+    "files",
+    METADATA,
+    Column("seq", SEQUENCE, primary_key=True, autoincrement=True),
+    _text("id"),
+    _text("owner"),
+    _text("name"),
+    _text("purpose"),
+    _text("created"),
+    Column("bytes", BigInteger, nullable=False),
+    Column("facts", JsonText),
+    UniqueConstraint("id", name="files_id"),
+    Index("files_owner", "owner", "seq"),
 )
 
 KEYS = Table(

@@ -65,8 +65,27 @@ def read_trace(connection: Connection, id: str) -> Trace | None:
     return None if document is None else _to_trace(document)
 
 
-def count_traces(connection: Connection, task: str) -> int:
-    return connection.scalar(select(func.count()).where(TRACES.c.task == task)) or 0
+def count_traces(connection: Connection, task: str, origins: Collection[str] | None = None) -> int:
+    query = select(func.count()).where(TRACES.c.task == task)
+    if origins is not None:
+        query = query.where(TRACES.c.origin.in_(sorted(origins)))
+    return connection.scalar(query) or 0
+
+
+def count_passed(connection: Connection) -> dict[str, int]:
+    query = select(TRACES.c.task, func.count()).where(TRACES.c.task.startswith("model:")).group_by(TRACES.c.task)
+    return {str(task): int(count) for task, count in connection.execute(query.order_by(TRACES.c.task))}
+
+
+def move_records(connection: Connection, records: Iterable[tuple[Trace, dict[str, object]]]) -> int:
+    """Write each record over its trace, where that still stands as it was read; the number written."""
+    moved = 0
+    for before, record in records:
+        document = connection.scalar(select(TRACES.c.document).where(TRACES.c.id == before.id).with_for_update())
+        if document is not None and _to_trace(document) == before:
+            connection.execute(update(TRACES).where(TRACES.c.id == before.id).values(record))
+            moved += 1
+    return moved
 
 
 def find_row_keys(connection: Connection, task: str, keys: Iterable[str]) -> set[str]:

@@ -19,6 +19,8 @@ from journeyman.core.grammar import copied_fields
 from journeyman.core.nodes import Where, resolve, split_dotted
 from journeyman.task.behaviour_file import BehaviourFile, find_contradictions
 from journeyman.task.document import Document, Place, load_document
+from journeyman.task.guard import GuardSpec
+from journeyman.task.guard_file import GuardFile, GuardList, read_guards
 from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
@@ -27,6 +29,7 @@ from journeyman.task.task import (
     JUDGE_KEYS,
     LEAST_KAPPA,
     Against,
+    Cache,
     Cascade,
     Fallback,
     Gate,
@@ -35,6 +38,7 @@ from journeyman.task.task import (
     Policy,
     Records,
     Route,
+    Shadow,
     Task,
 )
 
@@ -98,6 +102,31 @@ class CascadeFile(BaseModel):
     )
 
 
+class ShadowFile(BaseModel):
+    """With policy: shadow, how often the student is asked."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Share of the teacher's answers that the student is asked about too, unseen."
+    )
+    calls_per_minute: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="The student is asked so often at the most. Default: no limit."
+    )
+
+
+class CacheFile(BaseModel):
+    """Answers to the very same call, from memory."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seconds: Annotated[float, Field(gt=0, le=604_800)] = Field(description="For how long an answer is kept.")
+    entries: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=1000, description="How many answers are kept; the one that was not asked for longest goes first."
+    )
+    shared: bool = Field(default=False, description="Whether one key may be given what another one asked.")
+
+
 class RouteFile(BaseModel):
     """Who answers the task's calls."""
 
@@ -105,15 +134,23 @@ class RouteFile(BaseModel):
 
     policy: Policy = Field(
         default="auto",
-        description="cascade: the student where it is sure enough, else the teacher; student or teacher: that one alone; auto: cascade where it can be, else the student with the teacher behind it.",
+        description="cascade: the student where it is sure enough, else the teacher; student or teacher: that one alone; shadow: the teacher, and the student too, unseen; auto: cascade where it can be, else the student with the teacher behind it.",
     )
     audit: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.02,
         description="With a cascade: share of the student's answers that the teacher is asked about too, afterwards.",
     )
+    patience_s: Annotated[float, Field(ge=0, le=600)] = Field(
+        default=2.0,
+        description="Seconds that a call waits for a student that is asleep or busy; then the teacher is asked, where there is one.",
+    )
     fallback: Fallback = Field(
         default="none",
         description="student: where the teacher cannot be reached, fails or may cost no more, the student's answer stands, sure or not; none: the call fails.",
+    )
+    shadow: ShadowFile | None = Field(default=None, description="With policy: shadow, how often the student is asked.")
+    cache: CacheFile | None = Field(
+        default=None, description="Answer the very same call from memory. Default: every call is asked anew."
     )
 
 
@@ -181,10 +218,13 @@ PARTS: Mapping[str, type[BaseModel]] = {
     "gate": GateFile,
     "cascade": CascadeFile,
     "route": RouteFile,
+    "route.shadow": ShadowFile,
+    "route.cache": CacheFile,
     "budget": BudgetFile,
     "records": RecordsFile,
     "metrics": MetricFile,
     "behaviour": BehaviourFile,
+    "guards": GuardFile,
 }
 
 
@@ -221,6 +261,9 @@ class TaskFile(BaseModel):
     behaviour: dict[Annotated[str, Field(pattern=FIELD_NAME)], BehaviourFile] = Field(
         default_factory=dict, description="Behavioural tests of the student, by name."
     )
+    guards: list[GuardFile] = Field(
+        default_factory=list, description="What is looked for in calls and answers while the task is served, in order."
+    )
     verbatim: list[str] = Field(default_factory=list, description="Fields of input or output that are not redacted.")
     redact: bool = Field(default=True, description="Replace personal data by surrogates before anything is stored.")
     teacher: str = Field(default="", description="The large model, as provider/model.")
@@ -233,7 +276,7 @@ def load_task(path: Path) -> Task:
     """Read and check a task file.
 
     Raises:
-        TaskError: JM-200..JM-217, with file and line.
+        TaskError: JM-200..JM-217, JM-270, with file and line.
     """
     document = load_document(path)
     task = _make_task(document)
@@ -259,6 +302,15 @@ def load_tasks(folder: Path) -> dict[str, Task]:
             )
         tasks[path.stem] = load_task(path)
     return tasks
+
+
+def load_guards(path: Path) -> tuple[GuardSpec, ...]:
+    """A file of guards alone. Raises as ``load_task``."""
+    document = load_document(path)
+    try:
+        return read_guards(GuardList.model_validate(document.value).guards, document)
+    except ValidationError as error:
+        raise _first_error(error, document) from None
 
 
 def task_from_mapping(mapping: Mapping[str, object], where: str) -> Task:
@@ -295,6 +347,7 @@ def _make_task(document: Document) -> Task:
     if file.prompt:
         parse_template(file.prompt.strip("\n"), tuple(fields), document.where(("prompt",)))
     _check_gate(file, schema, document)
+    _check_route(file, document)
     _check_metrics(file, schema, document)
     _check_behaviour(file, fields, schema, document)
     _check_verbatim(file, schema, document)
@@ -307,8 +360,9 @@ def _make_task(document: Document) -> Task:
         prompt=file.prompt.strip("\n"),
         gate=_gate(file.gate),
         cascade=Cascade(file.cascade.error, file.cascade.delta),
-        route=Route(file.route.policy, file.route.audit, file.budget.usd_per_day, file.route.fallback),
+        route=_route(file),
         records=Records(file.records.sample, file.records.keep_days),
+        guards=read_guards(file.guards, document),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         teacher=file.teacher,
@@ -317,6 +371,13 @@ def _make_task(document: Document) -> Task:
         behaviour={name: item.spec() for name, item in file.behaviour.items()},
         notices=notices,
     )
+
+
+def _route(file: TaskFile) -> Route:
+    route = file.route
+    shadow = Shadow(**route.shadow.model_dump()) if route.shadow else Shadow()
+    cache = Cache(**route.cache.model_dump()) if route.cache else None
+    return Route(route.policy, route.audit, file.budget.usd_per_day, route.fallback, shadow, cache, route.patience_s)
 
 
 def _gate(file: GateFile) -> Gate:
@@ -370,7 +431,7 @@ def _first_error(error: ValidationError, document: Document) -> TaskError:
     path: Place = detail["loc"]
     key = ".".join(str(step) for step in path if step != "[key]")
     if detail["type"] == "extra_forbidden":
-        part = PARTS.get(str(path[0]), TaskFile)
+        part = PARTS.get(".".join(str(step) for step in path[:-1])) or PARTS.get(str(path[0]), TaskFile)
         known = list(part.model_fields)
         near = get_close_matches(str(path[-1]), known, 1)
         hint = f"did you mean {near[0]}?" if near else f"remove {path[-1]}"
@@ -410,6 +471,18 @@ def _check_gate(file: TaskFile, schema: Mapping[str, Json] | None, document: Doc
     if gate.metric == "valid" and gate.against == "agreement":
         got = "metric: valid with against: agreement"
         raise _contradiction("agreement compares answers", ("gate", "metric"), "metric: exact_match", got, document)
+
+
+def _check_route(file: TaskFile, document: Document) -> None:
+    if file.route.shadow is not None and file.route.policy != "shadow":
+        raise TaskError(
+            "JM-270",
+            "shadow says how often a student is asked that nobody sees",
+            where=document.where(("route", "shadow")),
+            expected="policy: shadow",
+            got=f"policy: {file.route.policy}",
+            hint="state the policy, or leave shadow out",
+        )
 
 
 def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:

@@ -154,6 +154,11 @@ def parse_template(text: str, fields: Sequence[str], where: str) -> Template:
     return Template(tuple(literals), tuple(names))
 
 
+def has_words(task: Task) -> bool:
+    """Whether the user message says more than the input fields."""
+    return any(literal.split() for literal in _template(_prompt(task)).literals)
+
+
 def is_text(schema: Mapping[str, Json]) -> bool | None:
     """Whether a field's values are all text (True), never text (False), or of both or unknown kinds (None)."""
     if "enum" in schema or "const" in schema:

@@ -31,6 +31,7 @@ __all__ = [
     "Verifier",
     "accepts",
     "admit",
+    "admit_verified",
     "close",
     "constraint_schema",
     "expand",
@@ -48,6 +49,7 @@ VERIFIED_ONLY: Mapping[str, frozenset[str] | None] = {
         ("uri-reference", "iri", "iri-reference", "uri-template", "regex", "json-pointer", "relative-json-pointer")
     ),
 }
+LIMITS = ("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum")
 REFUSED = {
     "$dynamicRef": "use a plain $ref",
     "$recursiveRef": "use a plain $ref",
@@ -82,15 +84,31 @@ def admit(schema: Node, where: Where) -> tuple[str, ...]:
     _check_words(schema, where)
     _check_shape(schema, where)
     if not has_finite_value(schema):
+        keyword, path = _endless(schema)
         raise TaskError(
             "JM-213",
-            "no finite answer fits this schema: an object must contain itself",
-            where=place(where, "#"),
+            f"no finite answer fits this schema: {keyword} at {path} allows nothing, or only what contains itself",
+            where=place(where, path),
             expected="a way out of the recursion",
             hint="make the recursive property optional, or the list's minItems 0",
         )
     notices += _check_grammar(schema, where)
     return tuple(notices)
+
+
+def admit_verified(schema: Node, where: Where) -> None:
+    """Check that answers can be held against the schema, whether or not they could be constrained by it.
+
+    Raises:
+        TaskError: JM-212 not JSON Schema, JM-214 a reference cannot be followed, JM-215 a pattern cannot be read; each names keyword and path.
+    """
+    try:
+        _check_shape(schema, where)
+    except TaskError:
+        for path, node in subschemas(schema):
+            if isinstance(node, Mapping) and "$ref" in node:
+                _check_references({"$ref": node["$ref"]}, schema, path, where)
+        raise
 
 
 def constraint_schema(schema: Node, fields: Mapping[str, Json] | None = None) -> dict[str, Json]:
@@ -150,7 +168,10 @@ def _check_keywords(node: Node, path: str, where: Where) -> None:
             raise _refused(f"properties/{escape(name)!r}", path, where, "use a name without control characters")
     for value in _constants(node):
         if isinstance(value, int | float) and not _can_be_written(value):
-            raise _refused(f"the number {value!r:.40}", path, where, "use fewer digits, or write it as text")
+            keyword = "const" if "const" in node else "enum"
+            raise _refused(
+                f"the number {value!r:.40} in {keyword}", path, where, "use fewer digits, or write it as text"
+            )
 
 
 def _check_words(schema: Node, where: Where) -> None:
@@ -204,8 +225,17 @@ def _check_shape(schema: Node, where: Where) -> None:
         compile_validator(schema)
     except ValueError as error:
         if not isinstance(error, jsonschema_rs.ValidationError):
-            raise
+            raise TaskError(
+                "JM-212",
+                "the schema cannot be read",
+                where=place(where, "#"),
+                expected="JSON Schema 2020-12",
+                got=f"{error!s:.200}",
+                hint="nest it less deeply",
+            ) from None
         path = "/".join(["#", *(escape(str(step)) for step in error.instance_path)])
+        if error.message.startswith("Unknown meta-schema"):
+            path = "#/$schema"
         is_pattern = path.endswith("/pattern") or "/patternProperties" in path
         raise TaskError(
             "JM-215" if is_pattern else "JM-212",
@@ -222,16 +252,30 @@ def _check_grammar(schema: Node, where: Where) -> list[str]:
     if not is_error:
         return [str(message) for message in messages]
     path, message = _culprit(schema, messages[0])
-    raise _grammar_error(path, message, where)
+    raise _grammar_error(path, message, where, schema)
 
 
 def _compile_grammar(schema: Node) -> tuple[bool, list[str]]:
     return LLMatcher.validate_grammar_with_warnings(grammar(schema), tokenizer=_byte_tokenizer())
 
 
+def _endless(schema: Node) -> tuple[str, str]:
+    """The keyword without which the innermost endless subschema would end, and the path of that subschema."""
+    for path, node in sorted(subschemas(schema), key=lambda item: -item[0].count("/")):
+        if isinstance(node, Mapping) and not has_finite_value(_shared(schema) | dict(node)):
+            rest = ({key: item for key, item in node.items() if key != name} for name in node)
+            ends = (name for name, left in zip(node, rest, strict=True) if has_finite_value(_shared(schema) | left))
+            return next(ends, "it"), path
+    return "it", "#"
+
+
+def _shared(schema: Node) -> dict[str, Json]:
+    return {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
+
+
 def _culprit(schema: Node, message: str) -> tuple[str, str]:
     """The innermost subschema that fails by itself, and why; llguidance names no path."""
-    shared = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
+    shared = _shared(schema)
     for path, node in sorted(subschemas(schema), key=lambda item: -item[0].count("/")):
         if isinstance(node, Mapping):
             is_error, messages = _compile_grammar({**shared, **node})
@@ -240,7 +284,7 @@ def _culprit(schema: Node, message: str) -> tuple[str, str]:
     return "#", message
 
 
-def _grammar_error(path: str, message: str, where: Where) -> TaskError:
+def _grammar_error(path: str, message: str, where: Where, schema: Node) -> TaskError:
     got = " ".join(message.split())[:240]
     if message.startswith("Unsatisfiable"):
         return TaskError(
@@ -254,14 +298,18 @@ def _grammar_error(path: str, message: str, where: Where) -> TaskError:
     if "regex" in message and "range" not in message:
         return TaskError(
             "JM-215",
-            f"pattern at {path} cannot be enforced while an answer is written",
+            f"{'patternProperties' if 'patternProperty' in message else 'pattern'} at {path} cannot be enforced while an answer is written",
             where=place(where, path),
             expected="a regular expression without look-around, back-references and word boundaries",
             got=got,
             hint="rewrite the pattern, or use enum",
         )
-    named = re.search(r"keys: \[\"([^\"]+)|^(oneOf|min/maxProperties)|(format|range)", message)
+    named = re.search(r"keys: \[\"([^\"]+)|^(oneOf|min/maxProperties)|(format|range)|for '(\w+)'|(Pointer)", message)
     keyword = next((group for group in named.groups() if group), "") if named else "a keyword"
+    keyword = "$ref" if keyword == "Pointer" else keyword
+    node = resolve(schema, path)
+    if keyword == "range" and isinstance(node, Mapping):
+        keyword = next((limit for limit in LIMITS if limit in node), keyword)
     hint = "use anyOf, or members that differ in type" if keyword == "oneOf" else "remove it or say it another way"
     return TaskError(
         "JM-211",

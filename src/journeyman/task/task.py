@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from journeyman.core.canonical import Json, content_hash
 from journeyman.core.nodes import subschemas
 from journeyman.task.behaviour import BehaviourSpec
+from journeyman.task.guard import GuardSpec
 
 MetricKind = Literal[
     "normalized",
@@ -32,7 +33,7 @@ JUDGE_KEYS = ("rubric", "model", "least_kappa")
 CALL_KEYS: Mapping[str, str] = {"latency": "most_ms", "cost": "most_usd"}
 """Kinds of what a call takes, and the key that each needs."""
 Against = Literal["teacher", "floor", "agreement"]
-Policy = Literal["auto", "teacher", "student", "cascade"]
+Policy = Literal["auto", "teacher", "student", "cascade", "shadow"]
 Fallback = Literal["none", "student"]
 
 
@@ -70,10 +71,27 @@ class Cascade:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """Of what the teacher answers, the ``share`` that the student is asked too, unseen, ``calls_per_minute`` times at the most (None: no limit)."""
+
+    share: float = 1.0
+    calls_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Answers are kept in memory for ``seconds``, ``entries`` of them at the most, for the key alone that asked, unless ``shared``."""
+
+    seconds: float
+    entries: int = 1000
+    shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Who answers the calls of a task that has a live release. ``cascade``: the student where its calibrated confidence reaches the release's threshold, else the
     teacher; ``auto`` is that where there are a threshold and a teacher, else the student with the teacher for
-    where it fails; ``student`` is never anybody else. Of what the student answers itself under a cascade the share
+    where it fails; ``student`` is never anybody else; under ``shadow`` the teacher answers, and the student too, unseen. Of what the student answers itself under a cascade the share
     ``audit`` is asked of the teacher too, after the answer has gone out. The teacher's answers may cost ``usd_per_day`` US dollars in a day (UTC). Where it
     fails, the ``fallback`` may be the student's answer, sure or not."""
 
@@ -81,6 +99,10 @@ class Route:
     audit: float = 0.02
     usd_per_day: float | None = None
     fallback: Fallback = "none"
+    shadow: Shadow = Shadow()
+    cache: Cache | None = None
+    patience_s: float = 2.0
+    """Seconds that a call waits for a student that is asleep or busy before the teacher is asked, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +161,7 @@ class Task:
     cascade: Cascade = Cascade()
     route: Route = Route()
     records: Records = Records()
+    guards: tuple[GuardSpec, ...] = ()
     verbatim: tuple[str, ...] = ()
     redact: bool = True
     teacher: str = ""
@@ -156,7 +179,7 @@ class Task:
         return self.schema is not None
 
     def to_json(self) -> dict[str, Json]:
-        """The whole task but for its teacher, its route and its records, which are the project's business."""
+        """The whole task but for its teacher, its route, its records and its guards, which are the project's business."""
         metrics: dict[str, Json] = {name: spec.to_json() for name, spec in self.metrics.items()}
         behaviour: dict[str, Json] = {name: spec.to_json() for name, spec in self.behaviour.items()}
         return self.answering() | {
@@ -186,7 +209,7 @@ class Task:
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Task:
-        """Read what ``to_json`` or ``answering`` wrote; teacher, route and records are not part of it."""
+        """Read what ``to_json`` or ``answering`` wrote; teacher, route, records and guards are not part of it."""
         schema = raw.get("schema")
         return Task(
             name=str(raw["name"]),

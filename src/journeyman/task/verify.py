@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn, cast
@@ -12,6 +13,9 @@ import jsonschema_rs
 
 from journeyman.core.canonical import Json
 from journeyman.core.nodes import Node
+
+MOST_LEVELS = 100
+"""Of lists and objects in each other. All that reads an answer goes down into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Verifier:
         return self.check_value(value)
 
     def check_value(self, value: Json) -> Checked:
+        if _is_deep(value):
+            return Checked(None, f"nested deeper than {MOST_LEVELS} levels")
         if has_lone_surrogate(value):
             return Checked(value, "the answer holds half a surrogate pair, which is not Unicode text")
         for error in self._validator.iter_errors(value):
@@ -80,6 +86,19 @@ def has_lone_surrogate(value: Json) -> bool:
     if isinstance(value, list):
         return any(has_lone_surrogate(item) for item in value)
     return isinstance(value, dict) and any(has_lone_surrogate([key, item]) for key, item in value.items())
+
+
+def _is_deep(value: Json) -> bool:
+    layer = [value]
+    for _level in range(MOST_LEVELS + 1):
+        layer = [item for node in layer if isinstance(node, list | dict) for item in _items(node)]
+        if not layer:
+            return False
+    return True
+
+
+def _items(node: list[Json] | dict[str, Json]) -> Iterable[Json]:
+    return node.values() if isinstance(node, dict) else node
 
 
 @lru_cache(maxsize=256)

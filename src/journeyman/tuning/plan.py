@@ -23,8 +23,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "rank": (1, 512),
     "alpha": (0.1, 4096),
     "rate": (1e-7, 1.0),
+    "rate_multiplier": (1e-3, 1000.0),
     "epochs": (0.01, 1000),
     "batch_tokens": (16, 1_000_000),
+    "batch_rows": (1, 10_000),
     "layers": (0, 1000),
     "input_weight": (0.0, 1.0),
     "hold": (0, 10_000),
@@ -77,7 +79,7 @@ class Plan:
     """``epochs`` is a float; ``batch_tokens`` counts padded positions; ``layers`` is how many of the last ones are tuned (0: all);
     ``evaluations`` is the number of looks at dev in the whole run, ``patience`` the number of looks without gain before it stops;
     with a ``finish`` the last ``finish_share`` of the run sees weights as that type holds them; ``beta`` and ``answer_weight`` are the preference objectives', ``soft_share`` is distillation's, ``head_tokens`` is
-    `tuning.vocabulary`'s, ``hold`` and ``input_weight`` are supervised tuning's and distillation's. ``total_tokens`` is what the schedule runs over."""
+    `tuning.vocabulary`'s, ``rate_multiplier`` and ``batch_rows``, where given, are what the derived rate and batch were made with, ``hold`` and ``input_weight`` are supervised tuning's and distillation's. ``total_tokens`` is what the schedule runs over."""
 
     settings: Mapping[str, Setting]
     total_tokens: int
@@ -143,9 +145,9 @@ def make_plan(
         "kind": Setting("lora", "default"),
         "layers": Setting(0, "default", "all"),
         "rank": _derive_rank(len(rows)),
-        "rate": _derive_rate(kind, method, weight_size),
+        "rate": _derive_rate(kind, method, weight_size, _number(given, "rate_multiplier", 1.0)),
         "epochs": _derive_epochs(len(rows), method),
-        "batch_tokens": _derive_batch(rows, is_held=bool(hold)),
+        "batch_tokens": _derive_batch(rows, bool(hold), int(_number(given, "batch_rows", 0))),
         **of_method,
         "finish": Setting("", "default", "no rounding"),
         "finish_share": Setting(0.25, "default", "of the run, when there is a finish"),
@@ -208,14 +210,20 @@ def _derive_alpha(kind: str, rank: int) -> Setting:
     return Setting(4, "derived", "a scale of 4/√rank") if kind == "rslora" else Setting(rank, "derived", "the rank")
 
 
-def _derive_rate(kind: str, method: Method, weight_size: float) -> Setting:
+def _number(given: Mapping[str, Json], name: str, default: float) -> float:
+    return float(cast(float, _checked(name, given[name]))) if name in given else default
+
+
+def _derive_rate(kind: str, method: Method, weight_size: float, multiplier: float) -> Setting:
     if method in ("dpo", "ipo", "kto"):
         rate, reason = PREFERENCE_RATE, f"{method} on a tuned student"
     elif kind == "full":
         rate, reason = 1e-4, "all weights want a twentieth of the adapters' rate"
     else:
         rate, reason = 2e-3, "steps are few, so they are large"
-    return Setting(scale_rate(rate, weight_size), "derived", f"{reason}; weights of size {weight_size:.2g}")
+    times = f"; times {multiplier:g}" if multiplier != 1.0 else ""
+    reason = f"{reason}; weights of size {weight_size:.2g}{times}"
+    return Setting(scale_rate(rate * multiplier, weight_size), "derived", reason)
 
 
 def scale_rate(rate: float, weight_size: float) -> float:
@@ -244,13 +252,13 @@ def _derive_hold(rows: Sequence[TuneRow]) -> Setting:
     return Setting(HELD_STEPS, "derived", f"steps; all rows share {shared} tokens")
 
 
-def _derive_batch(rows: Sequence[TuneRow], is_held: bool) -> Setting:
+def _derive_batch(rows: Sequence[TuneRow], is_held: bool, given: int) -> Setting:
     """Two rows a step on small sets: what early tuning lacks is steps (docs/notebook.md). A beginning that rows share and that is not held
     is computed once a step, so a step holds at least as much of its rows as of that."""
     own = max(1, sum(row.own for row in rows) // len(rows))
     shared = max(row.shared for row in rows)
-    per_batch = 2 if len(rows) < 4000 else 4 if len(rows) < 20_000 else 8
-    if shared > per_batch * own and not is_held:
+    per_batch = given or (2 if len(rows) < 4000 else 4 if len(rows) < 20_000 else 8)
+    if shared > per_batch * own and not is_held and not given:
         return Setting(shared, "derived", f"as much as the {shared} tokens that all rows share")
     return Setting(per_batch * own, "derived", f"about {per_batch} rows of {own} tokens")
 

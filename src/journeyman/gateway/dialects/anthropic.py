@@ -21,7 +21,7 @@ from journeyman.gateway.dialects.chat_record import CHAT_WIRE, Hearing, is_done,
 from journeyman.gateway.dialects.dialect import Dialect, named_event
 from journeyman.gateway.dialects.openai import ChatRequest, read_chat
 from journeyman.gateway.points import Heard
-from journeyman.gateway.wire import Streaming
+from journeyman.gateway.wire import Streaming, Wire
 
 STOPS: Mapping[str, str] = {
     "length": "max_tokens",
@@ -199,4 +199,10 @@ def _error(message: str, status: int) -> dict[str, Json]:
 
 
 MESSAGES_WIRE = replace(CHAT_WIRE, streaming=Streaming(Hearing, Translated, is_done), rewrite=rewrite)
-MESSAGES = Dialect(read_message, write_message, MessageEvents, lambda raw: (to_chat(cast(Json, raw)), MESSAGES_WIRE))
+
+
+def _pass_on(raw: dict[str, Json]) -> tuple[dict[str, Json], Wire]:
+    return to_chat(cast(Json, raw)), replace(MESSAGES_WIRE, own=("/messages", raw))
+
+
+MESSAGES = Dialect(read_message, write_message, MessageEvents, _pass_on)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from io import StringIO
 from math import ceil
 from typing import cast
 
@@ -16,6 +17,7 @@ from journeyman.core.messages import ImagePart, Part, ToolCall, messages_from_op
 from journeyman.gateway.points import Asked, Heard
 from journeyman.gateway.purse import MOST_TOKENS
 from journeyman.gateway.wire import Bound, Streaming, Wire
+from journeyman.models.counts import read_count as read_tokens
 
 FILE_KEYS = ("url", "data", "file_data", "file_id", "image_url")
 FILE_BYTES = 8192
@@ -101,7 +103,7 @@ class Hearing:
 
     def __init__(self) -> None:
         self._heard = Heard()
-        self._texts: list[str] = []
+        self._text = StringIO()
         self._calls: dict[int, dict[str, str]] = {}
 
     def add(self, chunk: Json) -> None:
@@ -110,13 +112,13 @@ class Hearing:
                 continue
             delta = choice.get("delta")
             if isinstance(delta, dict):
-                self._texts.append(_text(delta.get("content")))
+                self._text.write(_text(delta.get("content")))
                 self._add_calls(delta.get("tool_calls"))
             self._heard.finish_reason = _text(choice.get("finish_reason")) or self._heard.finish_reason
         read_usage(chunk, self._heard)
 
     def end(self) -> Heard:
-        self._heard.text = "".join(self._texts)
+        self._heard.text = self._text.getvalue()
         self._heard.tool_calls = tuple(
             ToolCall(call["id"], call["name"], call["arguments"]) for _, call in sorted(self._calls.items())
         )
@@ -185,12 +187,8 @@ def _calls(raw: Json) -> tuple[ToolCall, ...]:
 def read_usage(raw: Json, heard: Heard) -> None:
     usage = raw.get("usage") if isinstance(raw, dict) else None
     if isinstance(usage, dict):
-        heard.input_tokens = _count(usage.get("prompt_tokens"))
-        heard.output_tokens = _count(usage.get("completion_tokens"))
-
-
-def _count(raw: Json) -> int | None:
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0 else None
+        heard.input_tokens = read_tokens(usage.get("prompt_tokens"))
+        heard.output_tokens = read_tokens(usage.get("completion_tokens"))
 
 
 def _text(raw: Json) -> str:

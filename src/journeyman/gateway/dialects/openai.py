@@ -170,7 +170,9 @@ def write_error(error: JourneymanError, status: int) -> dict[str, Json]:
         "error": {
             "message": error.message(),
             "type": TYPES.get(error.code) or ("invalid_request_error" if status < 500 else "server_error"),
-            "param": error.where if isinstance(error, ServeError) and error.code in ("JM-705", "JM-711") else None,
+            "param": error.where
+            if isinstance(error, ServeError) and error.code in ("JM-705", "JM-711", "JM-772", "JM-773")
+            else None,
             "code": error.code,
             "hint": error.hint,
         }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from io import StringIO
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError, ServeError
@@ -11,7 +13,8 @@ from journeyman.gateway.dialects.chat_record import read_asked as read_chat_aske
 from journeyman.gateway.dialects.dialect import named_event
 from journeyman.gateway.points import Asked, Heard
 from journeyman.gateway.purse import MOST_TOKENS
-from journeyman.gateway.wire import Bound, Streaming, Wire
+from journeyman.gateway.wire import Bound, Streaming, Wire, has_list
+from journeyman.models.counts import read_count
 
 ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
 OWN_TOOLS = ("function", "custom")
@@ -80,9 +83,8 @@ def read_whole(raw: Json) -> Heard:
     heard.tool_calls, heard.finish_reason = tuple(calls), str(raw.get("status") or "")
     usage = raw.get("usage")
     if isinstance(usage, dict):
-        to_read, to_write = usage.get("input_tokens"), usage.get("output_tokens")
-        heard.input_tokens = to_read if type(to_read) is int and to_read >= 0 else None
-        heard.output_tokens = to_write if type(to_write) is int and to_write >= 0 else None
+        heard.input_tokens = read_count(usage.get("input_tokens"))
+        heard.output_tokens = read_count(usage.get("output_tokens"))
     return heard
 
 
@@ -90,19 +92,19 @@ class Hearing:
     """A streamed response: its pieces of text, until its closing event says all."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self._text = StringIO()
         self._whole: Heard | None = None
 
     def add(self, chunk: Json) -> None:
         if not isinstance(chunk, dict):
             return
         if chunk.get("type") == "response.output_text.delta":
-            self._texts.append(str(chunk.get("delta") or ""))
+            self._text.write(str(chunk.get("delta") or ""))
         elif chunk.get("type") in ENDS and isinstance(chunk.get("response"), dict):
             self._whole = read_whole(chunk["response"])
 
     def end(self) -> Heard:
-        return self._whole or Heard("".join(self._texts))
+        return self._whole or Heard(self._text.getvalue())
 
 
 class AsItCame:
@@ -155,4 +157,5 @@ RESPONSES_WIRE = Wire(
     bound_response,
     Streaming(Hearing, AsItCame, _is_last, asks_usage=False),
     check=check_alone,
+    is_answer=partial(has_list, "output"),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from io import StringIO
 from typing import Protocol, cast, runtime_checkable
 
 from journeyman.core.canonical import Json
@@ -127,16 +128,16 @@ class Hearing:
 
     def __init__(self) -> None:
         self._heard = Heard()
-        self._texts: list[str] = []
+        self._text = StringIO()
 
     def add(self, chunk: Json) -> None:
         for choice in _first(chunk):
-            self._texts.append(str(choice.get("text") or ""))
+            self._text.write(str(choice.get("text") or ""))
             self._heard.finish_reason = str(choice.get("finish_reason") or "") or self._heard.finish_reason
         read_usage(chunk, self._heard)
 
     def end(self) -> Heard:
-        self._heard.text = "".join(self._texts)
+        self._heard.text = self._text.getvalue()
         return self._heard
 
 

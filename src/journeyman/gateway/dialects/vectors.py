@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from journeyman.core.canonical import Json
@@ -12,7 +13,7 @@ from journeyman.core.errors import ServeError
 from journeyman.core.messages import Message, make_message
 from journeyman.gateway.dialects.chat_record import read_usage
 from journeyman.gateway.points import Asked, Heard
-from journeyman.gateway.wire import Wire
+from journeyman.gateway.wire import Wire, has_list
 from journeyman.models.embedder import Floats
 
 MOST_TEXTS = 2048  # as OpenAI has it
@@ -92,4 +93,6 @@ def _read_asked(raw: Mapping[str, Json]) -> Asked:
     return Asked(read_input(raw.get("input")))
 
 
-EMBEDDINGS_WIRE = Wire("/embeddings", _read_asked, _read_reply, lambda _raw: (0, {}))
+EMBEDDINGS_WIRE = Wire(
+    "/embeddings", _read_asked, _read_reply, lambda _raw: (0, {}), is_answer=partial(has_list, "data")
+)

@@ -1,0 +1,125 @@
+"""Answers to the very same call, from memory: for tasks that say so, where decoding is not random.
+
+The key is a hash of the redaction's input, salted anew at each start, with who asks in it. An answer is good for as long as its task says, its release stays live and free,
+its recorded call is there and nobody has said that it was wrong; that is looked up at each hit, so that it holds whichever process erased or corrected it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from journeyman.core.canonical import Json, dump
+from journeyman.core.trace import Trace
+from journeyman.gateway.answer import Answer, Answerer, Call, read_fields
+from journeyman.gateway.registry import Routed
+
+LONGEST = 65_536
+"""Characters of an answer that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    answer: Answer
+    until: float
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """Of one task; ``state`` is which release was live, whether it was held, and which guards the answers have passed when it was filled."""
+
+    state: tuple[object, ...]
+    kept: OrderedDict[bytes, _Kept]
+
+
+class ResponseCache:
+    """``find`` gives a recorded call by its id. ``clock`` never jumps. Used in one event loop."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        find: Callable[[str], Trace | None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._answerer = answerer
+        self._find = find
+        self._clock = clock
+        self._salt = secrets.token_bytes(32)
+        self._shelves: dict[str, _Shelf] = {}
+
+    async def answer(self, routed: Routed, call: Call, ask: Callable[[Routed, Call], Awaitable[Answer]]) -> Answer:
+        """What is kept, recorded as a call of its own, else what ``ask`` gives. Raises what asking raises."""
+        shelf, key = self._open(routed), self._key(routed, call)
+        known = shelf.kept.get(key)
+        if known is not None and await self._is_good(known):
+            shelf.kept.move_to_end(key)
+            return await self._repeat(routed, call, known.answer)
+        shelf.kept.pop(key, None)
+        answer = await ask(routed, call)
+        if self._open(routed) is shelf:  # the release may have changed meanwhile
+            self._keep(routed, shelf, key, answer)
+        return replace(answer, cache="miss")
+
+    def forget(self, trace: Trace) -> None:
+        """An answer that somebody said to be wrong, of the call that gave it or of one that was given it again."""
+        shelf = self._shelves.get(trace.task)
+        ids = trace.id, trace.meta.get("cached_of")
+        for key in [key for key, known in shelf.kept.items() if known.answer.trace in ids] if shelf else []:
+            del shelf.kept[key]  # type: ignore[union-attr]
+
+    def _open(self, routed: Routed) -> _Shelf:
+        """Empty where another release is live since, it was held or freed, or other guards look at answers."""
+        state = routed.live, routed.held, *(guard.spec for guard in routed.guards)
+        shelf = self._shelves.get(routed.task)
+        if shelf is None or shelf.state != state:
+            shelf = self._shelves[routed.task] = _Shelf(state, OrderedDict())
+        return shelf
+
+    def _key(self, routed: Routed, call: Call) -> bytes:
+        assert routed.cache is not None
+        who = "" if routed.cache.shared else str(call.meta.get("key") or "")
+        models: list[Json] = [routed.student.release if routed.student else "", routed.policy]
+        text = dump([who, models, repr(call.wishes), read_fields(call)])
+        return blake2b(text.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=32).digest()
+
+    async def _is_good(self, known: _Kept) -> bool:
+        if self._clock() >= known.until:
+            return False
+        if self._find is None:
+            return True
+        trace = await asyncio.to_thread(self._find, known.answer.trace)
+        return trace is not None and not is_unwanted(trace)
+
+    def _keep(self, routed: Routed, shelf: _Shelf, key: bytes, answer: Answer) -> None:
+        assert routed.cache is not None
+        is_whole = answer.finish_reason == "stop" and len(answer.text) <= LONGEST
+        if not is_whole or answer.by.endswith(": fallback"):
+            return
+        shelf.kept[key] = _Kept(answer, self._clock() + routed.cache.seconds)
+        shelf.kept.move_to_end(key)
+        while len(shelf.kept) > routed.cache.entries:
+            shelf.kept.popitem(last=False)
+
+    async def _repeat(self, routed: Routed, call: Call, known: Answer) -> Answer:
+        side = known.by.partition(":")[0]
+        served = routed.student if side == "student" else routed.teacher
+        assert served is not None, "it answered a moment ago"
+        route: dict[str, Json] = {"policy": routed.policy, "by": side, "why": "cached"}
+        answer = await self._answerer.repeat(
+            replace(call, served=served, sample=routed.sample), known, {"route": route}
+        )
+        return replace(answer, by=f"{side}: cached", cache="hit", start=None)
+
+
+def may_cache(routed: Routed, call: Call) -> bool:
+    """Whether the task keeps answers, and the same call would be answered alike."""
+    return routed.cache is not None and call.origin != "assess" and not call.wishes.temperature
+
+
+def is_unwanted(trace: Trace) -> bool:
+    return trace.correction is not None or trace.feedback.get("verdict") == "down"
