@@ -54,6 +54,8 @@ model = "big"
 url = "URL/v1"
 input_usd_per_million = 0.4
 output_usd_per_million = 1.6
+[teacher.models]
+"other-model" = {input_usd_per_million = 0.4, output_usd_per_million = 1.6}
 [budget]
 usd_per_day = 100000
 """

@@ -16,7 +16,7 @@ HEAVY = (
     "uvicorn",
     "starlette",
     "fastapi",
-    "aiohttp",
+    "httptools",
     "sqlalchemy",
     "xllamacpp",
     "onnxruntime",

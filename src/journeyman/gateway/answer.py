@@ -16,8 +16,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, cast, runtime_checkable
 
-import aiohttp
-
 from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
@@ -33,6 +31,7 @@ from journeyman.gateway.sampling import is_plain
 from journeyman.guards.messages import redact_message
 from journeyman.guards.redact import Redactor
 from journeyman.guards.window import Window
+from journeyman.models.http_client import NotConnected
 from journeyman.models.protocol import Confidence, Decoding, FinishReason, Reply, Request, Start, TokenLogprob
 from journeyman.task.guard import Side
 from journeyman.task.prompt import check_input, read_messages
@@ -419,7 +418,7 @@ async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
 
 
 def _forget(meter: Meter, error: ModelError) -> None:
-    is_sent = not isinstance(error.__cause__, aiohttp.ClientConnectorError)
+    is_sent = not isinstance(error.__cause__, NotConnected)
     if error.code in UNPAID or not is_sent:
         meter.void()
     else:

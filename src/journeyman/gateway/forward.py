@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import TypeVar
 
-import aiohttp
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -41,8 +40,8 @@ from journeyman.guards.redact import Redactor
 from journeyman.models.bounded import TooLong
 from journeyman.models.breaker import FAILING
 from journeyman.models.events import event_data, split_events
+from journeyman.models.http_client import HttpClient, NotConnected
 from journeyman.models.remote_errors import refuse_redirect
-from journeyman.models.sessions import Sessions
 
 T = TypeVar("T")
 MOST_STREAM_BYTES = 512 << 20
@@ -142,16 +141,13 @@ class Forwarder:
     ) -> None:
         self._recorder = recorder
         self._now = now
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence_s or None)
-        self._sessions = Sessions(
-            timeout, limit=0
-        )  # who reads a stream slowly keeps its connection: others must not wait for one
+        self._client = HttpClient(silence_s=silence_s or None)
         self._late: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         if self._late:
             await asyncio.wait(self._late)
-        await self._sessions.close()
+        await self._client.close()
 
     async def pass_on(self, passing: Passing, request: Request, headers: Mapping[str, str]) -> Response:
         """The provider's reply, with ``headers`` added.
@@ -263,7 +259,7 @@ class Forwarder:
             if is_paid and not call.passing.wire.rewrite and not call.passing.wire.is_answer(_parse(body)):
                 raise _unreadable(point, _kind(reply, f"{len(body):,} bytes"))
             return reply, body, None
-        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+        except (TimeoutError, ConnectionError) as error:
             reply.close()
             failure = _unreadable(point, str(error)) if isinstance(error, TooLong) else _unreachable(point, error)
             await self._record(call, Heard(), failure.code, None if is_paid else 0.0)
@@ -280,9 +276,9 @@ class Forwarder:
         point = call.passing.point
         try:
             reply = await self._ask(call, request, data)
-        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+        except (TimeoutError, ConnectionError) as error:
             _note(point, is_failure=True)
-            is_sent = not isinstance(error, aiohttp.ClientConnectorError)
+            is_sent = not isinstance(error, NotConnected)
             await self._record(call, Heard(), "JM-430", None if is_sent else 0.0)
             raise _unreachable(point, error) from error
         except (ModelError, ServeError) as error:
@@ -306,7 +302,7 @@ class Forwarder:
             return await point.ask(orjson.loads(data))
         headers = write_headers(point, request.headers, is_own_key=call.passing.is_own_key)
         url = f"{point.url.rstrip('/')}{wire.path}"
-        return await self._sessions.get().post(url, data=data, headers=headers, allow_redirects=False)
+        return await self._client.post(url, data, headers)
 
     async def _pieces(
         self,
@@ -341,7 +337,7 @@ class Forwarder:
             yield await self._close(call, hearing.end(), status, shows, _broken(call.passing.point), is_open=is_open)
         except ServeError as error:
             yield await self._close(call, hearing.end(), error.code, shows, error, is_open=is_open)
-        except (TimeoutError, aiohttp.ClientError, ConnectionError, ModelError):
+        except (TimeoutError, ConnectionError, ModelError):
             yield await self._close(call, hearing.end(), status, shows, _broken(call.passing.point), is_open=is_open)
         except (asyncio.CancelledError, GeneratorExit):
             if status != "ok":

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-import aiohttp
 import orjson
 
 from journeyman.core.canonical import Json
@@ -17,12 +16,11 @@ from journeyman.core.trace import Origin
 from journeyman.gateway.answer import Answer, Call, Wishes
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.registry import Routed
-from journeyman.models.sessions import Sessions
+from journeyman.models.http_client import HttpClient, HttpReply
 from journeyman.task.guard import GuardSpec, Side
 from journeyman.task.prompt import is_text
 
 MOST_BYTES = 1_000_000
-TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 class GuardFailed(Exception):
@@ -57,7 +55,7 @@ class Asking:
     ) -> None:
         self._answer = answer
         self._find = find
-        self._sessions = Sessions(TIMEOUT)
+        self._client = HttpClient()
 
     async def ask(self, spec: GuardSpec, side: Side, text: str, about: About) -> Told:
         """Raises: GuardFailed."""
@@ -69,7 +67,7 @@ class Asking:
             raise GuardFailed(f"{error.code} {error.what}") from error
 
     async def close(self) -> None:
-        await self._sessions.close()
+        await self._client.close()
 
     async def _ask_task(self, spec: GuardSpec, text: str, about: About) -> Told:
         if self._find is None:
@@ -95,16 +93,12 @@ class Asking:
     async def _ask_hook(self, spec: GuardSpec, side: Side, text: str, about: About) -> Told:
         said = {"stage": side, "text": text, "task": about.task, "trace": about.trace}
         try:
-            post = self._sessions.get().post(
-                spec.url,
-                data=orjson.dumps(said),
-                headers={"content-type": "application/json"},
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=spec.timeout_ms / 1000),
+            post = self._client.post(
+                spec.url, orjson.dumps(said), {"content-type": "application/json"}, total_s=spec.timeout_ms / 1000
             )
-            async with post as reply:
-                body = await _read_bounded(reply.content)
-        except (TimeoutError, aiohttp.ClientError, ConnectionError, orjson.JSONEncodeError) as error:
+            async with await post as reply:
+                body = await _read_bounded(reply)
+        except (TimeoutError, ConnectionError, orjson.JSONEncodeError) as error:
             raise GuardFailed(type(error).__name__) from error
         if reply.status != 200:
             raise GuardFailed(f"status {reply.status}")
@@ -115,9 +109,9 @@ def has_text_alone(input: Mapping[str, Mapping[str, Json]]) -> bool:
     return len(input) == 1 and all(is_text(schema) for schema in input.values())
 
 
-async def _read_bounded(content: aiohttp.StreamReader) -> bytes:
+async def _read_bounded(reply: HttpReply) -> bytes:
     body = b""
-    async for piece in content.iter_any():
+    async for piece in reply.iter_any():
         body += piece
         if len(body) > MOST_BYTES:
             raise GuardFailed(f"more than {MOST_BYTES} bytes")

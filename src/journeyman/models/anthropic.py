@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-import aiohttp
 import orjson
 
 from journeyman.core.canonical import Json
@@ -21,9 +20,9 @@ from journeyman.models.anthropic_reply import is_message, read_said
 from journeyman.models.anthropic_request import MOST_TOKENS, write_tools, write_turns
 from journeyman.models.anthropic_schema import fit_schema
 from journeyman.models.events import read_events
+from journeyman.models.http_client import HttpClient, HttpReply
 from journeyman.models.protocol import Reply, Request
 from journeyman.models.remote_errors import Failures
-from journeyman.models.sessions import Sessions
 
 VERSION = "2023-06-01"
 DROPPED = ("output_config", "temperature", "top_p")
@@ -40,7 +39,7 @@ class AnthropicModel:
         self._url = url.rstrip("/") + "/messages"
         self._key = key
         self._failures = Failures(self._url, self._model, key, "an API that speaks Anthropic's Messages", "a message")
-        self._sessions = Sessions(aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(10.0, timeout_s)))
+        self._client = HttpClient(total_s=timeout_s)
         self.adaptations: set[str] = set()
 
     @property
@@ -79,12 +78,10 @@ class AnthropicModel:
                     yield text
 
     async def close(self) -> None:
-        await self._sessions.close()
+        await self._client.close()
 
     @asynccontextmanager
-    async def _post(
-        self, request: Request, extra: Mapping[str, Json]
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, bool]]:
+    async def _post(self, request: Request, extra: Mapping[str, Json]) -> AsyncIterator[tuple[HttpReply, bool]]:
         """One call, repeated when the provider names a parameter that it does not take; and whether the answer is the input of a tool.
 
         Raises:
@@ -98,15 +95,14 @@ class AnthropicModel:
             while True:
                 body, is_forced = self._body(request)
                 data = orjson.dumps({**body, **extra})
-                sent = self._sessions.get().post(self._url, data=data, headers=headers, allow_redirects=False)
-                async with sent as response:
+                async with await self._client.post(self._url, data, headers) as response:
                     if response.status == 200:
                         yield response, is_forced
                         return
-                    said = await response.text(errors="replace")
+                    said = await response.text()
                     if response.status != 400 or not self._adapt(said, body):
                         raise self._failures.refused(response.status, said)
-        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+        except (TimeoutError, ConnectionError) as error:
             raise self._failures.unreachable(error) from error
 
     def _body(self, request: Request) -> tuple[Node, bool]:

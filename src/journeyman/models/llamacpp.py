@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
-import aiohttp
+import orjson
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ModelError
@@ -24,11 +24,11 @@ from journeyman.core.grammar import write_grammar
 from journeyman.core.nodes import Node
 from journeyman.models.confidence import Step
 from journeyman.models.events import read_events
+from journeyman.models.http_client import HttpClient, HttpReply
 from journeyman.models.llamacpp_process import ThreadProbe, Worker, make_config, probe_threads, start_worker
 from journeyman.models.llamacpp_worker import WorkerConfig
 from journeyman.models.protocol import Decoding, TokenLogprob
 from journeyman.models.remembered import remembered_hash
-from journeyman.models.sessions import Sessions
 from journeyman.models.slots import Slots
 
 TOP_LOGPROBS = 5  # alternatives reported for a token
@@ -78,7 +78,7 @@ class LlamaCpp:
         self._restarts_left = 1
         self._is_closed = False
         self._starting = threading.Lock()
-        self._sessions = Sessions(aiohttp.ClientTimeout(total=None, sock_connect=10), keep_alive=False)
+        self._client = HttpClient(keep_alive=False)
 
     @classmethod
     async def start(
@@ -158,7 +158,7 @@ class LlamaCpp:
         """
         body = self._body(prompt_ids, decoding, adapter, write)
         async with self._call("/completion", body, adapter, patience_s) as reply:
-            raw = await reply.json()
+            raw = orjson.loads(await reply.read())
         self._restarts_left = 1
         return _read_generation(raw)
 
@@ -181,7 +181,7 @@ class LlamaCpp:
             "post_sampling_probs": True,
         }
         async with self._call("/completion", body, adapter, patience_s) as reply:
-            raw = await reply.json()
+            raw = orjson.loads(await reply.read())
         self._restarts_left = 1
         found = {item["id"]: item["prob"] for item in raw["completion_probabilities"][0]["top_probs"]}
         return [float(found.get(token, 0.0)) for token in tokens]
@@ -214,11 +214,11 @@ class LlamaCpp:
         """Token ids of ``text`` by the engine's own tokenizer; ``special`` parses control tokens in it and adds the model's BOS."""
         body: dict[str, Json] = {"content": text, "add_special": special, "parse_special": special}
         async with self._call("/tokenize", body, None) as reply:
-            return cast(list[int], (await reply.json())["tokens"])
+            return cast(list[int], (orjson.loads(await reply.read()))["tokens"])
 
     async def close(self) -> None:
         self._is_closed = True
-        await self._sessions.close()
+        await self._client.close()
         try:
             stopping = asyncio.get_running_loop().run_in_executor(None, self._worker.stop)
         except RuntimeError:  # the interpreter is going down and starts no thread any more
@@ -269,19 +269,18 @@ class LlamaCpp:
     @asynccontextmanager
     async def _call(
         self, path: str, body: dict[str, Json], adapter: str | None, patience_s: float | None = None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[HttpReply]:
         """One HTTP call on a slot that belongs to the adapter; waits until one is free."""
         async with self._slots.hold(self._adapters.index(adapter), patience_s) as slot:
             worker = self._worker if self._worker.is_alive else await asyncio.to_thread(self._revive)
-            headers = {"Authorization": f"Bearer {worker.key}"}
+            headers = {"content-type": "application/json", "authorization": f"Bearer {worker.key}"}
             try:
-                async with self._sessions.get().post(
-                    worker.url + path, json=body | {"id_slot": slot}, headers=headers
-                ) as reply:
+                data = json.dumps(body | {"id_slot": slot}).encode()
+                async with await self._client.post(worker.url + path, data, headers) as reply:
                     if reply.status != 200:
                         raise _refused(await reply.text(), reply.status)
                     yield reply
-            except aiohttp.ClientError as error:
+            except ConnectionError as error:
                 await asyncio.to_thread(worker.wait_for_end)
                 raise self._died(worker, error) from error
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
-import aiohttp
 import orjson
 
 from journeyman.core.canonical import Json
@@ -20,9 +19,9 @@ from journeyman.core.grammar import strip_words
 from journeyman.core.messages import message_from_openai, message_to_openai
 from journeyman.models.counts import read_count
 from journeyman.models.events import read_events
+from journeyman.models.http_client import HttpClient, HttpReply
 from journeyman.models.protocol import Confidence, FinishReason, Reply, Request, TokenLogprob
 from journeyman.models.remote_errors import Failures
-from journeyman.models.sessions import Sessions
 
 RENAMED = {"max_tokens": "max_completion_tokens"}
 DROPPED = ("temperature", "top_p", "seed", "stop", "logprobs", "top_logprobs", "confidence")
@@ -55,7 +54,7 @@ class OpenAIModel:
         self._key = key
         self._failures = Failures(self._url, self._model, key)
         self._headers = dict(headers or {})
-        self._sessions = Sessions(aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(10.0, timeout_s)))
+        self._client = HttpClient(total_s=timeout_s)
         self.adaptations: set[str] = set()
 
     @property
@@ -100,10 +99,10 @@ class OpenAIModel:
                     yield text
 
     async def close(self) -> None:
-        await self._sessions.close()
+        await self._client.close()
 
     @asynccontextmanager
-    async def _post(self, request: Request, extra: Mapping[str, Json]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _post(self, request: Request, extra: Mapping[str, Json]) -> AsyncIterator[HttpReply]:
         """One call, repeated when the provider names a parameter that it does not take.
 
         Raises:
@@ -117,15 +116,14 @@ class OpenAIModel:
         try:
             while True:
                 body = orjson.dumps(self._body(request) | dict(extra))
-                sent = self._sessions.get().post(self._url, data=body, headers=headers, allow_redirects=False)
-                async with sent as response:
+                async with await self._client.post(self._url, body, headers) as response:
                     if response.status == 200:
                         yield response
                         return
-                    said = await response.text(errors="replace")
+                    said = await response.text()
                     if response.status != 400 or not self._adapt(said):
                         raise self._refused(response.status, said)
-        except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
+        except (TimeoutError, ConnectionError) as error:
             raise self._failures.unreachable(error) from error
 
     def _body(self, request: Request) -> dict[str, Json]:
