@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -35,23 +35,33 @@ class Budgets:
         self._purse = purse
         self._caps = caps
         self._now = now
+        self._limits: dict[tuple[object, ...], tuple[Limit, ...]] = {}
 
     def set_caps(self, caps: Caps) -> None:
         """For the calls from now on."""
         self._caps = caps
+        self._limits.clear()
 
     def meter(self, task: str, key: Key | None = None) -> Meter:
         """``task`` is empty where none is asked."""
-        day, limits = self._now().astimezone(UTC).date().isoformat(), []
+        day = self._now().astimezone(UTC).date()
+        place = (day, task, key and (key.id, key.name, key.usd, key.usd_per_day))
+        limits = self._limits.get(place)
+        if limits is None:
+            if len(self._limits) >= MOST_KNOWN:
+                self._limits.clear()
+            limits = self._limits[place] = tuple(self._find_limits(task, key, day.isoformat()))
+        return Meter(self._purse, limits)
+
+    def _find_limits(self, task: str, key: Key | None, day: str) -> Iterator[Limit]:
         if key is not None and key.usd is not None:
-            limits.append(Limit(f"key/{key.id}", "", nano(key.usd), f"the key {key.name}"))
+            yield Limit(f"key/{key.id}", "", nano(key.usd), f"the key {key.name}")
         if key is not None and key.usd_per_day is not None:
-            limits.append(Limit(f"key/{key.id}", day, nano(key.usd_per_day), f"the key {key.name} for {day}"))
+            yield Limit(f"key/{key.id}", day, nano(key.usd_per_day), f"the key {key.name} for {day}")
         if (most := self._caps.tasks.get(task)) is not None:
-            limits.append(Limit(f"task/{task}", day, nano(most), f"the task {task} for {day}"))
+            yield Limit(f"task/{task}", day, nano(most), f"the task {task} for {day}")
         if self._caps.project is not None:
-            limits.append(Limit("project", day, nano(self._caps.project), f"the project for {day}"))
-        return Meter(self._purse, tuple(limits))
+            yield Limit("project", day, nano(self._caps.project), f"the project for {day}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,13 @@ from journeyman.models.remote_errors import refuse_redirect
 T = TypeVar("T")
 MOST_STREAM_BYTES = 512 << 20
 """Of one stream; what is read of it for the record stays in memory until its end."""
+WATCH_S = 0.02
+"""From then on it is watched whether the client of a call is there: for most calls to models that is nothing, and the others are spared a task."""
 GONE = 499
 """The status in the record of a call whose client left, as web servers have it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Passing:
     """One call to be passed on: ``raw`` is its body, ``model`` what ``point`` calls the model. ``task`` is the name that its trace has."""
 
@@ -79,6 +81,8 @@ class _Call:
     started: float
     promise: Promise | None = None
     read: tuple[Asked, tuple[Message, ...], Redactor] | None = None
+    most_tokens: int = 0
+    """Of the answer; known where a budget pays for it and the body is written."""
 
     def prepare(self) -> tuple[Asked, tuple[Message, ...], Redactor]:
         """What is asked, read and redacted for the record: while the provider is at work it costs nobody time."""
@@ -175,11 +179,9 @@ class Forwarder:
             if passing.point.breaker is not None:
                 passing.point.breaker.check()
             if passing.meter is not None and call.is_metered:
-                size, (tokens, _added) = read_size(passing.raw), passing.wire.bound(passing.raw)
                 price = passing.point.stated_price(passing.model)
-                await passing.meter.reserve(
-                    price, passing.model, ceil(size * passing.wire.input_factor(passing.raw)), tokens
-                )
+                size = ceil(read_size(passing.raw) * passing.wire.input_factor(passing.raw))
+                await passing.meter.reserve(price, passing.model, size, call.most_tokens)
         except (ModelError, ServeError) as error:
             await self._record(call, Heard(), error.code, 0.0)
             raise
@@ -400,21 +402,44 @@ class Forwarder:
 
 
 async def _race(request: Request, work: Awaitable[T], prepare: Callable[[], object] = lambda: None) -> T | None:
-    """What ``work`` gives; None, with the work ended, where the client left before."""
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_wait_gone(request))
+    """What ``work`` gives; None, with the work ended, where the client left before. ``prepare`` is called meanwhile."""
+    loop, watch = asyncio.get_running_loop(), _Leaving(request)
+    loop.call_soon(prepare)  # once the request has gone out
+    timer = loop.call_later(WATCH_S, watch.begin)
     try:
-        await asyncio.sleep(0)  # the request goes out
-        prepare()
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        task.cancel()
-        await asyncio.wait({task})
-        return None
+        return await work
+    except asyncio.CancelledError:
+        if watch.has_left and watch.task.uncancel() == 0:
+            return None
+        raise
     finally:
-        gone.cancel()
-        task.cancel()
-        del task, gone  # an error knows this frame, and would keep what it holds until garbage is collected
+        timer.cancel()
+        watch.end()
+
+
+class _Leaving:
+    """Cancels the task that it is made in once the client has closed its connection; the request's body was read before."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._waiting: asyncio.Task[None] | None = None
+        self.has_left = False
+        task = asyncio.current_task()
+        assert task is not None, "a call is answered in a task"
+        self.task = task
+
+    def begin(self) -> None:
+        self._waiting = asyncio.ensure_future(self._wait())
+
+    def end(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _wait(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.has_left = True
+        self.task.cancel()
 
 
 class _Stream(StreamingResponse):
@@ -500,8 +525,9 @@ def _write_body(call: _Call) -> bytes:
     passing = call.passing
     body = dict(passing.raw) | {"model": passing.model}
     if call.is_metered:
-        added = dict(passing.wire.bound(body)[1])
-        body = {name: value for name, value in (body | added).items() if name not in added or value is not None}
+        call.most_tokens, added = passing.wire.bound(body)
+        body |= added
+        body = {name: value for name, value in body.items() if name not in added or value is not None}
     if call.streaming is not None and call.streaming.asks_usage:
         options = body.get("stream_options")
         body["stream_options"] = (options if isinstance(options, dict) else {}) | {"include_usage": True}
@@ -517,12 +543,6 @@ def _redact_target(target: Target | None, redactor: Redactor) -> Target | None:
     if target is None or target.kind == "text":
         return target and text_target(redactor.text(target.text))
     return replace(target, tool_calls=redact_calls(target.tool_calls, redactor))
-
-
-async def _wait_gone(request: Request) -> None:
-    """Returns when the client has closed its connection; the request's body was read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _parse(data: bytes) -> Json:

@@ -54,7 +54,7 @@ class Recorder:
     """Made around an open store, which stays the caller's to close; `close` the recorder first."""
 
     def __init__(self, store: Traces, observe: Callable[[Trace], None] = lambda _trace: None) -> None:
-        """``observe`` is told of each trace once it is stored."""
+        """``observe`` is told of each trace soon after it is stored."""
         self._store = store
         self._observe = observe
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -74,7 +74,7 @@ class Recorder:
         waiting = _Waiting(trace, spends)
         self._queue.put(waiting)
         await waiting.done
-        self._observe(trace)
+        waiting.loop.call_soon(self._observe, trace)  # after the answer has gone out
 
     @property
     def waiting(self) -> int:

@@ -102,7 +102,7 @@ class Routes:
     async def embeddings(self, request: Request) -> Response:
         caller = await self._keeper.admit(request.headers)
         raw = await read_body(request, self._settings.max_body_bytes)
-        caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
+        caller = _for_person(caller, raw)
         name = raw.get("model") if isinstance(raw, dict) else None
         if isinstance(raw, dict) and isinstance(name, str) and (passed := self._find_passed(name, caller)):
             if passed.point.kind != "openai":
@@ -118,7 +118,7 @@ class Routes:
     async def _converse(self, request: Request, dialect: Dialect) -> Response:
         caller = await self._keeper.admit(request.headers)
         raw = await read_body(request, self._settings.max_body_bytes)
-        caller = replace(caller, person=find_person(raw)) if isinstance(raw, dict) else caller
+        caller = _for_person(caller, raw)
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(raw, dict) or not isinstance(name, str):
             return await self._answer_chat(dialect, raw, request, caller)
@@ -157,7 +157,6 @@ class Routes:
             wire.check(raw)
         route: dict[str, Json] = {"by": "teacher", "why": why}
         meta, meter, origin = _meta(caller), self._meter(caller, task.name if task else ""), _origin(request)
-        about = About(name, trace, meta, meter, origin)
         passing = Passing(
             passed.point,
             passed.model,
@@ -171,7 +170,9 @@ class Routes:
             meter=None if wire.is_free else meter,
             is_own_key=not self._keeper.is_open,
             wire=wire,
-            watch=Watch(passed.guards, self._router.asking, about) if passed.guards else None,
+            watch=Watch(passed.guards, self._router.asking, About(name, trace, meta, meter, origin))
+            if passed.guards
+            else None,
         )
         return await self._forwarder.pass_on(passing, request, _headers("", trace, f"teacher: {why}"))
 
@@ -294,6 +295,11 @@ def _describe(task: Task, live: str | None) -> dict[str, Json]:
         "input": {name: dict(schema) for name, schema in task.input.items()},
         "output": dict(task.schema) if task.schema is not None else None,
     }
+
+
+def _for_person(caller: Caller, raw: Json) -> Caller:
+    person = find_person(raw) if isinstance(raw, dict) else ""
+    return replace(caller, person=person) if person else caller
 
 
 def _origin(request: Request) -> Origin:

@@ -82,6 +82,13 @@ SPOKEN_PASSWORD = re.compile(
 )
 BEARER = re.compile(r"(?<!\w)(?:Bearer|Basic)\s([A-Za-z0-9+/_.=-]{16,4000})")
 KEY_WORDS = ("key", "token", "secret", "credential", "auth", "signature")
+# One of these, in small letters, stands in every text that holds a secret.
+SECRET_WORDS = tuple(
+    dict.fromkeys(
+        [word.lower() for words in KEY_SHAPE_WORDS.values() for word in words]
+        + [*PASSWORD_WORDS, *KEY_WORDS, "bearer", "basic", "://", "-----begin "]
+    )
+)
 KEY_WORD = re.compile(
     r"(?<![^\W_])(?:key|token|secret|credentials?|auth|signature)\b[^\w\n]{0,5}(?:is[^\w\n]{1,3})?"
     r"([A-Za-z0-9+/_=-]{20,512})(?![A-Za-z0-9+/_=-])",
@@ -218,7 +225,7 @@ def find_phone(clues: Clues) -> Iterator[Span]:
 
 DETECTORS: dict[str, Detector] = {
     # In order of precedence where findings overlap.
-    SECRET: Detector(find_secret, lambda clues: clues.text),
+    SECRET: Detector(find_secret, lambda clues: any(map(clues.folded.__contains__, SECRET_WORDS))),
     "EMAIL": Detector(find_email, lambda clues: "@" in clues.text),
     "IBAN": Detector(find_iban, lambda clues: clues.has_digit),
     "CARD": Detector(find_card, lambda clues: clues.long_numbers),

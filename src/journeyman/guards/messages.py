@@ -11,7 +11,9 @@ from journeyman.guards.redact import Redactor
 def redact_message(message: Message, redactor: Redactor) -> Message:
     """Its texts, the addresses of its pictures, and the arguments of its calls."""
     parts = tuple(_redact_part(part, redactor) for part in message.parts)
-    return replace(message, parts=parts, tool_calls=redact_calls(message.tool_calls, redactor))
+    calls = redact_calls(message.tool_calls, redactor)
+    is_same = parts == message.parts and calls == message.tool_calls
+    return message if is_same else replace(message, parts=parts, tool_calls=calls)
 
 
 def redact_calls(calls: tuple[ToolCall, ...], redactor: Redactor) -> tuple[ToolCall, ...]:
@@ -21,4 +23,5 @@ def redact_calls(calls: tuple[ToolCall, ...], redactor: Redactor) -> tuple[ToolC
 def _redact_part(part: Part, redactor: Redactor) -> Part:
     if isinstance(part, ImagePart):
         return replace(part, url=redactor.text(part.url)) if part.url else part
-    return TextPart(redactor.text(part.text))
+    text = redactor.text(part.text)
+    return part if text is part.text else TextPart(text)

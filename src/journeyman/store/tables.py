@@ -43,7 +43,13 @@ def is_encodable(text: str) -> bool:
 
 def escape(text: str) -> str:
     """The text as a column holds it: NUL and lone surrogates, which databases refuse, as backslash escapes."""
+    if text.isascii() and "\0" not in text:
+        return text
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+UNICODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+ASCII = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 def encode(value: object) -> str:
@@ -53,8 +59,8 @@ def encode(value: object) -> str:
         StoreError: JM-815, not a JSON value.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text if is_encodable(text) else json.dumps(value, allow_nan=False, separators=(",", ":"))
+        text = UNICODE.encode(value)
+        return text if is_encodable(text) else ASCII.encode(value)
     except (TypeError, ValueError) as error:
         raise StoreError(
             "JM-815", "this value cannot be stored", expected="a JSON value", got=str(error), hint="mend the row"

@@ -13,7 +13,7 @@ import orjson
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError
-from journeyman.core.messages import ImagePart, Part, ToolCall, messages_from_openai
+from journeyman.core.messages import ImagePart, Message, Part, ToolCall, messages_from_openai
 from journeyman.gateway.points import Asked, Heard
 from journeyman.gateway.purse import MOST_TOKENS
 from journeyman.gateway.wire import Bound, Streaming, Wire
@@ -38,7 +38,7 @@ def read_asked(raw: Mapping[str, Json]) -> Asked:
     holder = form.get("json_schema") if isinstance(form, dict) else None
     schema = holder.get("schema") if isinstance(holder, dict) else None
     return Asked(
-        tuple(replace(message, parts=tuple(map(_without_bytes, message.parts))) for message in messages),
+        tuple(map(_without_pictures, messages)),
         tuple(item for item in tools if isinstance(item, dict)) if isinstance(tools, list) else (),
         schema if isinstance(schema, dict) else None,
     )
@@ -47,8 +47,8 @@ def read_asked(raw: Mapping[str, Json]) -> Asked:
 def read_most(raw: Mapping[str, Json], otherwise: int) -> int:
     """Output tokens that the request allows, of all its choices; ``otherwise`` of each where it does not say. Of two limits it is not known which one a provider
     heeds: the larger counts."""
-    each = max((read_count(raw.get(name)) for name in LIMITS), default=0) or otherwise
-    return each * max(1, *(read_count(raw.get(name)) for name in CHOICES))
+    each = max((read_count(raw[name]) for name in LIMITS if name in raw), default=0) or otherwise
+    return each * max(1, max((read_count(raw[name]) for name in CHOICES if name in raw), default=1))
 
 
 def read_count(raw: Json) -> int:
@@ -61,9 +61,9 @@ def read_count(raw: Json) -> int:
 
 def bound_chat(raw: Mapping[str, Json]) -> Bound:
     """A limit that is no number from 1 on is taken away: some providers take -1 for no limit."""
-    bad: dict[str, Json] = {name: None for name in LIMITS if name in raw and not read_count(raw[name])}
-    has_limit = any(read_count(raw.get(name)) for name in LIMITS)
-    return read_most(raw, MOST_TOKENS), bad if has_limit else bad | {"max_completion_tokens": MOST_TOKENS}
+    said = {name: read_count(raw[name]) for name in LIMITS if name in raw}
+    bad: dict[str, Json] = {name: None for name, count in said.items() if not count}
+    return read_most(raw, MOST_TOKENS), bad if any(said.values()) else bad | {"max_completion_tokens": MOST_TOKENS}
 
 
 def read_size(raw: Mapping[str, Json]) -> int:
@@ -193,6 +193,12 @@ def read_usage(raw: Json, heard: Heard) -> None:
 
 def _text(raw: Json) -> str:
     return raw if isinstance(raw, str) else ""
+
+
+def _without_pictures(message: Message) -> Message:
+    if not any(isinstance(part, ImagePart) for part in message.parts):
+        return message
+    return replace(message, parts=tuple(map(_without_bytes, message.parts)))
 
 
 def _without_bytes(part: Part) -> Part:
