@@ -51,8 +51,8 @@ class Provider:
 
 def find_price(prices: Mapping[str, Price], model: str) -> Price | None:
     """By the model's own name, else by the longest pattern that it fits; None where none does."""
-    if model in prices:
-        return prices[model]
+    if not prices or model in prices:
+        return prices.get(model)
     fitting = [pattern for pattern in prices if fnmatchcase(model, pattern)]
     return prices[max(fitting, key=len)] if fitting else None
 

@@ -14,10 +14,12 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from math import ceil
 from types import FrameType
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import LOGGING_CONFIG
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from journeyman.core.errors import ServeError
 
@@ -194,9 +196,44 @@ async def _wait_until_started(server: uvicorn.Server, serving: asyncio.Task[None
         serving.result()
 
 
+class _Together:
+    """A transport that sends the head of a reply with what follows it: one packet for a whole reply, and one wake of its client."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._send_head)  # where a stream is still to begin
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._send_head()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)
+
+    def _send_head(self) -> None:
+        if self._head:
+            self.write(b"")
+
+
+class _Protocol(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, _Together(transport)))
+
+
 def _config(app: ASGIApp, finish_s: float = GRACE_S) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=_Protocol,
         log_config=None if logging.getLogger().handlers else LOGGING_CONFIG,  # a log of ours has uvicorn's notes too
         log_level="warning",
         access_log=False,

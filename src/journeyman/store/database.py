@@ -6,6 +6,7 @@ Every method may raise ``StoreError`` for the database's own failures (see ``sto
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -102,10 +103,13 @@ class Store:
         its leases in the same transaction."""
         records = traces.make_records(items)
         if self._database.is_sqlite:
-            with self._database.writing_plainly() as plain:
+
+            def write(plain: sqlite3.Connection) -> int:
                 if spends:
                     budgets.spend_plainly(plain, spends)
                 return traces.add_plainly(plain, records)
+
+            return self._database.write_plainly(write)
         with self._database.writing() as connection:
             if spends:
                 budgets.spend(connection, spends)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote
 
 from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
@@ -27,6 +27,7 @@ from journeyman.core.files import disk_errors
 from journeyman.store.failures import make_failure, store_errors
 
 Durability = Literal["wal", "full"]
+T = TypeVar("T")
 CONNECT_TIMEOUT_S = 10
 WRITING = "journeyman_writing"
 
@@ -56,19 +57,25 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
-    @contextmanager
-    def writing_plainly(self) -> Iterator[sqlite3.Connection]:
-        """`writing` on SQLite's own connection, which stays open: a quarter of the time, for what every call of the server writes."""
-        with store_errors(self.where), self._turn():
+    def write_plainly(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        """`writing` on SQLite's own connection, which stays open, and without contexts: a fifth of the time, for what every call of the server writes."""
+        self._take_turn()
+        try:
             connection = self._plain.driver_connection
             assert isinstance(connection, sqlite3.Connection), "SQLite only"
             connection.execute("BEGIN IMMEDIATE")
             try:
-                yield connection
+                written = write(connection)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+        except Exception:
+            with store_errors(self.where):
+                raise
+        finally:
+            self._end_turn()
+        return written
 
     @cached_property
     def _plain(self) -> PoolProxiedConnection:
@@ -80,14 +87,18 @@ class Database:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if self.turn is None:
-            yield
-            return
-        if not self.turn.acquire(timeout=self.busy_timeout_s):
-            raise make_failure("JM-805", self.where, f"another thread wrote for {self.busy_timeout_s:g} s")
+        self._take_turn()
         try:
             yield
         finally:
+            self._end_turn()
+
+    def _take_turn(self) -> None:
+        if self.turn is not None and not self.turn.acquire(timeout=self.busy_timeout_s):
+            raise make_failure("JM-805", self.where, f"another thread wrote for {self.busy_timeout_s:g} s")
+
+    def _end_turn(self) -> None:
+        if self.turn is not None:
             self.turn.release()
 
     def close(self) -> None:
