@@ -25,7 +25,7 @@ from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
 from journeyman.gateway.routes import GatewaySettings
 from journeyman.gateway.server import serve_in_background
-from journeyman.models import bounded, events
+from journeyman.models import events, http_client
 from journeyman.models.protocol import Request
 from journeyman.models.remote import OpenAIModel
 from journeyman.store.database import open_store
@@ -71,7 +71,7 @@ def run_passing(runner: asyncio.Runner, folder: Path, work: Any) -> None:
 
 
 def test_an_endless_body_is_cut(runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounded, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(http_client, "MOST_BYTES", 1_000_000)
 
     async def work(made: Passing) -> None:
         made.answers.append(endless(b"1," * 10_000, "application/json"))
@@ -118,7 +118,7 @@ def test_a_stream_that_never_ends_is_cut(
 def test_a_teachers_endless_reply_is_cut(
     runner: asyncio.Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bounded, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(http_client, "MOST_BYTES", 1_000_000)
 
     async def work(made: Passing) -> None:
         made.answers.append(endless(b"1," * 10_000, "application/json"))

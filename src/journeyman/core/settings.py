@@ -41,6 +41,10 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("prepare", "test_share"): (0.2, "share of groups that is sealed, when no file was imported with --split test"),
     ("prepare", "near_copy_jaccard"): (0.8, "Jaccard similarity of word shingles above which rows form one group"),
     ("serve", "calls_per_day"): (None, "calls a day, for the break-even; default: from the recorded calls' times"),
+    ("serve", "copies"): (
+        1,
+        "workers for the same weights, which share out their adapters and the cores: several busy tasks are answered faster, a lone call slower",
+    ),
     ("serve", "drain_s"): (
         0.0,
         "seconds after SIGTERM in which calls are still taken while /readyz says 503: as long as your balancer needs to notice",
@@ -76,6 +80,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
         "ready",
         "ready: the workers of live releases start before the server does; call: at their first call",
     ),
+    ("serve", "slots"): (1, "calls that each student answers at once; each takes the memory of its context"),
     ("serve", "stop_after_s"): (3600.0, "seconds without a call after which a worker ends; 0: never"),
     ("serve", "wait_s"): (30.0, "seconds that a call waits for a worker where no teacher would answer it"),
 }

@@ -141,13 +141,17 @@ async def load_students(
         groups.setdefault(student.own_weights or base.path, []).append(student)
     plain: list[Served] = []
     for path in dict.fromkeys([*groups, *(bases if with_base else ())]):
-        mine = groups.get(path, [])
-        adapters = {name: file for student in mine for name, file in student.adapters.items()}
-        engine = await (engines or Started(threads)).open(stack, path, adapters)
-        served += [await asyncio.to_thread(_serve_student, engine, path, student) for student in mine]
-        if with_base and path in bases:
-            name = bases[path].name
-            plain.append(Served(f"base:{name}", LocalModel(engine, load_base_template(path), name)))
+        source, all_mine = engines or Started(threads), groups.get(path, [])
+        parts = [all_mine[place :: source.copies] for place in range(source.copies)]
+        for place, mine in enumerate(parts):
+            if place and not mine:
+                continue
+            adapters = {name: file for student in mine for name, file in student.adapters.items()}
+            engine = await source.open(stack, path, adapters)
+            served += [await asyncio.to_thread(_serve_student, engine, path, student) for student in mine]
+            if with_base and path in bases and not place:
+                name = bases[path].name
+                plain.append(Served(f"base:{name}", LocalModel(engine, load_base_template(path), name)))
     return served + plain
 
 
@@ -243,7 +247,15 @@ async def _serve(
     """``has_keys``: callers must have one. ``is_passing``: it is known who calls, so other models of the teacher's provider may be asked too."""
     async with AsyncExitStack() as stack:
         is_eager = workspace.project.text("serve", "start") == "ready"
-        fleet = await stack.enter_async_context(Fleet(read_habits(workspace.project), threads, eager=is_eager))
+        fleet = await stack.enter_async_context(
+            Fleet(
+                read_habits(workspace.project),
+                threads,
+                eager=is_eager,
+                copies=max(1, int(workspace.project.number("serve", "copies") or 1)),
+                slots=max(1, int(workspace.project.number("serve", "slots") or 1)),
+            )
+        )
         load = partial(load_students, threads=threads, engines=fleet)
         loader = Loader(stack, workspace.project.releases, load)
         served = await loader.load_first(students)

@@ -59,10 +59,12 @@ class Standby:
         slots: int = 1,
         context: int = 2048,
         is_probing: bool = True,
+        name: str = "",
     ) -> None:
-        """``threads`` None measures at the first start; unless it ``is_probing``, what was measured for this model within a day holds. Raises: OSError, the file cannot
+        """``name`` is what people see; the file's without one. ``threads`` None measures at the first start; unless it ``is_probing``, what was measured for this model within a day holds. Raises: OSError, the file cannot
         be read."""
         self.base = base
+        self.name = name or base.name
         self._pool = pool
         self._sha256 = remembered_hash(base)
         self._adapters = dict(adapters or {})
@@ -93,7 +95,7 @@ class Standby:
             state = "starting"
         size = found.bytes if found is not None else 0
         counts = self._starts, self._wakes, self._crashes
-        return EngineState(self.base.name, state, self._waiting, size, *counts)
+        return EngineState(self.name, state, self._waiting, size, *counts)
 
     def extend(self, adapters: Mapping[str, Path]) -> None:
         """Further adapters, for the next worker: `bring_up` starts it."""
@@ -330,7 +332,7 @@ class Standby:
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        LOG.warning("%s cannot be started: %s", self.base.name, error)
+        LOG.warning("%s cannot be started: %s", self.name, error)
         if isinstance(error, ModelError) and error.code != "JM-429":
             self._crashes_in_a_row += 1
             self._pause(error)
