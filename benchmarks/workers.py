@@ -2,8 +2,8 @@
 
     python benchmarks/workers.py [--only adapters|wake|calls] [--rounds 12] [--data FOLDER] [--json]
 
-adapters: SmolLM2-135M with four random adapters (rank 16, all projections), four calls at a time: all of one adapter, or one of each; and the base's log-probabilities
-before and after. wake: `journeyman serve`, from the call to the first piece of a stream, where the worker sleeps or there is none. calls: a head on all-MiniLM-L6-v2 and a
+adapters: SmolLM2-135M with four random adapters (rank 16, all projections), four calls at a time: all of one adapter, or one of each, by one worker with all cores and by two
+copies that share them (`[serve] copies = 2`); and the base's log-probabilities before and after. wake: `journeyman serve`, from the call to the first piece of a stream, where the worker sleeps or there is none. calls: a head on all-MiniLM-L6-v2 and a
 student that decides in one token, over Banking77's intents, one call at a time, one thread; both are tuned on few rows, since only time is measured here. The bar
 of a decision grows with the tokens of its prompt that were not read before. Results go to benchmarks/results/workers.json and docs/results/workers.md.
 """
@@ -20,8 +20,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,20 @@ from machine import ROOT, describe_commit, describe_machine, make_parser, run_jo
 
 from journeyman.core.canonical import file_hash
 from journeyman.core.messages import make_message
+from journeyman.flows.fleet import Fleet
 from journeyman.models.catalog import resolve
 from journeyman.models.gguf_header import read_header
 from journeyman.models.llamacpp import Generation, LlamaCpp
+from journeyman.models.pool import Habits
 from journeyman.models.protocol import Decoding
+from journeyman.models.standby import Standby
 from journeyman.models.template import Template, load_base_template
 from journeyman.models.tokenizer import load_tokenizer
 
 Document = dict[str, Any]
 RESULT, PAGE = ROOT / "benchmarks/results/workers.json", ROOT / "docs/results/workers.md"
 BASE = "smollm2-135m-instruct"
-ADAPTERS, RANK, TOKENS = 4, 16, 64
+ADAPTERS, RANK, TOKENS, CONTEXT, COPIES, MUCH = 4, 16, 64, 512, 2, 10_000_000_000
 SETTINGS = '[serve]\nstart = "call"\nsleep_after_s = 1\nstop_after_s = 5\nwait_s = 60\n'
 BARS = {"share": 0.85, "asleep_s": 0.5, "no process_s": 1.5, "head_ms": 20.0, "decision_ms": 60.0, "token_ms": 7.0}
 TRAINED, HELD = slice(0, 5), slice(-1, None)
@@ -82,13 +85,13 @@ async def measure_adapters(rounds: int) -> Document:
     alone = Decoding(max_tokens=32, logprobs=True)
     with tempfile.TemporaryDirectory() as folder:
         adapters = dict(write_adapter(base, Path(folder) / f"{seed}.gguf", seed) for seed in range(ADAPTERS))
-        engine = await LlamaCpp.start(base, adapters, slots=ADAPTERS, context=512)
+        engine = await LlamaCpp.start(base, adapters, slots=ADAPTERS, context=CONTEXT)
         try:
 
-            async def speed(names: Sequence[str]) -> float:
+            async def speed(names: Sequence[str], engines: Mapping[str, LlamaCpp | Standby] = {}) -> float:
                 began = time.perf_counter()
                 work = (
-                    engine.generate(prompts[number % len(prompts)], decoding, adapter=name)
+                    engines.get(name, engine).generate(prompts[number % len(prompts)], decoding, adapter=name)
                     for number, name in enumerate(names)
                 )
                 done: list[Generation] = await asyncio.gather(*work)
@@ -99,7 +102,16 @@ async def measure_adapters(rounds: int) -> Document:
                 await speed(names)
             await engine.generate(prompts[0], alone)  # fills the cache, which both then have
             before = await engine.generate(prompts[0], alone)
-            rows = [(await speed(same), await speed(mixed)) for _ in range(rounds)]
+            async with (
+                Fleet(Habits(MUCH), copies=COPIES, slots=ADAPTERS, context=CONTEXT) as fleet,
+                AsyncExitStack() as stack,
+            ):
+                copies = {name: await fleet.open(stack, base, {name: path}) for name, path in adapters.items()}
+                await speed(mixed, copies)
+                rows = [
+                    (await speed(same), await speed(mixed), await speed(mixed, copies), await speed(same, copies))
+                    for _ in range(rounds)
+                ]
             after = await engine.generate(prompts[0], alone)
         finally:
             await engine.close()
@@ -108,7 +120,12 @@ async def measure_adapters(rounds: int) -> Document:
         "in_flight": ADAPTERS,
         "one_tokens_per_s": statistics.median(row[0] for row in rows),
         "mixed_tokens_per_s": statistics.median(row[1] for row in rows),
-        "share": statistics.median(row[1] / row[0] for row in rows),
+        "share_of_one_worker": statistics.median(row[1] / row[0] for row in rows),
+        "copies": COPIES,
+        "copies_mixed_tokens_per_s": statistics.median(row[2] for row in rows),
+        "copies_one_tokens_per_s": statistics.median(row[3] for row in rows),
+        "share": statistics.median(row[2] / row[0] for row in rows),
+        "shares": sorted(round(row[2] / row[0], 3) for row in rows),
         "base_tokens": after.output_tokens,
         "base_is_equal": before.logprobs == after.logprobs and before.token_ids == after.token_ids,
         "threads": engine.threads.value,
@@ -276,9 +293,16 @@ def describe(document: Document) -> str:
     if part := document.get("adapters"):
         equal = "the same to the last bit" if part["base_is_equal"] else "NOT the same"
         lines += [
-            f"**Adapters.** Four calls at a time on SmolLM2-135M, {part['rounds']} rounds by turns, {part['threads']} thread(s): {part['one_tokens_per_s']:.0f} tokens/s of one adapter, "
-            f"{part['mixed_tokens_per_s']:.0f} of four different ones: {100 * part['share']:.0f} % (bar {100 * BARS['share']:.0f} %). The base's log-probabilities of {part['base_tokens']} tokens "
-            f"before and after are {equal}. Commit `{part['commit']}`.",
+            f"**Adapters.** Four calls at a time on SmolLM2-135M, tokens a second, medians of {part['rounds']} rounds by turns:",
+            "",
+            "| | one adapter | four different ones | of one adapter, one worker |",
+            "|---|---|---|---|",
+            f"| one worker, {part['threads']} thread(s) | {part['one_tokens_per_s']:.0f} | {part['mixed_tokens_per_s']:.0f} | {100 * part['share_of_one_worker']:.0f} % |",
+            f"| {part['copies']} copies that share the cores | {part['copies_one_tokens_per_s']:.0f} | {part['copies_mixed_tokens_per_s']:.0f} | {100 * part['share']:.0f} % "
+            f"({100 * part['shares'][0]:.0f} to {100 * part['shares'][-1]:.0f}) |",
+            "",
+            f"Bar: {100 * BARS['share']:.0f} %. llama.cpp decodes calls of different adapters one after the other. The base's log-probabilities of {part['base_tokens']} tokens before and after "
+            f"are {equal}. Commit `{part['commit']}`.",
             "",
         ]
     if part := document.get("wake"):

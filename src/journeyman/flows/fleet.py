@@ -52,15 +52,23 @@ class Started:
 
 class Fleet:
     """``eager``: what is opened is warm when `open` returns, as far as memory goes; else it starts with its first call. ``copies`` of the same weights share out their
-    adapters, and the cores unless ``threads`` are given; ``slots`` calls are answered at once by each adapter. To be entered; what runs ends with it."""
+    adapters, and the cores unless ``threads`` are given; ``slots`` calls of ``context`` tokens are answered at once by each adapter. To be entered; what runs ends with it."""
 
     def __init__(
-        self, habits: Habits, threads: int | None = None, *, eager: bool = True, copies: int = 1, slots: int = 1
+        self,
+        habits: Habits,
+        threads: int | None = None,
+        *,
+        eager: bool = True,
+        copies: int = 1,
+        slots: int = 1,
+        context: int = 2048,
     ) -> None:
         self.copies = copies
         self._pool = Pool(habits)
         self._threads = max(1, count_cores() // copies) if threads is None and copies > 1 else threads
         self._slots = slots
+        self._context = context
         self._eager = eager
         self._standing: dict[Copy, Standby] = {}
         self._users: Counter[Copy] = Counter()
@@ -120,7 +128,15 @@ class Fleet:
     def _stand_by(self, copy: Copy) -> Standby:
         base, place = copy
         name = f"{base.name} #{place + 1}" if place else base.name
-        return Standby(self._pool, base, threads=self._threads, slots=self._slots, is_probing=self._eager, name=name)
+        return Standby(
+            self._pool,
+            base,
+            threads=self._threads,
+            slots=self._slots,
+            context=self._context,
+            is_probing=self._eager,
+            name=name,
+        )
 
     async def _bring_up(self, standby: Standby) -> None:
         try:
