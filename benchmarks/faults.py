@@ -5,7 +5,7 @@
 kills: `kill -9` of the server under load. workers: the same of the llama.cpp worker, two adapters in it. upstreams: a provider that resets, hangs, lies and never
 ends. disk: a full one. clock: one that jumps. crowd: slow clients. fuzz: requests that nobody means. Each is a real `journeyman serve` but for workers and clock, whose
 parts are put together here, and each is one module in `hostile/`. ``--small`` takes seconds, and no result is written. Ends with 1 where anything was not as it should be.
-Results go to benchmarks/results/faults.json; docs/results/faults.md tells of them.
+Results go to benchmarks/results/faults.json and docs/results/faults.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,16 @@ from typing import Any
 
 from machine import ROOT, describe_commit, describe_machine, write_result
 
-RESULT = ROOT / "benchmarks/results/faults.json"
+RESULT, PAGE = ROOT / "benchmarks/results/faults.json", ROOT / "docs/results/faults.md"
+KINDS = {
+    "kills": "`kill -9` of the server under load",
+    "workers": "`kill -9` of the llama.cpp worker, two adapters in it",
+    "upstreams": "a provider that resets, hangs, lies, stops half way and never ends",
+    "disk": "a full disk, and space again",
+    "clock": "a wall clock that jumps by hours and days",
+    "crowd": "slow clients: a byte a second, or a stream that is read slowly",
+    "fuzz": "requests that nobody means, of two keys",
+}
 
 
 def main() -> int:
@@ -44,8 +53,38 @@ def main() -> int:
         is_right = is_right and not found["problems"]
     if not given.small:
         write_result(RESULT, document)
+        PAGE.write_text(describe(document), encoding="utf-8")
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
     return 0 if is_right else 1
+
+
+def describe(document: dict[str, Any]) -> str:
+    lines = [
+        "# Faults",
+        "",
+        "`python benchmarks/faults.py`. What must hold: every acknowledged call is in the store; no answer is another adapter's, and none another key's; no budget is passed; no 5xx is",
+        "ours, and no 200 invalid; afterwards all goes on, with the memory and the files that were open before. A small form runs with the tests.",
+    ]
+    for name, shown in KINDS.items():
+        if name not in document:
+            continue
+        part = document[name]
+        problems = [str(problem)[:300] for problem in part["problems"]]
+        lines += ["", f"## {shown[0].upper()}{shown[1:]}", ""]
+        lines += [f"**{len(problems)} problems**: {'; '.join(problems)}" if problems else "No problem."]
+        lines += [f"{part['seconds']:.0f} s, commit `{part['commit']}`.", "", "| | |", "|---|---|"]
+        lines += [f"| {key} | {_show(value)} |" for key, value in part["counts"].items()]
+    machine = next(iter(document.values()))["machine"]
+    return (
+        "\n".join([*lines, "", f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}."])
+        + "\n"
+    )
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_show(item)}" for key, item in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def measure(part: Callable[..., Any]) -> dict[str, Any]:

@@ -15,12 +15,13 @@ import aiohttp
 import psutil
 
 from hostile.project import Tally
+from journeyman.flows.fleet import Fleet
 from journeyman.gateway.app import make_app
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry, Served
 from journeyman.gateway.server import serve_in_background
-from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
+from journeyman.models.pool import Habits
 from journeyman.models.protocol import Decoding
 from journeyman.models.template import Template, make_student_template
 from journeyman.store.database import open_store
@@ -33,6 +34,7 @@ TITLES = Task("titles", "Give the message a title.", {"message": {"type": "strin
 QUESTIONS = tuple(f"Where is parcel {number}?" for number in range(12))
 CLIENTS = 8
 WORKER_FAULTS = ("JM-421", "JM-424")
+MUCH = 10_000_000_000
 Answers = Mapping[tuple[str, str], str]
 
 
@@ -148,8 +150,8 @@ async def _fronting(folder: Path) -> AsyncIterator[Front]:
     base = write_tiny_llama(folder / "tiny.gguf")
     adapters = dict(write_adapter(folder / f"{seed}.gguf", seed=seed, width=64) for seed in (1, 2))
     async with AsyncExitStack() as stack:
-        engine = await LlamaCpp.start(base, adapters, threads=1, slots=2, context=512)
-        stack.push_async_callback(engine.close)
+        fleet = await stack.enter_async_context(Fleet(Habits(MUCH), 1, slots=2, context=512))
+        engine = await fleet.open(stack, base, adapters)
         store = stack.enter_context(open_store(sqlite_url(folder / "gateway.db")))
         recorder = Recorder(store)
         stack.callback(recorder.close)

@@ -2,7 +2,7 @@
 
     post ─► an idle connection of this origin, or a new one ─► one write ─► head ─► body, which waits in the network where nobody reads it
 
-It stands on every call's way: `aiohttp`, which it replaced, took a fifth of what a call costs the gateway (docs/notebook.md). What a provider's API does not need is not
+It stands on every call's way: `aiohttp`, which it replaced, took a quarter of what a call adds (docs/notebook.md). What a provider's API does not need is not
 here: cookies, redirects, proxies, other methods. The parser is httptools (Node's llhttp), names are tried as `aiohappyeyeballs` does, TLS is Python's own.
 """
 
