@@ -8,6 +8,7 @@ answer is handed out. Redaction's way back lives in memory for the time of one c
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, cast, runtime_checkable
 
-from journeyman.core.canonical import Json, dump
+from journeyman.core.canonical import Json
 from journeyman.core.errors import JourneymanError, ModelError, ServeError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.core.ids import make_trace_id
@@ -37,6 +38,7 @@ from journeyman.task.guard import Side
 from journeyman.task.prompt import check_input, read_messages
 from journeyman.task.schema import constraint_schema, verifier
 from journeyman.task.task import Task
+from journeyman.task.verify import Checked
 
 REPAIR_TEMPERATURE = 0.7
 REPAIR_SEED = 1
@@ -161,6 +163,8 @@ class _Outcome:
     text: str
     problem: str
     attempts: int = 1
+    value: Json = None
+    """What the model wrote, where that is JSON that was checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +320,10 @@ class Answerer:
         if plan.call.watch is not None and not outcome.problem:
             outcome, refusal = await _pass_guards(plan, outcome, plan.call.watch)
             reply = outcome.reply
-        trace = _trace(plan, outcome)
+        trace = _trace(plan, outcome, verdicts)
         if refusal is not None:
             trace = replace(trace, status=refusal.code)
-        await self._record(plan, trace, verdicts, trace.cost_usd if served.is_paid else 0.0)
+        await self._record(plan, trace, NO_VERDICTS, trace.cost_usd if served.is_paid else 0.0)
         if refusal is not None:
             raise refusal
         if outcome.problem:
@@ -404,7 +408,7 @@ async def _ask(plan: _Plan) -> _Outcome:
 
 async def _complete(plan: _Plan, decoding: Decoding) -> Reply:
     """One answer of the model; a failure that may pass is tried once more (a dead worker is started anew)."""
-    request = replace(plan.request, decoding=decoding)
+    request = plan.request if decoding is plan.request.decoding else replace(plan.request, decoding=decoding)
     for is_last in (False, True):
         await _reserve(plan)
         try:
@@ -432,7 +436,7 @@ async def _reserve(plan: _Plan) -> None:
         return
     decoding = plan.request.decoding
     size = sum(len(message.text.encode("utf-8", "surrogatepass")) + ROLE_BYTES for message in plan.request.messages)
-    size += len(dump(dict(decoding.schema))) if decoding.schema is not None else 0
+    size += len(json.dumps(decoding.schema)) if decoding.schema is not None else 0
     await meter.reserve(served.usd_per_million, served.name, size, decoding.max_tokens or MOST_TOKENS)
 
 
@@ -464,9 +468,9 @@ def _check(plan: _Plan, reply: Reply) -> _Outcome:
     check = verifier(plan.schema)
     checked = check.check(reply.text)
     if checked.value is None or not plan.is_redacted:
-        return _Outcome(reply, reply.text, checked.problem)
+        return _Outcome(reply, reply.text, checked.problem, value=checked.value)
     restored = plan.redactor.restore_value(checked.value)
-    return _Outcome(reply, write_json(restored), check.check_value(restored).problem)
+    return _Outcome(reply, write_json(restored), check.check_value(restored).problem, value=restored)
 
 
 async def _pass_guards(plan: _Plan, outcome: _Outcome, watch: Watches) -> tuple[_Outcome, ServeError | None]:
@@ -477,20 +481,22 @@ async def _pass_guards(plan: _Plan, outcome: _Outcome, watch: Watches) -> tuple[
         return outcome, error
     if text == outcome.text:
         return outcome, None
-    problem = verifier(plan.schema).check(text).problem if plan.schema is not None else ""
-    if problem:
+    checked = verifier(plan.schema).check(text) if plan.schema is not None else Checked(None, "")
+    if checked.problem:
         return outcome, watch.refuse("redact", "output", "redacted, it does not fit the schema")
-    return replace(outcome, text=text, reply=replace(outcome.reply, text=text, logprobs=())), None
+    reply = replace(outcome.reply, text=text, logprobs=())
+    return replace(outcome, text=text, reply=reply, value=checked.value), None
 
 
-def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
-    """The trace, redacted throughout: surrogates are never put back in it."""
+def _trace(plan: _Plan, outcome: _Outcome, more: Mapping[str, Json] = NO_VERDICTS) -> Trace:
+    """The trace, redacted throughout: surrogates are never put back in it. ``more`` verdicts are those of others."""
     served, task = plan.call.served, plan.call.served.task
     verdicts: dict[str, Json] = {"valid": not outcome.problem, "attempts": outcome.attempts}
     if outcome.reply.confidence is not None:
         verdicts["confidence"] = outcome.reply.confidence.whole
     if outcome.problem:
         verdicts["problem"] = plan.redactor.text(outcome.problem)
+    verdicts |= more
     return Trace(
         id=plan.trace,
         task=task.name if task is not None else served.name,
@@ -516,9 +522,10 @@ def _trace(plan: _Plan, outcome: _Outcome) -> Trace:
 
 def _target(plan: _Plan, outcome: _Outcome) -> Target | None:
     """The answer for the record. Restored and redacted again: a value gets the surrogate that it has in the input."""
-    text = plan.redactor.restore(outcome.reply.text)
     if plan.schema is not None and not outcome.problem:
-        return object_target(plan.redactor.value(verifier(plan.schema).check(text).value))
+        value = verifier(plan.schema).check(outcome.text).value if outcome.value is None else outcome.value
+        return object_target(plan.redactor.value(value))
+    text = plan.redactor.restore(outcome.reply.text)
     return text_target(plan.redactor.text(text)) if text else None
 
 

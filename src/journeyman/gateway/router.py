@@ -235,7 +235,8 @@ class Router:
             raise error
         can_stand = routed.fallback and said is not None and not said.problem
         try:
-            answer = await self._answerer.answer(replace(call, served=routed.teacher), verdicts, has_other=can_stand)
+            asked = call if call.served is routed.teacher else replace(call, served=routed.teacher)
+            answer = await self._answerer.answer(asked, verdicts, has_other=can_stand)
         except (ModelError, ServeError) as error:
             if said is None or not can_stand or not _is_outage(error):
                 raise
@@ -320,8 +321,10 @@ def _route(routed: Routed, decision: Decision) -> dict[str, Json]:
 
 def _shown(answer: Answer, call: Call, decision: Decision) -> Answer:
     """The student's confidence goes to those who asked for it; a teacher has none."""
-    kept = answer if call.wishes.confidence else replace(answer, confidence=None, calibrated=None)
-    return replace(kept, by=f"{decision.by}: {decision.why}")
+    by = f"{decision.by}: {decision.why}"
+    return (
+        replace(answer, by=by) if call.wishes.confidence else replace(answer, by=by, confidence=None, calibrated=None)
+    )
 
 
 def _no_teacher(routed: Routed, decision: Decision) -> ServeError:

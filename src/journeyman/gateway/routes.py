@@ -199,7 +199,7 @@ class Routes:
         chat = dialect.read(raw)
         routed = dialect.adapt(self._find(chat.model, caller))
         schema = openai.resolve_schema(routed.model, chat.response_format)
-        wishes = replace(chat.wishes, schema=schema)
+        wishes = chat.wishes if schema is chat.wishes.schema else replace(chat.wishes, schema=schema)
         call = Call(
             routed.model,
             messages=chat.messages,

@@ -6,9 +6,11 @@ from then on, noted once in ``adaptations``. The key is never written anywhere.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import cast
 
 import orjson
@@ -145,7 +147,7 @@ class OpenAIModel:
         }
         if decoding.schema is not None:
             # Strict providers refuse keywords that they do not know.
-            schema = strip_words(dict(decoding.schema))
+            schema = _strip_words(json.dumps(decoding.schema))
             form = {"name": decoding.schema_name, "strict": True, "schema": schema}
             optional["response_format"] = {"type": "json_schema", "json_schema": cast(Json, form)}
         body |= {key: value for key, value in optional.items() if value is not None}
@@ -197,6 +199,11 @@ class OpenAIModel:
         if code not in DISK_ERRORS:
             return None
         return StoreError(code, what.removeprefix(f"{code} "), where=self._url, hint=str(hint))
+
+
+@lru_cache(256)
+def _strip_words(schema: str) -> Json:
+    return strip_words(json.loads(schema))
 
 
 def read_usage(raw: Mapping[str, Json]) -> tuple[int | None, int | None]:

@@ -20,7 +20,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
-from journeyman.core.grammar import COMPACT, bind_copies, find_unreachable, has_words, write_grammar
+from journeyman.core.grammar import COMPACT, bind_copies, copied_fields, find_unreachable, has_words, write_grammar
 from journeyman.core.nodes import EXACT, Node, Where, escape, place, rebuild, resolve, subschemas, write_json
 from journeyman.task.bounds import has_finite_value, max_answer_tokens
 from journeyman.task.shorthand import KEYWORDS, close, expand
@@ -116,9 +116,15 @@ def constraint_schema(schema: Node, fields: Mapping[str, Json] | None = None) ->
 
     With the input ``fields`` of a call, each ``x-copy`` string may only be a span of its field.
     """
-    stripped = cast(dict[str, Json], bind_copies(rebuild(dict(schema), _strip), fields or {}))
-    stripped["x-guidance"] = COMPACT
-    return stripped
+    stripped, has_copies = _stripped(json.dumps(schema))
+    return cast(dict[str, Json], bind_copies(stripped, fields)) if has_copies and fields else stripped
+
+
+@lru_cache(256)
+def _stripped(schema: str) -> tuple[dict[str, Json], bool]:
+    """Shared by calls, so nobody changes it; and whether anything in it is a copy."""
+    stripped = cast(dict[str, Json], rebuild(json.loads(schema), _strip)) | {"x-guidance": COMPACT}
+    return stripped, bool(copied_fields(stripped))
 
 
 def grammar(schema: Node, fields: Mapping[str, Json] | None = None) -> str:
