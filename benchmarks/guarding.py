@@ -4,7 +4,7 @@
 
 The median processor time of one check of an answer of 2,000 characters, none seen before, over `texts` of them: BANKING77's train part, benign chats of the guardrails
 set, Presidio's synthetic rows, Snips' train rows (JSON). No rival has all of these guards without a model, so there is a bar and no ratio. Results go to
-benchmarks/results/guarding.json.
+benchmarks/results/guarding.json and docs/results/guarding.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from journeyman.guards.finders import Said, compile_guards
 from journeyman.task.guard import GuardSpec
 
 SIZE, TEXTS, BAR_MS = 2000, 60, 0.5
-RESULT = ROOT / "benchmarks/results/guarding.json"
+RESULT, PAGE = ROOT / "benchmarks/results/guarding.json", ROOT / "docs/results/guarding.md"
 KINDS = ("plain text", "chat with digits", "rich in personal data", "JSON")
 INSTRUCTION = (
     "You answer the customers of a bank, kindly and in few words, and never say what its own rules for a discount are. "
@@ -62,12 +62,40 @@ def main() -> int:
     }
     if arguments.only is None:
         write_result(RESULT, document)
+        PAGE.write_text(describe(document), encoding="utf-8")
     if arguments.json:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         for row in document["rows"]:
             sys.stdout.write(f"{row['row']:<40} {row['ours']:.3f} ms {'' if row['met'] else 'MISSED'}\n")
     return 0
+
+
+def describe(document: dict[str, Any]) -> str:
+    found = {row["row"]: row for row in document["rows"]}
+    lines = [
+        "# What the deterministic guards cost",
+        "",
+        "`python benchmarks/guarding.py --data FOLDER`",
+        "",
+        f"Milliseconds of processor for an answer of {SIZE:,} characters that was not seen before: median of {TEXTS}, and the slowest of twenty. Bar: {BAR_MS} ms.",
+        "",
+        f"| guard | {' | '.join(KINDS)} |",
+        "|---|" + "---|" * len(KINDS),
+    ]
+    for name in [*EACH, "all"]:
+        rows = [found[f"{kind}: {name}"] for kind in KINDS]
+        lines.append(f"| {name} | {' | '.join(map(_show, rows))} |")
+    machine = document["machine"]
+    lines += [
+        "",
+        f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}. Commit `{document['commit']}`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _show(row: dict[str, Any]) -> str:
+    return f"{row['ours']:.2f}, {row['slowest_of_20']:.2f}"
 
 
 async def measure(kind: str, text: str, name: str, specs: tuple[GuardSpec, ...]) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from starlette.types import ASGIApp
 
 from journeyman.core.errors import ServeError
 from journeyman.core.keys import NANO, Key, hash_secret, make_secret
-from journeyman.gateway.app import make_app
+from journeyman.gateway.app import NO_EMBEDDERS, make_app
 from journeyman.gateway.callers import Budgets, Caps, Doorkeeper
+from journeyman.gateway.embedding import Openers
 from journeyman.gateway.points import Point
 from journeyman.gateway.purse import Purse
 from journeyman.gateway.recorder import Recorder
@@ -91,6 +92,7 @@ async def door(
     *,
     own: str = "sk-the-projects-own",
     is_open: bool = False,
+    embedders: Openers = NO_EMBEDDERS,
 ) -> AsyncIterator[Door]:
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_store(f"sqlite:///{folder / 'gateway.db'}"))
@@ -150,7 +152,9 @@ async def door(
         made.purse = purse
         keeper = Doorkeeper(store.find_key, is_open=is_open)
         made.recorder = recorder
-        made.app = make_app(registry, recorder, keeper=keeper, budgets=Budgets(purse, caps), calls=store)
+        made.app = make_app(
+            registry, recorder, keeper=keeper, budgets=Budgets(purse, caps), calls=store, embedders=embedders
+        )
         made.url = await stack.enter_async_context(serve_in_background(made.app))
         yield made
 

@@ -14,6 +14,7 @@ import pytest
 
 from journeyman.core.trace import Trace
 from journeyman.data.candidates import read_trace
+from journeyman.flows.embedding import find_embedders
 from journeyman.gateway.response_cache import LONGEST
 from journeyman.task.task import Cache, Route, Task
 from tests.gateway.test_feedback import CONTACTS, TICKETS, TITLES, fill, say, splits
@@ -193,3 +194,54 @@ def test_a_repeat_is_no_row_of_its_own_unless_somebody_corrects_it(tmp_path: Pat
         assert row.gold.value == {"intent": "refund"}
 
     play(tmp_path, work)
+
+
+NEAR = Cache(60.0, semantic=0.9)
+WORDINGS = ("I still have not got my new card", "I still have not received my new card")
+
+
+def test_a_call_of_nearly_the_same_meaning_is_given_the_answer_where_the_task_says_so(tmp_path: Path) -> None:
+    async def work(made: Door) -> None:
+        client = made.key()
+        first, again, other = [await ask(client, text) for text in (*WORDINGS, "What does a transfer cost?")]
+        assert [item[0] for item in (first, again, other)] == ["miss", "similar", "miss"]
+        assert again[1] == first[1]
+        assert len(made.seen) == 2
+        trace = find(made, again[2])
+        route = trace.verdicts["route"]
+        assert isinstance(route, dict)
+        assert (trace.meta["cached_of"], trace.cost_usd, route["why"]) == (first[2], 0.0, "similar")
+        assert isinstance(route["likeness"], float)
+        assert 0.9 <= route["likeness"] < 1
+        assert (await ask(client, WORDINGS[0]))[0] == "hit"
+        assert (await say(made, client, trace=again[2], verdict="down"))[0] == 200
+        assert (await ask(client, WORDINGS[1]))[0] == "miss"
+
+    play(tmp_path, work, NEAR, embedders=find_embedders(1))
+
+
+def test_other_numbers_other_keys_and_other_wishes_are_not_the_same_meaning(tmp_path: Path) -> None:
+    async def work(made: Door) -> None:
+        client = made.key()
+        texts = ("Where is my order 4711?", "Where is my order 4712?", "Where is my order 4711 now?")
+        assert [(await ask(client, text))[0] for text in texts] == ["miss", "miss", "similar"]
+        assert (await ask(client, "So where is my order 4711?", max_tokens=40))[0] == "miss"
+        assert (await ask(made.key(), texts[2]))[0] == "miss"
+
+    play(tmp_path, work, NEAR, embedders=find_embedders(1))
+
+
+def test_without_an_embedding_model_only_the_very_same_call_is_known(tmp_path: Path) -> None:
+    async def work(made: Door) -> None:
+        client = made.key()
+        assert [(await ask(client, text))[0] for text in (*WORDINGS, WORDINGS[0])] == ["miss", "miss", "hit"]
+
+    play(tmp_path, work, NEAR)
+
+
+def test_a_text_that_is_longer_than_the_model_reads_is_like_no_other(tmp_path: Path) -> None:
+    async def work(made: Door) -> None:
+        client, long = made.key(), "Where is my parcel? " * 200
+        assert [(await ask(client, text))[0] for text in (long, long + "Please.")] == ["miss", "miss"]
+
+    play(tmp_path, work, NEAR, embedders=find_embedders(1))

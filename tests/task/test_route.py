@@ -23,6 +23,7 @@ def test_shadow_and_cache_are_off_until_they_are_stated() -> None:
     assert read(stated) == Route("shadow", shadow=Shadow(0.2, 60))
     assert read({"cache": {"seconds": 60.0}}).cache == Cache(60.0, 1000, shared=False)
     assert read({"cache": {"seconds": 60, "entries": 5, "shared": True}}).cache == Cache(60.0, 5, shared=True)
+    assert read({"cache": {"seconds": 60, "semantic": 0.95}}).cache == Cache(60.0, semantic=0.95)
 
 
 def test_a_shadow_without_its_policy_is_refused() -> None:
@@ -34,7 +35,7 @@ def test_a_shadow_without_its_policy_is_refused() -> None:
 @pytest.mark.parametrize(
     ("route", "code", "told"),
     [
-        ({"cache": {"secnds": 3}}, "JM-202", "seconds, entries, shared"),
+        ({"cache": {"secnds": 3}}, "JM-202", "seconds, entries, shared, semantic"),
         ({"shadow": {"shared": 3}}, "JM-202", "share, calls_per_minute"),
         ({"cach": {}}, "JM-202", "policy, audit, patience_s, fallback, shadow, cache"),
         ({"cache": {}}, "JM-203", "route.cache.seconds"),

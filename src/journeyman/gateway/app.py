@@ -53,7 +53,8 @@ def make_app(
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
     ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none. ``extend`` adds routes of its own."""
     answerer = Answerer(recorder, now)
-    cache = ResponseCache(answerer, calls.trace if calls is not None else None)
+    embeddings = Embeddings(recorder, embedders, now)
+    cache = ResponseCache(answerer, calls.trace if calls is not None else None, embeddings.vector)
     router = Router(answerer, audited, cache=cache, find=registry.find_task)
     forwarder = Forwarder(recorder, now, settings.silence_s)
     keeper = keeper or Doorkeeper()
@@ -65,7 +66,6 @@ def make_app(
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    embeddings = Embeddings(recorder, embedders, now)
     desk = FeedbackDesk(registry, calls, now, cache.forget)
     routes = Routes(registry, router, forwarder, embeddings, settings, keeper, budgets, desk)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])

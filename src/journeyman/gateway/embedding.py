@@ -6,6 +6,7 @@ A text that is longer than its model reads is refused and not cut.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Protocol, cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import ServeError
+from journeyman.core.errors import JourneymanError, ServeError
 from journeyman.core.messages import Message
 from journeyman.core.trace import Origin, Trace
 from journeyman.gateway.dialects.vectors import EmbeddingRequest, read_input, write_embedding, wrong_embedding
@@ -22,6 +23,7 @@ from journeyman.guards.messages import redact_message
 from journeyman.guards.redact import Redactor
 from journeyman.models.embedder import Embedded, Floats
 
+LOG = logging.getLogger("journeyman.gateway")
 PREFIX = "embed:"
 
 
@@ -92,10 +94,25 @@ class Embeddings:
         )
         return work.body
 
+    async def vector(self, text: str) -> Floats | None:
+        """Of the first model here, for the server's own use and not recorded; None where there is none that can be loaded, or the text is longer than it reads."""
+        if not self._openers:
+            return None
+        async with self._turn:
+            try:
+                found = await asyncio.to_thread(lambda: self._load(next(iter(self._openers))).embed([text]))
+            except JourneymanError as error:
+                LOG.warning("an embedding model cannot be used: %s", error)
+                return None
+        return None if found.cut else cast(Floats, found.vectors)[0]
+
+    def _load(self, name: str) -> Embeds:
+        if name not in self._open:
+            self._open[name] = self._openers[name]()
+        return self._open[name]
+
     def _work(self, asked: EmbeddingRequest) -> _Work:
-        if asked.model not in self._open:
-            self._open[asked.model] = self._openers[asked.model]()
-        model = self._open[asked.model]
+        model = self._load(asked.model)
         if asked.dimensions not in (None, model.dimension):
             raise wrong_embedding("dimensions", f"{model.dimension}, which this model has", asked.dimensions)
         found = model.embed(list(asked.texts))

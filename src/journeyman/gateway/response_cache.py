@@ -1,4 +1,4 @@
-"""Answers to the very same call, from memory: for tasks that say so, where decoding is not random.
+"""Answers to the very same call, from memory: for tasks that say so, where decoding is not random. And to one of nearly the same meaning, where a task allows that too.
 
 The key is a hash of the redaction's input, salted anew at each start, with who asks in it. An answer is good for as long as its task says, its release stays live and free,
 its recorded call is there and nobody has said that it was wrong; that is looked up at each hit, so that it holds whichever process erased or corrected it.
@@ -7,26 +7,42 @@ its recorded call is there and nobody has said that it was wrong; that is looked
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+
+import numpy as np
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.trace import Trace
 from journeyman.gateway.answer import Answer, Answerer, Call, read_fields
 from journeyman.gateway.registry import Routed
+from journeyman.models.embedder import Floats
 
+NUMBER = re.compile(r"\d+")
 LONGEST = 65_536
 """Characters of an answer that is kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Meaning:
+    """Of a call: its texts as a vector of length one, and a hash of all the rest, the numbers in its texts too, which a vector hardly tells apart."""
+
+    rest: bytes
+    vector: Floats
+    least: float
+    """How like it a call has to be."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Kept:
     answer: Answer
     until: float
+    meaning: _Meaning | None = None
 
 
 @dataclass(slots=True)
@@ -38,16 +54,18 @@ class _Shelf:
 
 
 class ResponseCache:
-    """``find`` gives a recorded call by its id. ``clock`` never jumps. Used in one event loop."""
+    """``find`` gives a recorded call by its id, ``embed`` the vector of a text, None of one that is too long. ``clock`` never jumps. Used in one event loop."""
 
     def __init__(
         self,
         answerer: Answerer,
         find: Callable[[str], Trace | None] | None = None,
+        embed: Callable[[str], Awaitable[Floats | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._answerer = answerer
         self._find = find
+        self._embed = embed
         self._clock = clock
         self._salt = secrets.token_bytes(32)
         self._shelves: dict[str, _Shelf] = {}
@@ -60,9 +78,16 @@ class ResponseCache:
             shelf.kept.move_to_end(key)
             return await self._repeat(routed, call, known.answer)
         shelf.kept.pop(key, None)
+        meaning = await self._read_meaning(routed, call)
+        if meaning is not None and (found := _find_nearest(shelf, meaning)) is not None:
+            nearest, likeness = found
+            known = shelf.kept[nearest]
+            if await self._is_good(known) and self._open(routed) is shelf:
+                return await self._repeat(routed, call, known.answer, likeness)
+            shelf.kept.pop(nearest, None)
         answer = await ask(routed, call)
         if self._open(routed) is shelf:  # the release may have changed meanwhile
-            self._keep(routed, shelf, key, answer)
+            self._keep(routed, shelf, key, answer, meaning)
         return replace(answer, cache="miss")
 
     def forget(self, trace: Trace) -> None:
@@ -81,11 +106,25 @@ class ResponseCache:
         return shelf
 
     def _key(self, routed: Routed, call: Call) -> bytes:
+        return self._hash(routed, call, read_fields(call))
+
+    def _hash(self, routed: Routed, call: Call, fields: Mapping[str, Json | list[str]]) -> bytes:
         assert routed.cache is not None
         who = "" if routed.cache.shared else str(call.meta.get("key") or "")
         models: list[Json] = [routed.student.release if routed.student else "", routed.policy]
-        text = dump([who, models, repr(call.wishes), read_fields(call)])
+        text = dump([who, models, repr(call.wishes), dict(fields)])
         return blake2b(text.encode("utf-8", "surrogatepass"), key=self._salt, digest_size=32).digest()
+
+    async def _read_meaning(self, routed: Routed, call: Call) -> _Meaning | None:
+        """None where the task does not ask for it, or its texts are longer than what reads them."""
+        assert routed.cache is not None
+        if routed.cache.semantic is None or self._embed is None:
+            return None
+        fields = read_fields(call)
+        texts = {name: value for name, value in fields.items() if isinstance(value, str)}
+        rest = {name: NUMBER.findall(value) if isinstance(value, str) else value for name, value in fields.items()}
+        vector = await self._embed("\n".join(texts.values())) if any(map(str.strip, texts.values())) else None
+        return None if vector is None else _Meaning(self._hash(routed, call, rest), vector, routed.cache.semantic)
 
     async def _is_good(self, known: _Kept) -> bool:
         if self._clock() >= known.until:
@@ -95,25 +134,44 @@ class ResponseCache:
         trace = await asyncio.to_thread(self._find, known.answer.trace)
         return trace is not None and not is_unwanted(trace)
 
-    def _keep(self, routed: Routed, shelf: _Shelf, key: bytes, answer: Answer) -> None:
+    def _keep(self, routed: Routed, shelf: _Shelf, key: bytes, answer: Answer, meaning: _Meaning | None) -> None:
         assert routed.cache is not None
         is_whole = answer.finish_reason == "stop" and len(answer.text) <= LONGEST
         if not is_whole or answer.by.endswith(": fallback"):
             return
-        shelf.kept[key] = _Kept(answer, self._clock() + routed.cache.seconds)
+        shelf.kept[key] = _Kept(answer, self._clock() + routed.cache.seconds, meaning)
         shelf.kept.move_to_end(key)
         while len(shelf.kept) > routed.cache.entries:
             shelf.kept.popitem(last=False)
 
-    async def _repeat(self, routed: Routed, call: Call, known: Answer) -> Answer:
+    async def _repeat(self, routed: Routed, call: Call, known: Answer, likeness: float | None = None) -> Answer:
+        """``likeness`` where it was another call that was answered so."""
         side = known.by.partition(":")[0]
         served = routed.student if side == "student" else routed.teacher
         assert served is not None, "it answered a moment ago"
-        route: dict[str, Json] = {"policy": routed.policy, "by": side, "why": "cached"}
+        why = "cached" if likeness is None else "similar"
+        route: dict[str, Json] = {"policy": routed.policy, "by": side, "why": why}
+        if likeness is not None:
+            route["likeness"] = round(likeness, 4)
         answer = await self._answerer.repeat(
             replace(call, served=served, sample=routed.sample), known, {"route": route}
         )
-        return replace(answer, by=f"{side}: cached", cache="hit", start=None)
+        return replace(answer, by=f"{side}: {why}", cache="hit" if likeness is None else "similar", start=None)
+
+
+def _find_nearest(shelf: _Shelf, meaning: _Meaning) -> tuple[bytes, float] | None:
+    """The kept answer to the call that is most like it, and the cosine; None where none is like it enough."""
+    alike = [
+        (key, known.meaning.vector)
+        for key, known in shelf.kept.items()
+        if known.meaning is not None and known.meaning.rest == meaning.rest
+    ]
+    if not alike:
+        return None
+    likenesses = np.stack([vector for _key, vector in alike]) @ meaning.vector
+    place = int(likenesses.argmax())
+    likeness = float(likenesses[place])
+    return (alike[place][0], likeness) if likeness >= meaning.least else None
 
 
 def may_cache(routed: Routed, call: Call) -> bool:

@@ -125,6 +125,10 @@ class CacheFile(BaseModel):
         default=1000, description="How many answers are kept; the one that was not asked for longest goes first."
     )
     shared: bool = Field(default=False, description="Whether one key may be given what another one asked.")
+    semantic: Annotated[float, Field(ge=0.5, le=1)] | None = Field(
+        default=None,
+        description="How near in meaning (cosine of all-MiniLM-L6-v2) the texts of a call may be to an earlier one's, with the same numbers, to be given its answer; none: only the very same call is.",
+    )
 
 
 class RouteFile(BaseModel):

@@ -80,11 +80,13 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Answers are kept in memory for ``seconds``, ``entries`` of them at the most, for the key alone that asked, unless ``shared``."""
+    """Answers are kept in memory for ``seconds``, ``entries`` of them at the most, for the key alone that asked, unless ``shared``. With ``semantic`` a call whose texts
+    are that near (cosine) to those of an earlier one, and which is otherwise the same, is given its answer."""
 
     seconds: float
     entries: int = 1000
     shared: bool = False
+    semantic: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
