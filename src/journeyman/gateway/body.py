@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import ServeError
@@ -17,16 +17,17 @@ DEEPEST = 150
 
 async def read_body(request: Request, most_bytes: int) -> Json:
     """Raises: ServeError JM-702 too long, JM-703 not JSON, or nested too deeply."""
-    size, chunks = 0, []
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= most_bytes:
-                chunks.append(chunk)
-            elif size > 16 * most_bytes:  # read on for a while, so that the client hears the answer
-                break
-    except ClientDisconnect as error:
-        raise ServeError("JM-703", "the request broke off", where="body", hint="send it again") from error
+    size, chunks, has_more = 0, list[bytes](), True
+    while has_more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ServeError("JM-703", "the request broke off", where="body", hint="send it again")
+        chunk, has_more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size <= most_bytes:
+            chunks.append(chunk)
+        elif size > 16 * most_bytes:  # read on for a while, so that the client hears the answer
+            break
     if size > most_bytes:
         raise ServeError(
             "JM-702",

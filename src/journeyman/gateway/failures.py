@@ -14,6 +14,7 @@ from starlette.responses import Response
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
 from journeyman.gateway.dialects import anthropic, openai
+from journeyman.gateway.replies import Reply
 
 STATUS: Mapping[str, int] = {
     "JM-702": 413,
@@ -108,4 +109,4 @@ async def on_defect(request: Request, error: Exception) -> Response:
 
 
 def json_response(value: Mapping[str, Json], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(value), status, headers, media_type="application/json")
+    return Reply(orjson.dumps(value), status, {**(headers or {}), "content-type": "application/json"})

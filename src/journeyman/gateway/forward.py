@@ -33,6 +33,7 @@ from journeyman.gateway.held import Event, Held, check_reply
 from journeyman.gateway.points import Asked, Heard, Point, Replied, call_usd
 from journeyman.gateway.purse import Meter
 from journeyman.gateway.recorder import Recorder
+from journeyman.gateway.replies import Reply
 from journeyman.gateway.verifying import Promise, make_promise
 from journeyman.gateway.wire import Shows, Streaming, Wire
 from journeyman.guards.messages import redact_calls, redact_message
@@ -212,7 +213,7 @@ class Forwarder:
             await self._record(call, heard, "ok")
         else:
             await self._record(call, heard, f"http-{reply.status}", 0.0)
-        return Response(body, reply.status, shown)
+        return Reply(body, reply.status, shown)
 
     async def _rewrite(self, call: _Call, body: bytes, status: int) -> bytes:
         """In the client's dialect. Raises: ServeError JM-764 it cannot be said there (recorded)."""
