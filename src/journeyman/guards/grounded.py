@@ -39,4 +39,6 @@ def find_ungrounded(look: Look, source: Source) -> Iterator[Span]:
 
 
 def _level(text: str) -> str:
+    if text.isascii():  # of all that is made the same, a backtick alone is ASCII
+        return " ".join(text.replace("`", "'").lower().split())
     return " ".join(unicodedata.normalize("NFKC", text).translate(SAME).casefold().split())
