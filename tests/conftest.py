@@ -29,7 +29,15 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def all_workers() -> set[int]:
     found = psutil.Process().children(recursive=True)
-    return {item.pid for item in found if "journeyman.models.llamacpp_worker" in " ".join(item.cmdline())}
+    return {item.pid for item in found if "journeyman.models.llamacpp_worker" in _command(item)}
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty where it has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 @pytest.fixture
