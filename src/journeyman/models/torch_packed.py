@@ -35,9 +35,13 @@ class Packed:
         return self.codes.nbytes + int(self.state.absmax.nbytes)
 
     def dense(self) -> Tensor:
-        """In the number type that was packed."""
-        result: Tensor = _bitsandbytes().dequantize_4bit(self.codes, self.state)
-        return result
+        """In the number type that was packed. A row at a time is a block: bitsandbytes 0.50 reads rows of other lengths wrong where it uses AVX-512."""
+        state, shape = self.state, self.shape
+        if shape[-1] % BLOCK and shape.numel() % BLOCK == 0:
+            state = copy(state)
+            state.shape = torch.Size((shape.numel() // BLOCK, BLOCK))
+        result: Tensor = _bitsandbytes().dequantize_4bit(self.codes, state)
+        return result.reshape(shape)
 
     def to(self, device: torch.device) -> Packed:
         state = copy(self.state)
