@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from journeyman.core.errors import ModelError, TuneError
 from journeyman.models.torch_decoder import Decoder
-from journeyman.models.torch_packed import Packed, dense
+from journeyman.models.torch_packed import BLOCK, Packed, dense
 from journeyman.models.torch_weights import load_decoder, name_projections
 from journeyman.tuning.batching import TuneRow, make_batch
 from journeyman.tuning.lora import Adapters
@@ -30,8 +30,8 @@ LEVELS = [-1.0, -0.6962, -0.5251, -0.3949, -0.2844, -0.1848, -0.0911, 0.0]
 LEVELS += [0.0796, 0.1609, 0.2461, 0.3379, 0.4407, 0.5626, 0.7230, 1.0]
 
 
-def _packed(family: str, folder: Path) -> Decoder:
-    save_model(family, folder)
+def _packed(family: str, folder: Path, **sizes: int) -> Decoder:
+    save_model(family, folder, **sizes)
     return load_decoder(folder, is_packed=True)
 
 
@@ -63,7 +63,8 @@ def test_a_number_becomes_the_nearest_level_of_its_block(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_losses_and_gradients_equal_those_of_peft_over_4_bits(family: str, tmp_path: Path) -> None:
-    decoder = _packed(family, tmp_path / "base")
+    # Rows of whole blocks: where it uses AVX-512, bitsandbytes 0.50 reads others wrong, and the reference with it.
+    decoder = _packed(family, tmp_path / "base", intermediate_size=2 * BLOCK)
     assert not decoder.is_exact
     adapters = _adapters(decoder)
     names = dict(adapters.parameters())
