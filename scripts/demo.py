@@ -88,7 +88,7 @@ def _read_document(server: subprocess.Popen[str]) -> str:
 
 
 def _shorten(folder: Path) -> None:
-    for name, rows in (("calls.jsonl", 60), ("sealed.jsonl", 12)):
+    for name, rows in (("calls.jsonl", 36), ("sealed.jsonl", 12)):
         lines = (EXAMPLE / name).read_text(encoding="utf-8").splitlines(keepends=True)
         (folder / name).write_text("".join(lines[:rows]), encoding="utf-8")
 

@@ -13,7 +13,16 @@ settings.register_profile("untimed", deadline=None)  # tests assert no time
 settings.load_profile("untimed")
 
 
-LONG = ("test_demo.py", "test_loop.py", "test_disk.py", "test_commands.py", "test_kills.py")
+LONG = (
+    "test_demo.py",
+    "test_loop.py",
+    "test_disk.py",
+    "test_methods.py",
+    "test_commands.py",
+    "test_kills.py",
+    "test_fine_tuning.py",
+    "test_story.py",
+)
 """Files of minutes. They come first: where a process takes a file at a time, a long one at the end leaves the others idle."""
 
 

@@ -57,7 +57,7 @@ def test_a_disk_that_is_full_again_and_again_costs_time_only(disk: Path, loop: L
         while (done := journeyman(project, *command)).returncode not in (0, 1):
             assert _one_message(done.stderr, "JM-801"), (command, done.stdout, done.stderr)
             refusals += 1
-            size_kb = int(size_kb * 1.5)
+            size_kb *= 2
             assert size_kb < 64_000
             _remount(disk, f"size={size_kb}k")
     assert refusals >= 4
