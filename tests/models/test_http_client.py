@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import shutil
+import socket
 import ssl
+import struct
 import subprocess
+import threading
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohappyeyeballs
 import pytest
 import uvloop
 from hypothesis import given
@@ -365,6 +369,123 @@ def test_a_name_and_password_in_the_address_are_said_unless_the_call_says_its_ow
     assert own.lower().count(b"authorization") == 1
     assert "p@ss" not in repr(target)
     assert "bWU6" not in repr(target)
+
+
+def test_a_body_that_is_ended_on_this_side_is_no_whole_one(play: Play) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hear(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nthe first half,")
+        await reader.read()
+
+    async def work() -> None:
+        async with server(talk) as url:
+            for whose in ("reply", "client"):
+                ours = HttpClient()
+                reply = await ours.post(url, b"", {})
+                reading = asyncio.ensure_future(reply.read())
+                await asyncio.sleep(0.05)
+                if whose == "reply":
+                    reply.close()
+                else:
+                    await ours.close()
+                with pytest.raises(BrokenReply, match="ended on this side"):
+                    await reading
+                await ours.close()
+
+    play(work())
+
+
+def test_what_is_said_behind_a_body_is_no_header_of_it(play: Play) -> None:
+    async def work() -> None:
+        packed = gzip.compress(b"hello")
+        head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-encoding: gzip\r\n\r\n"
+        behind = b"0\r\ncontent-encoding: br\r\nx-more: 1\r\n\r\n"
+        written = head + b"%x\r\n%b\r\n" % (len(packed), packed) + behind
+        async with server(always(written)) as url, client() as ours:
+            reply = await ours.post(url, b"", {})
+            await asyncio.sleep(0.05)
+            assert await reply.read() == b"hello"
+            assert list(reply.headers) == ["transfer-encoding", "content-encoding"]
+
+    play(work())
+
+
+@asynccontextmanager
+async def refusing() -> AsyncIterator[str]:
+    """Its connections are opened and reset at once."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=100)
+
+    def reset() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+    thread = threading.Thread(target=reset)
+    thread.start()
+    try:
+        yield f"https://localhost:{listening.getsockname()[1]}/"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        await asyncio.to_thread(thread.join)
+
+
+def test_a_connection_reset_at_once_leaves_no_number_of_a_file_behind(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what closes the socket later would close what has the number then."""
+    made: list[socket.socket] = []
+    start = aiohappyeyeballs.start_connection
+
+    async def watch(*arguments: object, **options: object) -> socket.socket:
+        made.append(await start(*arguments, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", watch)
+
+    async def work() -> None:
+        async with refusing() as url, client() as ours:
+            for _ in range(300):
+                with pytest.raises((NotConnected, BrokenReply)) as caught:
+                    await ours.post(url, b"", {})
+                assert str(caught.value)
+        await asyncio.sleep(0.01)
+        assert made
+        assert {item.fileno() for item in made} == {-1}
+
+    play(work())
+
+
+def test_a_call_that_is_left_while_it_connects_leaves_nothing_open(play: Play) -> None:
+    async def work() -> None:
+        async with server(always(OK)) as url, client() as ours:
+            for steps in range(60):
+                call = asyncio.ensure_future(ours.post(url, b"", {}))
+                for _ in range(steps % 12):
+                    await asyncio.sleep(0)
+                call.cancel()
+                await asyncio.gather(call, return_exceptions=True)
+            await asyncio.sleep(0.05)
+            (pool,) = ours._pools.values()
+            assert not pool.open
+
+    play(work())
+
+
+def test_a_loop_that_ended_is_forgotten(play: Play) -> None:
+    ours = HttpClient()
+
+    async def work() -> None:
+        async with server(always(OK)) as url:
+            await (await ours.post(url, b"", {})).read()
+
+    for _ in range(3):
+        play(work())
+    assert len(ours._pools) == 1
 
 
 def test_one_client_serves_two_loops() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import weakref
 import zlib
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -75,7 +74,7 @@ class HttpClient:
         self._total_s = total_s
         self._silence_s = silence_s
         self._keep_alive = keep_alive
-        self._pools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Pool] = weakref.WeakKeyDictionary()
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
 
     async def post(
         self, url: str, data: bytes, headers: Mapping[str, str], *, total_s: float | None = None
@@ -89,6 +88,8 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
         if pool is None:
+            for ended in [item for item in list(self._pools) if item.is_closed()]:
+                self._pools.pop(ended, None)
             pool = self._pools[loop] = _Pool()
         target = _read_url(url)
         request = _write_request(target, data, headers, keep_alive=self._keep_alive)
@@ -310,12 +311,14 @@ class _Connection(asyncio.Protocol):
             self.abort()
 
     def abort(self) -> None:
+        if not self._is_done:
+            self._fail(BrokenReply("the call was ended on this side"))
+            return
         self._disarm()
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._pool.open.add(self)
 
     def data_received(self, data: bytes) -> None:
         if self._is_done or self._parser is None:  # nobody asked for it
@@ -349,6 +352,8 @@ class _Connection(asyncio.Protocol):
         self._headers, self._is_sized = {}, False
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._arriving is not None:  # behind the body: no header of what was read
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
@@ -427,18 +432,27 @@ async def _open(pool: _Pool, origin: Origin, seconds: float) -> _Connection:
             connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=ATTEMPT_S, interleave=1)
             try:
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                _, connection = await loop.create_connection(
+                transport, connection = await loop.create_connection(
                     lambda: _Connection(pool, origin),
                     sock=connected,
                     ssl=_tls() if origin.is_secure else None,
                     server_hostname=origin.host if origin.is_secure else None,
                 )
             except BaseException:
-                connected.close()
+                if isinstance(loop, asyncio.BaseEventLoop):
+                    connected.close()
                 raise
+            finally:
+                # uvloop owns the number from the start. Where the other side resets early it leaves the socket believing that it has it still, and what closes
+                # that socket later would close another file.
+                if not isinstance(loop, asyncio.BaseEventLoop):
+                    connected.detach()
+            if transport.is_closing():
+                raise ConnectionError
     except (OSError, UnicodeError) as error:  # a timeout is one
         said = f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else str(error)
-        raise NotConnected(said) from error
+        raise NotConnected(said or "the connection was closed at once") from error
+    pool.open.add(connection)
     return connection
 
 
