@@ -462,11 +462,12 @@ def test_a_connection_reset_at_once_leaves_no_number_of_a_file_behind(
 
 def test_a_call_that_is_left_while_it_connects_leaves_nothing_open(play: Play) -> None:
     async def work() -> None:
-        async with server(always(OK)) as url, client() as ours:
-            for steps in range(60):
+        async with server(always()) as url, client() as ours:
+            for steps in range(200):
                 call = asyncio.ensure_future(ours.post(url, b"", {}))
-                for _ in range(steps % 12):
+                for _ in range(steps % 14):
                     await asyncio.sleep(0)
+                await asyncio.sleep(steps % 5 * 0.0005)
                 call.cancel()
                 await asyncio.gather(call, return_exceptions=True)
             await asyncio.sleep(0.05)
