@@ -12,6 +12,7 @@ import aiohttp
 import openai
 import pytest
 
+from journeyman.core.canonical import Json
 from journeyman.core.trace import Trace
 from journeyman.data.candidates import read_trace
 from journeyman.flows.embedding import find_embedders
@@ -229,6 +230,41 @@ def test_other_numbers_other_keys_and_other_wishes_are_not_the_same_meaning(tmp_
         assert (await ask(made.key(), texts[2]))[0] == "miss"
 
     play(tmp_path, work, NEAR, embedders=find_embedders(1))
+
+
+def test_what_the_model_cannot_read_is_not_the_same_meaning(tmp_path: Path) -> None:
+    async def work(made: Door) -> None:
+        client = made.key()
+        texts = (
+            "How was the parcel? 👍",
+            "How was the parcel? 👎",
+            "So how was the parcel? 👎",
+            "ሰላም ለዓለም",
+            "ጦርነት ለዘላለም",
+        )
+        assert [(await ask(client, text))[0] for text in texts] == ["miss", "miss", "similar", "miss", "miss"]
+
+    play(tmp_path, work, NEAR, embedders=find_embedders(1))
+
+
+def test_fields_are_compared_one_by_one_whatever_their_order(tmp_path: Path) -> None:
+    texts: dict[str, Json] = {"source": {"type": "string"}, "target": {"type": "string"}}
+    fare = Task("fare", "Say the fare.", texts, None, route=Route(cache=Cache(60.0, semantic=0.9)))
+
+    async def run() -> None:
+        async with door(tmp_path, tasks=(fare,), embedders=find_embedders(1)) as made, aiohttp.ClientSession() as http:
+            made.text = "ninety"
+            headers = {"authorization": f"Bearer {made.key().api_key}"}
+            asked = (("source", "Paris", "London"), ("target", "Paris", "London"), ("source", "London", "Paris"), ("source", "paris", "london"))  # fmt: skip
+            found = []
+            for first, one, other in asked:
+                second = "target" if first == "source" else "source"
+                body = {first: one, second: other}
+                async with http.post(f"{made.url}/tasks/fare", json=body, headers=headers) as reply:
+                    found.append(reply.headers["x-journeyman-cache"])
+            assert found == ["miss", "miss", "hit", "similar"]
+
+    asyncio.run(run())
 
 
 def test_without_an_embedding_model_only_the_very_same_call_is_known(tmp_path: Path) -> None:

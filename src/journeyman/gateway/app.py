@@ -54,7 +54,7 @@ def make_app(
     ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none. ``extend`` adds routes of its own."""
     answerer = Answerer(recorder, now)
     embeddings = Embeddings(recorder, embedders, now)
-    cache = ResponseCache(answerer, calls.trace if calls is not None else None, embeddings.vector)
+    cache = ResponseCache(answerer, calls.trace if calls is not None else None, embeddings.read)
     router = Router(answerer, audited, cache=cache, find=registry.find_task)
     forwarder = Forwarder(recorder, now, settings.silence_s)
     keeper = keeper or Doorkeeper()

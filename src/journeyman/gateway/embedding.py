@@ -35,9 +35,19 @@ class Embeds(Protocol):
 
     def embed(self, texts: list[str]) -> Embedded: ...
 
+    def unread(self, texts: list[str]) -> list[list[str]]: ...
+
 
 Openers = Mapping[str, Callable[[], Embeds]]
 """What opens each model, by the name that clients ask for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """``vectors`` [n, d] of length one; ``unread`` what of each text is not in its vector."""
+
+    vectors: Floats
+    unread: list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +104,21 @@ class Embeddings:
         )
         return work.body
 
-    async def vector(self, text: str) -> Floats | None:
-        """Of the first model here, for the server's own use and not recorded; None where there is none that can be loaded, or the text is longer than it reads."""
+    async def read(self, texts: list[str]) -> Read | None:
+        """By the first model here, for the server's own use and not recorded; None where there is none that can be loaded, or a text is longer than it reads."""
         if not self._openers:
             return None
         async with self._turn:
             try:
-                found = await asyncio.to_thread(lambda: self._load(next(iter(self._openers))).embed([text]))
+                return await asyncio.to_thread(self._read, texts)
             except JourneymanError as error:
                 LOG.warning("an embedding model cannot be used: %s", error)
                 return None
-        return None if found.cut else cast(Floats, found.vectors)[0]
+
+    def _read(self, texts: list[str]) -> Read | None:
+        model = self._load(next(iter(self._openers)))
+        found = model.embed(texts)
+        return None if found.cut else Read(cast(Floats, found.vectors), model.unread(texts))
 
     def _load(self, name: str) -> Embeds:
         if name not in self._open:

@@ -20,6 +20,7 @@ import numpy as np
 from journeyman.core.canonical import Json, dump
 from journeyman.core.trace import Trace
 from journeyman.gateway.answer import Answer, Answerer, Call, read_fields
+from journeyman.gateway.embedding import Read
 from journeyman.gateway.registry import Routed
 from journeyman.models.embedder import Floats
 
@@ -30,10 +31,11 @@ LONGEST = 65_536
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Meaning:
-    """Of a call: its texts as a vector of length one, and a hash of all the rest, the numbers in its texts too, which a vector hardly tells apart."""
+    """Of a call: its texts as vectors of length one, [texts, d] by their fields' names, and a hash of all the rest: of its texts the numbers, which a vector hardly tells apart, and
+    what the encoder has no token for."""
 
     rest: bytes
-    vector: Floats
+    vectors: Floats
     least: float
     """How like it a call has to be."""
 
@@ -54,18 +56,18 @@ class _Shelf:
 
 
 class ResponseCache:
-    """``find`` gives a recorded call by its id, ``embed`` the vector of a text, None of one that is too long. ``clock`` never jumps. Used in one event loop."""
+    """``find`` gives a recorded call by its id, ``read`` texts as vectors, None of one that is too long. ``clock`` never jumps. Used in one event loop."""
 
     def __init__(
         self,
         answerer: Answerer,
         find: Callable[[str], Trace | None] | None = None,
-        embed: Callable[[str], Awaitable[Floats | None]] | None = None,
+        read: Callable[[list[str]], Awaitable[Read | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._answerer = answerer
         self._find = find
-        self._embed = embed
+        self._read = read
         self._clock = clock
         self._salt = secrets.token_bytes(32)
         self._shelves: dict[str, _Shelf] = {}
@@ -118,13 +120,18 @@ class ResponseCache:
     async def _read_meaning(self, routed: Routed, call: Call) -> _Meaning | None:
         """None where the task does not ask for it, or its texts are longer than what reads them."""
         assert routed.cache is not None
-        if routed.cache.semantic is None or self._embed is None:
+        if routed.cache.semantic is None or self._read is None:
             return None
         fields = read_fields(call)
-        texts = {name: value for name, value in fields.items() if isinstance(value, str)}
-        rest = {name: NUMBER.findall(value) if isinstance(value, str) else value for name, value in fields.items()}
-        vector = await self._embed("\n".join(texts.values())) if any(map(str.strip, texts.values())) else None
-        return None if vector is None else _Meaning(self._hash(routed, call, rest), vector, routed.cache.semantic)
+        texts = {name: text for name, text in sorted(fields.items()) if isinstance(text, str) and text.strip()}
+        read = await self._read(list(texts.values())) if texts else None
+        if read is None:
+            return None
+        exact: list[list[str]] = [
+            NUMBER.findall(text) + unread for text, unread in zip(texts.values(), read.unread, strict=True)
+        ]
+        rest = self._hash(routed, call, {**fields, **dict(zip(texts, exact, strict=True))})
+        return _Meaning(rest, read.vectors, routed.cache.semantic)
 
     async def _is_good(self, known: _Kept) -> bool:
         if self._clock() >= known.until:
@@ -160,15 +167,15 @@ class ResponseCache:
 
 
 def _find_nearest(shelf: _Shelf, meaning: _Meaning) -> tuple[bytes, float] | None:
-    """The kept answer to the call that is most like it, and the cosine; None where none is like it enough."""
+    """The kept answer to the call that is most like it, and the least cosine of their texts, field by field; None where none is like it enough."""
     alike = [
-        (key, known.meaning.vector)
+        (key, known.meaning.vectors)
         for key, known in shelf.kept.items()
         if known.meaning is not None and known.meaning.rest == meaning.rest
     ]
     if not alike:
         return None
-    likenesses = np.stack([vector for _key, vector in alike]) @ meaning.vector
+    likenesses = (np.stack([vectors for _key, vectors in alike]) * meaning.vectors).sum(axis=-1).min(axis=-1)
     place = int(likenesses.argmax())
     likeness = float(likenesses[place])
     return (alike[place][0], likeness) if likeness >= meaning.least else None

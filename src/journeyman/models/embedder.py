@@ -36,6 +36,7 @@ MOST_TOKENS = 256  # what all-MiniLM-L6-v2 was trained with, [CLS] and [SEP] inc
 BATCH_TOKENS = 512  # measured: more is no faster
 TOKENIZED = 1024  # texts at once
 POOLING = "mean"
+UNKNOWN = "[UNK]"
 
 Floats = npt.NDArray[np.float32]
 Vectors: TypeAlias = "Floats | csr_array"
@@ -94,13 +95,19 @@ class Embedder:
         bar.finish()
         return Embedded(vectors, tokens, MOST_TOKENS)
 
+    def unread(self, texts: Sequence[str]) -> list[list[str]]:
+        """What of each text the encoder knows no token for, such as emoji: its vector is the same whatever stands there."""
+        unknown = self.tokenizer.token_to_id(UNKNOWN)
+        return [
+            [text[start:end] for id, (start, end) in zip(item.ids, item.offsets, strict=True) if id == unknown]
+            for text, item in zip(texts, self.tokenizer.encode_batch(_plain(texts)), strict=True)
+        ]
+
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[Ids], npt.NDArray[np.int64]]:
         """Ids cut to what the encoder reads, [SEP] kept at the end; and how many there were."""
         ids: list[Ids] = []
         for start in range(0, len(texts), TOKENIZED):
-            # A lone surrogate is no text to the tokenizer.
-            plain = [text.encode("utf-8", "replace").decode() for text in texts[start : start + TOKENIZED]]
-            ids += [encoding.ids for encoding in self.tokenizer.encode_batch(plain)]
+            ids += [encoding.ids for encoding in self.tokenizer.encode_batch(_plain(texts[start : start + TOKENIZED]))]
         tokens = np.array([len(item) for item in ids], dtype=np.int64)
         return [item if len(item) <= MOST_TOKENS else [*item[: MOST_TOKENS - 1], item[-1]] for item in ids], tokens
 
@@ -112,6 +119,11 @@ class Embedder:
         means = states.mean(axis=1)
         vectors: Floats = means / np.linalg.norm(means, axis=1, keepdims=True)
         return vectors
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
+    """A lone surrogate is no text to the tokenizer."""
+    return [text.encode("utf-8", "replace").decode() for text in texts]
 
 
 def make_batches(ids: Sequence[Ids]) -> Iterator[list[int]]:
