@@ -2,7 +2,7 @@
 
     python benchmarks/semantic_cache.py [--data FOLDER] [--rows N] [--json]
 
-A row is a hit where an earlier one is as near (cosine on all-MiniLM-L6-v2) and has the same numbers, as `route.cache.semantic` has it; its answer would be the earlier one's label. A hit
+A row is a hit where an earlier one is as near (cosine on all-MiniLM-L6-v2) and has the same words with a digit, as `route.cache.semantic` has it; its answer would be the earlier one's label. A hit
 whose own label is another is a wrong answer that a call would not have had. An upper bound of both: nothing is ever dropped from the cache. Results go to
 benchmarks/results/semantic_cache.json and docs/results/semantic-cache.md.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import json
 import random
-import re
 import sys
 import time
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from machine import ROOT, describe_commit, describe_machine, make_parser, write_result
 
+from journeyman.gateway.response_cache import find_names
 from journeyman.measure.intervals import clopper_pearson
 from journeyman.models.embedder import open_embedder
 
@@ -41,7 +41,7 @@ def main() -> int:
     started = time.perf_counter()
     vectors = np.asarray(open_embedder(threads=1).embed(texts).vectors)
     seconds = time.perf_counter() - started
-    nearest = find_nearest(vectors, [tuple(re.findall(r"\d+", text)) for text in texts])
+    nearest = find_nearest(vectors, [tuple(find_names(text)) for text in texts])
     document = {
         "rows": len(rows),
         "ms_a_text": round(1000 * seconds / len(rows), 2),
@@ -55,10 +55,10 @@ def main() -> int:
     return 0
 
 
-def find_nearest(vectors: np.ndarray, numbers: list[tuple[str, ...]]) -> list[tuple[int, float]]:
-    """For each row the earlier one with the same numbers that is nearest, and the cosine; -1 where there is none."""
-    kinds = {found: place for place, found in enumerate(dict.fromkeys(numbers))}
-    kind = np.array([kinds[found] for found in numbers])
+def find_nearest(vectors: np.ndarray, names: list[tuple[str, ...]]) -> list[tuple[int, float]]:
+    """For each row the earlier one with the same such words that is nearest, and the cosine; -1 where there is none."""
+    kinds = {found: place for place, found in enumerate(dict.fromkeys(names))}
+    kind = np.array([kinds[found] for found in names])
     nearest: list[tuple[int, float]] = []
     for start in range(0, len(vectors), BLOCK):
         block = vectors[start : start + BLOCK] @ vectors[: start + BLOCK].T
@@ -101,7 +101,7 @@ def describe(document: Document) -> str:
     machine = document["machine"]
     lines += [
         "",
-        f"Numbers must be the same. Reading a text takes {document['ms_a_text']:.1f} ms on one core (in batches). Hence it is off unless a task says so.",
+        f"Words with a digit, `@`, `/` or `_` must be the same. Reading a text takes {document['ms_a_text']:.1f} ms on one core (in batches). Hence it is off unless a task says so.",
         "",
         f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}. Commit `{document['commit']}`.",
     ]

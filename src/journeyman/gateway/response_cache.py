@@ -24,15 +24,16 @@ from journeyman.gateway.embedding import Read
 from journeyman.gateway.registry import Routed
 from journeyman.models.embedder import Floats
 
-NUMBER = re.compile(r"\d+")
+IN_NAMES = re.compile(r"[\d@/_]")
+AROUND = ".,;:!?()[]\"'"
 LONGEST = 65_536
 """Characters of an answer that is kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Meaning:
-    """Of a call: its texts as vectors of length one, [texts, d] by their fields' names, and a hash of all the rest: of its texts the numbers, which a vector hardly tells apart, and
-    what the encoder has no token for."""
+    """Of a call: its texts as vectors of length one, [texts, d] by their fields' names, and a hash of all the rest: of its texts the words with a digit, @, / or _, and what the encoder
+    has no token for."""
 
     rest: bytes
     vectors: Floats
@@ -128,7 +129,7 @@ class ResponseCache:
         if read is None:
             return None
         exact: list[list[str]] = [
-            NUMBER.findall(text) + unread for text, unread in zip(texts.values(), read.unread, strict=True)
+            find_names(text) + unread for text, unread in zip(texts.values(), read.unread, strict=True)
         ]
         rest = self._hash(routed, call, {**fields, **dict(zip(texts, exact, strict=True))})
         return _Meaning(rest, read.vectors, routed.cache.semantic)
@@ -164,6 +165,11 @@ class ResponseCache:
             replace(call, served=served, sample=routed.sample), known, {"route": route}
         )
         return replace(answer, by=f"{side}: {why}", cache="hit" if likeness is None else "similar", start=None)
+
+
+def find_names(text: str) -> list[str]:
+    """Numbers, order numbers, addresses: the words of a text that its vector hardly tells apart."""
+    return [word.strip(AROUND) for word in text.split() if IN_NAMES.search(word)]
 
 
 def _find_nearest(shelf: _Shelf, meaning: _Meaning) -> tuple[bytes, float] | None:
