@@ -116,6 +116,7 @@ def test_what_cannot_be_sent_is_refused_at_the_start(folder: Path, monkeypatch: 
 
 
 def test_a_log_is_whole_lines_of_json_whatever_a_client_calls_its_model(folder: Path) -> None:
+    set_route(folder, "{audit: 0}")  # which would be a call of its own
     with provider(folder, truth), running(folder, "--log", "json") as server:
         ids = [ask(server, "two red lines", model)[1] for model in ("task:paint", EVIL)]
         (folder / "tasks/paint.yaml").write_text("nonsense")
