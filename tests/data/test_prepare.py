@@ -178,7 +178,7 @@ def test_what_cannot_be_a_row_is_counted_by_reason(task: Task, take: Take, write
         store.add_traces([replace(one, **made)])  # type: ignore[arg-type]
 
     add("assess", origin="assess")
-    add("synthetic", origin="synthesize")
+    add("synthetic", origin="synthesize", split="")
     add("failed", status="error")
     add("instruction", instruction_hash="0" * 64)
     add("shape", input={"text": "x"})
@@ -200,7 +200,8 @@ def test_what_cannot_be_a_row_is_counted_by_reason(task: Task, take: Take, write
         "gold that breaks the task's output": 1,
         "input of another shape": 1,
     }
-    assert made.funnel["rows"] == 63
+    assert made.funnel["rows"] == 64
+    assert made.manifest["synthetic"] == {"train": 1}
     assert [row.input["message"] for row in read_unlabelled(store, made.manifest)] == ["student message"]
     assert any("another instruction" in notice for notice in made.notices)
     mixed = prepare(task, store, make_shares(), now=NOW, instructions="any")

@@ -30,6 +30,7 @@ from journeyman.cli.run import run
 from journeyman.cli.serve import serve
 from journeyman.cli.shadow import shadow
 from journeyman.cli.status import status
+from journeyman.cli.synthesize import synthesize
 from journeyman.cli.tune import tune
 
 COMMANDS: dict[str, Callable[..., object]] = {
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "new": new,
     "pull": pull,
     "import": import_,
+    "synthesize": synthesize,
     "prepare": prepare,
     "label": label,
     "tune": tune,

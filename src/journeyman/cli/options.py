@@ -36,6 +36,18 @@ def parse_duration(text: str) -> float:
     return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
+def parse_usd(text: str) -> float:
+    """``5usd``, ``$5``, ``0.50``.
+
+    Raises:
+        SettingsError: JM-107, something else.
+    """
+    found = re.fullmatch(r"\$?\s*(\d+(?:\.\d+)?)\s*(?:usd|\$)?", text.strip().lower())
+    if found is None or not float(found[1]):
+        raise SettingsError("JM-107", "this is no amount of US dollars", expected="for example 5usd or 0.50", got=text)
+    return float(found[1])
+
+
 @contextmanager
 def working(project: Path | None, is_json: bool) -> Iterator[Workspace]:
     """The project, opened, with bars on a terminal."""

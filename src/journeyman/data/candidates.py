@@ -20,8 +20,9 @@ from journeyman.data.intake import settle
 from journeyman.task.prompt import check_input
 from journeyman.task.task import Task
 
-# Calls of an evaluation (``assess``) can never become examples, nor what a student said unseen (``shadow``); synthetic rows have a command of their own.
-ORIGINS = ("import", "serve", "ask", "task", "audit")
+SYNTHETIC = "synthesize"
+# Calls of an evaluation (``assess``) can never become examples, nor what a student said unseen (``shadow``).
+ORIGINS = ("import", "serve", "ask", "task", "audit", SYNTHETIC)
 Instructions = Literal["own", "any"]
 STRICTEST: tuple[Terms, ...] = ("free", "unknown", "restricted")
 # Of one input that was assigned to several splits beforehand: the sealed side first, train last.
@@ -31,13 +32,14 @@ PRECEDENCE = ("test", "dev", "calibration", "train", "")
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One trace as an example. ``split`` was given at import; ``recorded`` is the provider's time, or empty; ``sources`` are the
-    conversations, documents or people that it comes from."""
+    conversations, documents or people that it comes from; ``is_synthetic``: nobody asked it, `synthesize` made it up."""
 
     example: Example
     input_hash: str
     split: str
     recorded: str
     sources: tuple[str, ...] = ()
+    is_synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ def collect(
         recorded = "" if trace.meta.get("undated") else trace.time
         source = str(trace.meta.get("group") or "")
         sources = (source,) if source else ()
-        candidate = Candidate(example, hash_input(example), trace.split, recorded, sources)
+        is_synthetic = trace.origin == SYNTHETIC
+        split = trace.split or ("train" if is_synthetic else "")
+        candidate = Candidate(example, hash_input(example), split, recorded, sources, is_synthetic)
         _keep_one(found, _call_key(trace), candidate, aside)
     return list(found.values())
 

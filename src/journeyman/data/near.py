@@ -12,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -72,6 +72,27 @@ def find_pairs(texts: Sequence[str], threshold: float, *, kept: int = 0) -> Iter
         index.add(is_kept=later < kept)
 
 
+class Known:
+    """Texts that were seen, one after the other: whether a further one is a near copy of any of them."""
+
+    def __init__(self, threshold: float, texts: Iterable[str] = ()) -> None:
+        self._threshold = threshold
+        self._index = _Index(_rows_per_band(threshold), 1024)
+        self._shingles: list[Shingles] = []
+        for text in texts:
+            self.add(text)
+
+    def add(self, text: str) -> bool:
+        """Remember a text; True where none before it was a near copy."""
+        own = make_shingles(text)
+        proposed = self._index.propose(own, self._threshold - ESTIMATE_SLACK, 0)
+        is_new = all(jaccard(self._shingles[row], own) < self._threshold for row in proposed)
+        if is_new:  # a near copy of it is one of what is known, or at its edge
+            self._index.add(is_kept=True)
+            self._shingles.append(own)
+        return is_new
+
+
 class _Index:
     """Buckets of rows by band, and the hash values of every row so far, for estimates."""
 
@@ -91,6 +112,8 @@ class _Index:
         """
         minhash = self._empty.copy()
         minhash.update_batch(shingles.tolist())
+        if self._size == len(self._hashes):
+            self._hashes = np.concatenate([self._hashes, np.empty_like(self._hashes)])
         own = self._hashes[self._size] = minhash.hashvalues
         self._keys = [(start, own[start:end].tobytes()) for start, end in self._bands]
         found = {row for key in self._keys for row in self._buckets.get(key, ())}

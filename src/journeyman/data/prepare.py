@@ -39,6 +39,7 @@ from journeyman.task.task import Task
 
 BATCH_ROWS = 500
 COPIES = "copies of sealed rows"
+RECORDED_TOO = "made-up rows that were recorded too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _sort_out(candidates: Sequence[Candidate], assigned: Mapping[str, Assignment
         else:
             by_input[item.input_hash].append(item)
     for name in sorted(by_input):
-        row, contradiction = merge(by_input[name])
+        row, contradiction = merge(_prefer_recorded(by_input[name], aside))
         stored = assigned.get(name)
         if stored is not None and stored.split == "test" and row.split and not sealed:
             # Sealed by an earlier dataset: a file that gives this input to another split cannot unseal it.
@@ -168,6 +169,17 @@ def _sort_out(candidates: Sequence[Candidate], assigned: Mapping[str, Assignment
         if contradiction is not None:
             work.contradictions.append(contradiction)
     return work
+
+
+def _prefer_recorded(candidates: Sequence[Candidate], aside: SetAside) -> Sequence[Candidate]:
+    """What somebody asked is no made-up row, and has the answer that it was given."""
+    recorded = [item for item in candidates if not item.is_synthetic]
+    if not recorded:
+        return candidates
+    for item in candidates:
+        if item.is_synthetic:
+            aside.add(RECORDED_TOO, item.example)
+    return recorded
 
 
 def _make_items(work: _Work, assigned: Mapping[str, Assignment]) -> list[Item]:
@@ -183,7 +195,7 @@ def _make_items(work: _Work, assigned: Mapping[str, Assignment]) -> list[Item]:
         stored = assigned[name].split if name in assigned else ""
         labelled = row.example.answer is not None
         given = row.split if labelled else ""
-        items.append(Item(name, near_text(row.example), given, stored, labelled, row.sources))
+        items.append(Item(name, near_text(row.example), given, stored, labelled, row.sources, row.is_synthetic))
     return items
 
 
@@ -270,9 +282,17 @@ def _make_manifest(
         "contradictions": [item.to_json() for item in work.contradictions],
         "settings": settings.to_json() | {"instructions": instructions},
         "terms": dict(sorted(terms.items())),
+        "synthetic": _count_synthetic(work),
         "sealed_by": "file" if work.sealed else "share",
         "created": now.isoformat(timespec="seconds"),
     }
+
+
+def _count_synthetic(work: _Work) -> dict[str, Json]:
+    """Made-up rows by split; splits without any are left out."""
+    made_up = {item.example.hash for item in (*work.sealed, *work.rows.values()) if item.is_synthetic}
+    counts = {split: sum(hash in made_up for hash, _, _ in rows) for split, rows in work.splits.items()}
+    return {split: count for split, count in counts.items() if count}
 
 
 def _to_json(rows: Sequence[Entry]) -> list[Json]:
@@ -332,6 +352,9 @@ def _notices(task: Task, work: _Work, aside: SetAside) -> tuple[str, ...]:
         kind = "rows with one `group`, and their near copies," if is_told else "near copies"
         what = "they stand for one draw" if is_told else "the rows differ little"
         notices.append(f"one group of {kind} holds {sizes[largest]:,} of {total:,} rows: {what}")
+    for split, count in _count_synthetic(work).items():
+        kind = ": figures on them say how it does on what was made up" if split != "train" else ""
+        notices.append(f"{count:,} of {len(work.splits[cast(Split, split)]):,} {split} rows are synthetic{kind}")
     restricted = sum(example.terms == "restricted" for example in work.examples)
     if restricted:
         notices.append(f"the terms of {restricted:,} rows restrict training: `tune {task.name}` warns, release refuses")

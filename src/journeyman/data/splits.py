@@ -21,6 +21,7 @@ from journeyman.data.shares import Shares
 # The small splits first: with equal need they take a group before train does.
 ORDER: tuple[Split, ...] = ("test", "calibration", "dev", "train")
 NEAR_SEALED = "near copies of sealed rows"
+NEAR_MEASURED = "made-up rows near to rows that are measured on"
 GROUP_SEALED = "of one group with sealed rows"
 FORMERLY_SEALED = "sealed before the test file was imported"
 LINKS_SPLITS = "links two splits"
@@ -31,7 +32,8 @@ Kind = Literal["near copies", "rows of one given group"]
 @dataclass(frozen=True, slots=True)
 class Item:
     """One distinct input. ``given``: its split from the import; ``stored``: from an earlier dataset; either may be empty.
-    ``sources`` are the conversations, documents or people that it comes from: inputs with one in common stand or fall together, as near copies do."""
+    ``sources`` are the conversations, documents or people that it comes from: inputs with one in common stand or fall together, as near copies do.
+    One that ``is_synthetic`` was made up, for train."""
 
     input_hash: str
     text: str
@@ -39,6 +41,7 @@ class Item:
     stored: str = ""
     is_labelled: bool = True
     sources: tuple[str, ...] = ()
+    is_synthetic: bool = False
 
     @property
     def side(self) -> str:
@@ -88,6 +91,8 @@ class _Work:
     def link(self, pairs: Iterable[tuple[int, int]], kind: Kind) -> None:
         """Keep near pairs; set aside what is near a sealed row of a file, unless it was itself given to a split."""
         for earlier, later in pairs:
+            if self._drop_synthetic(earlier, later):
+                continue
             if earlier >= self.sealed or later < self.sealed:
                 if earlier in self._near[later]:
                     continue
@@ -103,6 +108,15 @@ class _Work:
             for row, item in enumerate(self.items):
                 if not item.given and item.stored == "test":
                     self._set_aside(row, FORMERLY_SEALED)
+
+    def _drop_synthetic(self, first: int, second: int) -> bool:
+        """A made-up row near to one that is measured on is left out."""
+        for one, other in ((first, second), (second, first)):
+            side = self.items[other].side
+            if self.items[one].is_synthetic and side not in ("", self.items[one].side):
+                self._set_aside(one, NEAR_SEALED if side == "test" else NEAR_MEASURED)
+                return True
+        return False
 
     def pair_sources(self) -> Iterator[tuple[int, int]]:
         """Pairs ``(earlier, later)`` of rows with a source in common: each with the first that has it on every side there is, sealed ones first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from journeyman.evaluation.document import CeilingPart, Document, Figure, LabelsPart
+from journeyman.evaluation.document import CeilingPart, DatasetPart, Document, Figure, LabelsPart
 
 
 def describe_asides(document: Document) -> list[str]:
@@ -15,7 +15,16 @@ def describe_asides(document: Document) -> list[str]:
         and document.labels.labelled == document.labels.differing
     ):
         lines.append("Every row on which the answers differ is labelled: only more sealed rows can settle it.")
-    return lines + ([describe_ceiling(document.ceiling)] if document.ceiling else [])
+    lines += [describe_ceiling(document.ceiling)] if document.ceiling else []
+    return lines + describe_synthetic(document.dataset)
+
+
+def describe_synthetic(dataset: DatasetPart) -> list[str]:
+    counts = {split: (count, getattr(dataset, split)) for split, count in dataset.synthetic.items()}
+    lines = [f"{count:,} of {rows:,} {split} rows are synthetic." for split, (count, rows) in counts.items()]
+    if "test" in counts:
+        lines.append("So the verdict is about what was made up, and says nothing of real calls that differ from it.")
+    return lines
 
 
 def describe_labels(labels: LabelsPart) -> str:

@@ -32,13 +32,14 @@ class Part(BaseModel):
 
 
 class DatasetPart(Part):
-    """Row counts by split."""
+    """Row counts by split; ``synthetic``: of them those that were made up, where there are any."""
 
     hash: str
     train: int
     dev: int
     calibration: int
     test: int
+    synthetic: dict[str, int] = {}
 
 
 class Figure(Part):

@@ -339,6 +339,7 @@ def _document(
             dev=sizes.get("dev", 0),
             calibration=sizes.get("calibration", 0),
             test=sizes.get("test", 0),
+            synthetic=cast(dict[str, int], manifest.get("synthetic") or {}),
         ),
         candidates=tuple(candidates),
         gate=judged.gate,

@@ -1,0 +1,123 @@
+"""What inputs to ask for: each call a cell of the coverage, so that the answers' values come alike often and the texts differ in length, style, noise and case.
+
+Axes turn at speeds that share no factor, so that every pair of their values meets; the value that has the fewest rows is asked for first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import cast
+
+from journeyman.core.canonical import Json, dump
+
+LENGTHS = (
+    "short",
+    "of the length of the examples",
+    "long, with things around that do not matter for the answer",
+)
+STYLES = (
+    "as in the examples",
+    "casual, as one writes to a friend",
+    "formal and polite",
+    "a few key words, no sentence",
+    "indirect: what is meant has to be inferred",
+)
+NOISE = (
+    "clean",
+    "clean",
+    "with the slips of fast typing",
+    "in lower case and without punctuation",
+    "as a speech recogniser would write it",
+)
+CASES = (
+    "a plain one",
+    "an uncommon one, with values that are rarely seen",
+    "a plain one",
+    "one with a trap: something in it looks like another answer",
+    "one in which something that could be said is left out",
+    "one in which the person corrects themselves",
+    "one that is at the edge of what the task is for",
+)
+MOST_VALUES = 60
+"""Of a field that rows are balanced by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A closed field of the answer, by its path, and its values; the path is empty where the answer itself is closed."""
+
+    field: str
+    values: tuple[Json, ...]
+
+    def read(self, answer: Json) -> str:
+        """The value that an answer has, as a key for counting."""
+        if not self.field:
+            return dump(answer)
+        return dump(answer.get(self.field)) if isinstance(answer, dict) else dump(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One call's worth of inputs. ``wanted``: what the answer should say, where an axis is balanced; None: whatever comes."""
+
+    length: str
+    style: str
+    noise: str
+    case: str
+    language: str = ""
+    wanted: tuple[str, Json] | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        said: dict[str, Json] = {"length": self.length, "style": self.style, "noise": self.noise, "case": self.case}
+        said |= {"language": self.language} if self.language else {}
+        return said | ({"wanted": {self.wanted[0]: self.wanted[1]}} if self.wanted else {})
+
+
+def find_axis(schema: Mapping[str, Json] | None) -> Axis | None:
+    """What rows are balanced by: the first required field of the answer that has a few values; None where there is none."""
+    if schema is None:
+        return None
+    if own := _values(schema):
+        return Axis("", own)
+    properties = schema.get("properties")
+    required = cast(Sequence[str], schema.get("required") or ())
+    for name, node in properties.items() if isinstance(properties, dict) else ():
+        if name in required and isinstance(node, dict) and (found := _values(node)):
+            return Axis(name, found)
+    return None
+
+
+def quota(rows: int, axis: Axis) -> int:
+    """Rows that one value may have: a quarter more than its share, since a value that never comes must not stop the others."""
+    return ceil(1.25 * rows / len(axis.values))
+
+
+def make_cells(
+    start: int, count: int, axis: Axis | None, had: Mapping[str, int], languages: Sequence[str] = ()
+) -> Iterator[Cell]:
+    """Cells number ``start`` and following. ``had``: rows by value so far."""
+    counts = Counter({dump(value): had.get(dump(value), 0) for value in axis.values} if axis else {})
+    for number in range(start, start + count):
+        wanted = None
+        if axis is not None:
+            value = min(axis.values, key=lambda value: counts[dump(value)])
+            counts[dump(value)] += 1
+            wanted = (axis.field, value)
+        yield Cell(
+            LENGTHS[number % len(LENGTHS)],
+            STYLES[(number + number // len(STYLES)) % len(STYLES)],
+            NOISE[(number + number // (len(STYLES) * len(LENGTHS))) % len(NOISE)],
+            CASES[number % len(CASES)],
+            languages[number % len(languages)] if languages else "",
+            wanted,
+        )
+
+
+def _values(node: Mapping[str, Json]) -> tuple[Json, ...]:
+    listed = node.get("enum")
+    if isinstance(listed, list) and 2 <= len(listed) <= MOST_VALUES:
+        return tuple(listed)
+    return (True, False) if node.get("type") == "boolean" else ()

@@ -1,0 +1,444 @@
+"""`synthesize T`: rows to tune on from an instruction and a few examples.
+
+    cells ──► inputs by the teacher ──► new ones ──► several answers each ──► agreed on, and right ──► traces of origin `synthesize`
+
+A round at a time: what a round asks for follows from what was kept before it, so that the same command after a kill makes the same rows from the calls that were
+answered. Examples that the teacher is shown are train rows, and stay so. Sealed and dev rows are shown to nobody; inputs near to any of them are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import ceil
+from pathlib import Path
+from typing import Literal, cast
+
+from journeyman.core.canonical import Json, bytes_hash, dump
+from journeyman.core.errors import DataError
+from journeyman.core.example import Alternative, Example, Split, Target, Terms
+from journeyman.core.providers import Price
+from journeyman.core.trace import Trace
+from journeyman.data.intake import Intake, make_trace
+from journeyman.data.near import Known, near_text
+from journeyman.data.record import Record
+from journeyman.data.synthesis.asking import (
+    Sizes,
+    ask_answer,
+    ask_inputs,
+    ask_verdict,
+    find_sizes,
+    read_inputs,
+    read_verdict,
+    vote,
+)
+from journeyman.data.synthesis.cells import Axis, Cell, find_axis, make_cells, quota
+from journeyman.data.synthesis.passages import read_passages
+from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
+from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
+from journeyman.flows.runs import RunFolder, find_run
+from journeyman.flows.upstream import require_teacher
+from journeyman.flows.workspace import Workspace
+from journeyman.models.catalog import resolve
+from journeyman.models.llamacpp import LlamaCpp
+from journeyman.models.local import LocalModel
+from journeyman.models.protocol import Model, Request
+from journeyman.models.template import load_base_template
+from journeyman.task.task import Task
+
+CALLS, SYNTHESIS, SEEDS = "calls.jsonl", "synthesis.json", "seeds.json"
+NEAR = 0.7
+"""Jaccard similarity from which on an input is no new one; near-copy groups begin at 0.8 unless set otherwise."""
+SURPLUS = 1.3
+MOST_CALLS_A_ROUND = 16
+BARREN_ROUNDS, BARREN_SHARE = 3, 0.05
+LETTERS_A_TOKEN = 4.0
+CONTEXT = 4096
+Why = Literal["complete", "the budget is spent", "hardly anything new comes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``rows`` in all, those of earlier commands of the same settings included, as ``budget_usd`` is of all of them. ``teacher``: empty for the task's, else a model that
+    runs here. Each input is answered ``samples`` times and kept where ``least_share`` of them agree; ``a_call`` inputs come from one call, after ``shown`` examples."""
+
+    rows: int
+    budget_usd: float | None = None
+    teacher: str = ""
+    samples: int = 3
+    a_call: int = 5
+    shown: int = 4
+    least_share: float = 0.6
+    is_judged: bool = False
+    languages: tuple[str, ...] = ()
+    documents: tuple[Path, ...] = ()
+    into: Split = "train"
+    terms: Terms = "unknown"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Of calls that are still to be made, if all goes as the examples are: ``usd`` None where a call costs nothing."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """``rows`` kept so far of ``wanted``, by the value that they are balanced by; ``dropped`` inputs by reason; ``unanimous`` rows on which all samples agree."""
+
+    task: str
+    run: str
+    teacher: str
+    wanted: int
+    rows: int
+    into: str
+    by_value: dict[str, int]
+    unanimous: int
+    dropped: dict[str, int]
+    examples: int
+    forecast: Forecast
+    receipt: Receipt
+    why: Why
+
+    def to_json(self) -> dict[str, Json]:
+        own: dict[str, Json] = {
+            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("forecast", "receipt")
+        }
+        return own | {"forecast": self.forecast.to_json(), "receipt": self.receipt.to_json()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Teacher:
+    name: str
+    model: Model | None
+    price: Price | None
+    """None: it costs nothing."""
+    identity: Json
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An input on its way: the cell that it was asked for, and the examples that were shown."""
+
+    cell: Cell
+    shown: tuple[str, ...]
+    fields: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    asked: _Asked
+    target: Target
+    share: float
+    others: list[tuple[Target, int]]
+
+
+@dataclass(slots=True)
+class _Tally:
+    rows: int = 0
+    unanimous: int = 0
+    values: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def synthesize(workspace: Workspace, task_name: str, options: Options) -> Synthesis:
+    """Make rows until there are enough; the same command continues one that was killed, or whose budget ended.
+
+    Raises:
+        DataError: JM-355 a budget is missing, JM-356 the teacher's price is not known, JM-357 documents that cannot be read. ServeError: JM-730 no teacher. ModelError:
+            JM-40x, JM-42x of a local model, JM-43x of a provider. StoreError: JM-821 another process is at it.
+    """
+    return asyncio.run(_with_teacher(workspace, workspace.task(task_name), options, is_dry=False))
+
+
+def forecast_synthesis(workspace: Workspace, task_name: str, options: Options) -> Synthesis:
+    """What it would take, without a call. Raises as `synthesize` does."""
+    return asyncio.run(_with_teacher(workspace, workspace.task(task_name), options, is_dry=True))
+
+
+async def _with_teacher(workspace: Workspace, task: Task, options: Options, *, is_dry: bool) -> Synthesis:
+    async with AsyncExitStack() as stack:
+        teacher = await _open_teacher(workspace, task, options, stack, is_dry=is_dry)
+        run = find_run(workspace.project.runs, task.name, "synthesize", _make_key(task, teacher, options))
+        with run.lock():
+            work = _Work(workspace, task, options, teacher, run)
+            if is_dry:
+                return work.tell("complete")
+            work.refuse_unbounded()
+            return await work.make()
+
+
+class _Work:
+    """One synthesis."""
+
+    def __init__(self, workspace: Workspace, task: Task, options: Options, teacher: _Teacher, run: RunFolder) -> None:
+        self.workspace, self.task, self.options, self.teacher, self.run = workspace, task, options, teacher, run
+        self.seeds = self._find_seeds()
+        self.sizes: Sizes = find_sizes(task, self.seeds.rows)
+        self.axis: Axis | None = find_axis(task.schema)
+        self.passages = read_passages(options.documents)
+        budget = options.budget_usd if teacher.price is not None else None
+        price = teacher.price or (0.0, 0.0)
+        self.calls = PaidCalls(run.path / CALLS, teacher.model, price, budget, teacher.identity, teacher.in_flight)
+        self.forecast = self._forecast(options.rows)
+        self.tally = _Tally()
+
+    def refuse_unbounded(self) -> None:
+        """Raises: DataError: JM-355."""
+        if self.teacher.price is not None and self.options.budget_usd is None:
+            raise DataError(
+                "JM-355",
+                "this teacher costs money, and there is no limit",
+                where=self.teacher.name,
+                expected="--budget, in US dollars",
+                got=f"a forecast of {self.forecast.calls:,} calls and {self.forecast.usd or 0:.2f} US dollars",
+                hint=f"journeyman synthesize {self.task.name} --n {self.options.rows} --budget {max(0.01, ceil(150 * (self.forecast.usd or 0)) / 100):.2f}",
+            )
+
+    async def make(self) -> Synthesis:
+        self.run.decide(SEEDS, lambda: {"rows": [row.id for row in self.seeds.rows]})
+        self.seeds.pin(self.workspace.store, self.task.name)
+        known = Known(NEAR, self.seeds.known)
+        number = barren = 0
+        why: Why = "complete"
+        self.workspace.progress.start("synthesize", self.options.rows, "rows")
+        while self.tally.rows < self.options.rows:
+            before = self.tally.rows
+            count = min(MOST_CALLS_A_ROUND, ceil((self.options.rows - before) * SURPLUS / self.options.a_call))
+            cells = list(make_cells(number, count, self.axis, self.tally.values, self.options.languages))
+            asked, is_cut = await self._ask_inputs(number, cells, known)
+            answered, is_short = await self._ask_answers(asked)
+            self._keep(answered)
+            number += count
+            gained = self.tally.rows - before
+            self.workspace.progress.advance(gained, f"{self.calls.spent_usd:.4f} USD" if self.teacher.price else "")
+            barren = barren + 1 if gained < BARREN_SHARE * count * self.options.a_call else 0
+            if is_cut or is_short:
+                why = "the budget is spent"
+                break
+            if barren == BARREN_ROUNDS:
+                why = "hardly anything new comes"
+                break
+        self.workspace.progress.finish(f"{self.tally.rows:,} rows")
+        made = self.tell(why)
+        self.run.write(SYNTHESIS, made.to_json())
+        return made
+
+    def tell(self, why: Why) -> Synthesis:
+        return Synthesis(
+            task=self.task.name,
+            run=self.run.id,
+            teacher=self.teacher.name,
+            wanted=self.options.rows,
+            rows=self.tally.rows,
+            into=self.options.into,
+            by_value=dict(sorted(self.tally.values.items())) if self.axis else {},
+            unanimous=self.tally.unanimous,
+            dropped=dict(self.tally.dropped.most_common()),
+            examples=len(self.seeds.rows),
+            forecast=self.forecast,
+            receipt=self.calls.receipt(),
+            why=why,
+        )
+
+    async def _ask_inputs(self, number: int, cells: Sequence[Cell], known: Known) -> tuple[list[_Asked], bool]:
+        shown = [self.seeds.turn(number + place, self.options.shown) for place in range(len(cells))]
+        requests = [
+            self._input_request(number + place, cell, rows)
+            for place, (cell, rows) in enumerate(zip(cells, shown, strict=True))
+        ]
+        replies, is_cut = await self.calls.ask_all(requests)
+        found: list[_Asked] = []
+        for cell, rows, reply in zip(cells, shown, replies, strict=True):
+            if reply is None:
+                break
+            made, unfit = read_inputs(self.task, reply.text, self.options.a_call) if reply.text else ([], 1)
+            self.tally.dropped["inputs that cannot be read"] += unfit
+            for fields in made:
+                if known.add(near_text(Example(fields, None))):
+                    found.append(_Asked(cell, tuple(row.id for row in rows), fields))
+                else:
+                    self.tally.dropped["near copies of known inputs"] += 1
+        return found, is_cut
+
+    def _input_request(self, number: int, cell: Cell, shown: Sequence[Example]) -> Request:
+        passage = self.passages[number % len(self.passages)] if self.passages else ""
+        seed = self.options.seed * 1_000_003 + number
+        return ask_inputs(self.task, cell, shown, self.options.a_call, self.sizes, seed, passage)
+
+    async def _ask_answers(self, asked: Sequence[_Asked]) -> tuple[list[_Answered], bool]:
+        """Those on which the samples agree, up to the first that the budget left without an answer."""
+        samples = self.options.samples
+        requests = [
+            ask_answer(self.task, item.fields, self.sizes, sample) for item in asked for sample in range(samples)
+        ]
+        replies, is_cut = await self.calls.ask_all(requests)
+        found: list[_Answered] = []
+        values = Counter(self.tally.values)
+        for place, item in enumerate(asked):
+            own = replies[place * samples : (place + 1) * samples]
+            if None in own:
+                break
+            answered = self._decide(item, [reply.text for reply in own if reply is not None], values)
+            found += [answered] if answered else []
+        if not self.options.is_judged:
+            return found, is_cut
+        right, is_short = await self._judge(found)
+        return right, is_cut or is_short
+
+    def _decide(self, item: _Asked, texts: Sequence[str | None], values: Counter[str]) -> _Answered | None:
+        """None, and why in the tally, where the answer is none to keep."""
+        target, share, others = vote(self.task, texts, self.options.samples)
+        if target is None:
+            self.tally.dropped["no answer fits the task's output"] += 1
+        elif share < self.options.least_share:
+            self.tally.dropped["the teacher disagrees with itself"] += 1
+        elif self.axis and values[value := self._value(target)] >= quota(self.options.rows, self.axis):
+            self.tally.dropped[f"enough rows with {value}"] += 1
+        else:
+            values.update([self._value(target)] if self.axis else [])
+            return _Answered(item, target, share, others)
+        return None
+
+    async def _judge(self, answered: Sequence[_Answered]) -> tuple[list[_Answered], bool]:
+        requests = [ask_verdict(self.task, item.asked.fields, item.target) for item in answered]
+        replies, is_cut = await self.calls.ask_all(requests)
+        right: list[_Answered] = []
+        for item, reply in zip(answered, replies, strict=True):
+            if reply is None:
+                break
+            if read_verdict(reply.text or ""):
+                right.append(item)
+            else:
+                self.tally.dropped["judged to be wrong"] += 1
+        return right, is_cut
+
+    def _keep(self, answered: Sequence[_Answered]) -> None:
+        traces: list[Trace] = []
+        for item in answered:
+            if self.tally.rows == self.options.rows:
+                break
+            try:
+                traces.append(self._make_trace(item))
+            except DataError:
+                self.tally.dropped["redaction makes the answer break the schema"] += 1
+                continue
+            self.tally.rows += 1
+            self.tally.unanimous += item.share == 1.0
+            self.tally.values.update([self._value(item.target)] if self.axis else [])
+        self.workspace.store.add_traces(traces)
+
+    def _make_trace(self, item: _Answered) -> Trace:
+        options, fields = self.options, item.asked.fields
+        intake = Intake(
+            self.task,
+            datetime.now(UTC),
+            options.into,
+            f"synthesized by {self.teacher.name}",
+            options.terms,
+            is_private=True,
+        )
+        record = Record(
+            key="",
+            content="",
+            input=fields,
+            output=item.target,
+            alternatives=tuple(Alternative(target, float(count)) for target, count in item.others),
+            model=self.teacher.name,
+        )
+        trace = make_trace(record, intake, f"{self.run.id}:{bytes_hash(dump(fields).encode('utf-8', 'surrogatepass'))}")
+        meta: dict[str, Json] = {
+            MADE_BY: self.run.id,
+            "made_from": list(item.asked.shown),
+            "share": round(item.share, 4),
+            "cell": item.asked.cell.to_json(),
+        }
+        return replace(trace, origin="synthesize", meta={**trace.meta, **meta})
+
+    def _value(self, target: Target) -> str:
+        assert self.axis is not None, "rows are balanced by something"
+        return self.axis.read(target.value)
+
+    def _find_seeds(self) -> Seeds:
+        """The same ones when it goes on."""
+        found = find_seeds(self.task, self.workspace.store, self.run.id)
+        decided = self.run.read(SEEDS)
+        return found.only(cast(list[str], decided["rows"])) if decided else found
+
+    def _forecast(self, rows: int) -> Forecast:
+        """Of all calls for so many rows, of average examples; what is lost on the way is in the surplus."""
+        options = self.options
+        inputs = ceil(rows * SURPLUS)
+        cells = make_cells(0, 8, self.axis, {}, options.languages)
+        of_inputs = [
+            count_bytes(self._input_request(place, cell, self.seeds.turn(place, options.shown)))
+            for place, cell in enumerate(cells)
+        ]
+        some: Sequence[Example] = self.seeds.rows[:50] or [Example(dict.fromkeys(self.task.input, "x" * 200), None)]
+        of_answers = [count_bytes(ask_answer(self.task, row.input, self.sizes, 0)) for row in some]
+        written = sum(len(dump(dict(row.input))) for row in some) / len(some)
+        answered = sum(len(dump(row.answer.to_json())) if row.answer else 200 for row in some) / len(some)
+        ways = options.samples + options.is_judged
+        read = inputs / options.a_call * sum(of_inputs) / len(of_inputs) + inputs * ways * sum(of_answers) / len(some)
+        told = inputs * (written + ways * answered)
+        tokens = ceil(read / LETTERS_A_TOKEN), ceil(told / LETTERS_A_TOKEN)
+        price = self.teacher.price
+        usd = (tokens[0] * price[0] + tokens[1] * price[1]) / 1e6 if price is not None else None
+        return Forecast(ceil(inputs / options.a_call) + inputs * ways, *tokens, usd)
+
+
+async def _open_teacher(
+    workspace: Workspace, task: Task, options: Options, stack: AsyncExitStack, *, is_dry: bool
+) -> _Teacher:
+    if options.teacher:
+        name = workspace.project.text("base", "model") if options.teacher == "base" else options.teacher
+        source = resolve(name, progress=workspace.progress)
+        if is_dry:
+            return _Teacher(name, None, None, source.sha256, 1)
+        engine = await LlamaCpp.start(source.path, context=CONTEXT)
+        stack.push_async_callback(engine.close)
+        return _Teacher(name, LocalModel(engine, load_base_template(source.path), name), None, source.sha256, 1)
+    upstream = require_teacher(workspace, task)
+    price = upstream.price
+    if price is None and not upstream.is_local:
+        raise DataError(
+            "JM-356",
+            "the teacher's price is not known, so its calls cannot be limited",
+            where=upstream.name,
+            expected="input_usd_per_million and output_usd_per_million under [teacher] in journeyman.toml",
+            hint="state both; 0 where it costs nothing",
+        )
+    model = upstream.open()
+    stack.push_async_callback(model.close)
+    free = price is None or not any(price)
+    return _Teacher(upstream.name, model, None if free else price, [upstream.name, upstream.url], 8)
+
+
+def _make_key(task: Task, teacher: _Teacher, options: Options) -> dict[str, Json]:
+    """What decides the rows, but for how many there are to be and what they may cost."""
+    return {
+        "task": task.answering(),
+        "teacher": teacher.identity,
+        "samples": options.samples,
+        "a_call": options.a_call,
+        "shown": options.shown,
+        "least_share": options.least_share,
+        "judged": options.is_judged,
+        "languages": list(options.languages),
+        "documents": [bytes_hash(path.read_bytes()) for path in options.documents if path.is_file()],
+        "into": options.into,
+        "seed": options.seed,
+    }
