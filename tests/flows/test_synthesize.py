@@ -41,6 +41,8 @@ def name_of(body: Body) -> str:
 
 def say(body: Body) -> tuple[int, str]:
     """Lines of the wanted colour where inputs are asked for, else the colour of a line."""
+    if name_of(body) == "topics":
+        return 200, json.dumps({"topics": [f"shed {body['seed']}", "boats"]})
     if name_of(body) != "inputs":
         return truth(body)
     text = str(body["messages"][-1]["content"])
@@ -113,6 +115,20 @@ def test_more_rows_continue_and_the_end_of_the_money_is_no_failure(folder: Path)
         assert sum(1 for _ in workspace.store.traces("paint", origins=("synthesize",))) == 60
 
 
+def test_a_command_for_more_rows_asks_what_the_first_did_and_goes_on(folder: Path) -> None:
+    with provider(folder, say) as seen, open_workspace(folder) as workspace:
+        for rows in (7, 25, 60):
+            made = synthesize(workspace, "paint", Options(rows))
+            assert (made.rows, made.why, made.receipt.calls) == (rows, "complete", len(seen))
+            assert sum(1 for _ in workspace.store.traces("paint", origins=("synthesize",))) >= rows
+        asked = len(seen)
+        assert len({dump(without_origin(body)) for body in seen}) == asked
+        assert max(made.by_value.values()) <= 25
+    with provider(folder, say) as seen, open_workspace(folder) as workspace:
+        synthesize(workspace, "paint", Options(60, seed=1))
+        assert abs(len(seen) - asked) < 20
+
+
 def without_origin(body: Body) -> Body:
     return {name: value for name, value in body.items() if not name.startswith("_")}
 
@@ -143,7 +159,7 @@ def test_a_kill_repeats_no_call_and_keeps_the_budget(folder: Path, after: int) -
 
 def test_what_the_teacher_is_not_sure_of_is_dropped(folder: Path) -> None:
     def fickle(body: Body) -> tuple[int, str]:
-        if name_of(body) == "inputs":
+        if name_of(body) in ("inputs", "topics"):
             return say(body)
         return 200, json.dumps({"colour": COLOURS[int(body.get("seed") or 0) % 3], "many": False})
 

@@ -9,8 +9,8 @@ answered. Examples that the teacher is shown are train rows, and stay so. Sealed
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,9 +30,12 @@ from journeyman.data.synthesis.asking import (
     Sizes,
     ask_answer,
     ask_inputs,
+    ask_topics,
     ask_verdict,
     find_sizes,
+    find_uncopied,
     read_inputs,
+    read_topics,
     read_verdict,
     vote,
 )
@@ -54,7 +57,8 @@ CALLS, SYNTHESIS, SEEDS = "calls.jsonl", "synthesis.json", "seeds.json"
 NEAR = 0.7
 """Jaccard similarity from which on an input is no new one; near-copy groups begin at 0.8 unless set otherwise."""
 SURPLUS = 1.3
-MOST_CALLS_A_ROUND = 16
+CALLS_A_ROUND, ROUNDS_A_TOPICS, TOPICS_A_CALL = 4, 5, 20
+ANSWERED_AT_ONCE = 16
 BARREN_ROUNDS, BARREN_SHARE = 3, 0.05
 LETTERS_A_TOKEN = 4.0
 CONTEXT = 4096
@@ -148,8 +152,11 @@ class _Answered:
 
 @dataclass(slots=True)
 class _Tally:
+    """``seen``: answers by value, whether there were enough of them or not."""
+
     rows: int = 0
     unanimous: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
 
@@ -195,6 +202,8 @@ class _Work:
         self.calls = PaidCalls(run.path / CALLS, teacher.model, price, budget, teacher.identity, teacher.in_flight)
         self.forecast = self._forecast(options.rows)
         self.tally = _Tally()
+        self.topics: list[str] = []
+        self.rounds = 0
 
     def refuse_unbounded(self) -> None:
         """Raises: DataError: JM-355."""
@@ -211,27 +220,8 @@ class _Work:
     async def make(self) -> Synthesis:
         self.run.decide(SEEDS, lambda: {"rows": [row.id for row in self.seeds.rows]})
         self.seeds.pin(self.workspace.store, self.task.name)
-        known = Known(NEAR, self.seeds.known)
-        number = barren = 0
-        why: Why = "complete"
         self.workspace.progress.start("synthesize", self.options.rows, "rows")
-        while self.tally.rows < self.options.rows:
-            before = self.tally.rows
-            count = min(MOST_CALLS_A_ROUND, ceil((self.options.rows - before) * SURPLUS / self.options.a_call))
-            cells = list(make_cells(number, count, self.axis, self.tally.values, self.options.languages))
-            asked, is_cut = await self._ask_inputs(number, cells, known)
-            answered, is_short = await self._ask_answers(asked)
-            self._keep(answered)
-            number += count
-            gained = self.tally.rows - before
-            self.workspace.progress.advance(gained, f"{self.calls.spent_usd:.4f} USD" if self.teacher.price else "")
-            barren = barren + 1 if gained < BARREN_SHARE * count * self.options.a_call else 0
-            if is_cut or is_short:
-                why = "the budget is spent"
-                break
-            if barren == BARREN_ROUNDS:
-                why = "hardly anything new comes"
-                break
+        why = await self._fill()
         self.workspace.progress.finish(f"{self.tally.rows:,} rows")
         made = self.tell(why)
         self.run.write(SYNTHESIS, made.to_json())
@@ -254,7 +244,51 @@ class _Work:
             why=why,
         )
 
-    async def _ask_inputs(self, number: int, cells: Sequence[Cell], known: Known) -> tuple[list[_Asked], bool]:
+    async def _fill(self) -> Why:
+        """What is asked follows from what was answered before, and from nothing else: a command for more rows asks what this one did, and goes on."""
+        known, waiting, is_cut = Known(NEAR, self.seeds.known), deque[_Asked](), False
+        before = barren = 0
+        while self.tally.rows < self.options.rows:
+            if not waiting:
+                barren = (
+                    barren + 1 if self.tally.rows - before < BARREN_SHARE * CALLS_A_ROUND * self.options.a_call else 0
+                )
+                if is_cut:
+                    return "the budget is spent"
+                if self.rounds > BARREN_ROUNDS and barren >= BARREN_ROUNDS:
+                    return "hardly anything new comes"
+                before = self.tally.rows
+                asked, is_cut = await self._ask_inputs(known)
+                waiting.extend(asked)
+                continue
+            count = min(len(waiting), ANSWERED_AT_ONCE, ceil((self.options.rows - self.tally.rows) * SURPLUS))
+            had = self.tally.rows
+            answered, is_short = await self._ask_answers([waiting.popleft() for _ in range(count)])
+            self._keep(answered)
+            gained = self.tally.rows - had
+            self.workspace.progress.advance(gained, f"{self.calls.spent_usd:.4f} USD" if self.teacher.price else "")
+            if is_short:
+                return "the budget is spent"
+        return "complete"
+
+    async def _ask_topics(self, turn: int) -> list[str]:
+        """For a score of rounds; none where documents say what to write about, or none can be read."""
+        if self.passages:
+            return []
+        shown = self.seeds.turn(turn, self.options.shown)
+        (reply,), _is_cut = await self.calls.ask_all([ask_topics(self.task, shown, TOPICS_A_CALL, self._seed(turn))])
+        return read_topics(reply.text) if reply and reply.text else []
+
+    def _seed(self, number: int) -> int:
+        return self.options.seed * 1_000_003 + number
+
+    async def _ask_inputs(self, known: Known) -> tuple[list[_Asked], bool]:
+        """A round of inputs that are like no known one; and whether the budget was short."""
+        number = self.rounds * CALLS_A_ROUND
+        if self.rounds % ROUNDS_A_TOPICS == 0:
+            self.topics = await self._ask_topics(self.rounds // ROUNDS_A_TOPICS)
+        self.rounds += 1
+        cells = list(make_cells(number, CALLS_A_ROUND, self.axis, self.tally.seen, self.options.languages, self.topics))
         shown = [self.seeds.turn(number + place, self.options.shown) for place in range(len(cells))]
         requests = [
             self._input_request(number + place, cell, rows)
@@ -276,15 +310,12 @@ class _Work:
 
     def _input_request(self, number: int, cell: Cell, shown: Sequence[Example]) -> Request:
         passage = self.passages[number % len(self.passages)] if self.passages else ""
-        seed = self.options.seed * 1_000_003 + number
-        return ask_inputs(self.task, cell, shown, self.options.a_call, self.sizes, seed, passage)
+        return ask_inputs(self.task, cell, shown, self.options.a_call, self.sizes, self._seed(number), passage)
 
     async def _ask_answers(self, asked: Sequence[_Asked]) -> tuple[list[_Answered], bool]:
         """Those on which the samples agree, up to the first that the budget left without an answer."""
         samples = self.options.samples
-        requests = [
-            ask_answer(self.task, item.fields, self.sizes, sample) for item in asked for sample in range(samples)
-        ]
+        requests = [self._answer_request(item.fields, sample) for item in asked for sample in range(samples)]
         replies, is_cut = await self.calls.ask_all(requests)
         found: list[_Answered] = []
         values = Counter(self.tally.values)
@@ -299,13 +330,20 @@ class _Work:
         right, is_short = await self._judge(found)
         return right, is_cut or is_short
 
+    def _answer_request(self, fields: Mapping[str, Json], sample: int) -> Request:
+        shots = self.seeds.nearest(near_text(Example(fields, None)), self.options.shown)
+        return ask_answer(self.task, fields, shots, self.sizes, sample)
+
     def _decide(self, item: _Asked, texts: Sequence[str | None], values: Counter[str]) -> _Answered | None:
         """None, and why in the tally, where the answer is none to keep."""
         target, share, others = vote(self.task, texts, self.options.samples)
+        self.tally.seen.update([self._value(target)] if self.axis and target else [])
         if target is None:
             self.tally.dropped["no answer fits the task's output"] += 1
         elif share < self.options.least_share:
             self.tally.dropped["the teacher disagrees with itself"] += 1
+        elif find_uncopied(cast(Json, self.task.schema), target.value, item.fields):
+            self.tally.dropped["a value that is to be copied is not in the input"] += 1
         elif self.axis and values[value := self._value(target)] >= quota(self.options.rows, self.axis):
             self.tally.dropped[f"enough rows with {value}"] += 1
         else:
@@ -388,7 +426,7 @@ class _Work:
             for place, cell in enumerate(cells)
         ]
         some: Sequence[Example] = self.seeds.rows[:50] or [Example(dict.fromkeys(self.task.input, "x" * 200), None)]
-        of_answers = [count_bytes(ask_answer(self.task, row.input, self.sizes, 0)) for row in some]
+        of_answers = [count_bytes(self._answer_request(row.input, 0)) for row in some]
         written = sum(len(dump(dict(row.input))) for row in some) / len(some)
         answered = sum(len(dump(row.answer.to_json())) if row.answer else 200 for row in some) / len(some)
         ways = options.samples + options.is_judged

@@ -11,6 +11,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
+from journeyman.core.grammar import COPY, ORDER
 from journeyman.core.nodes import LISTS, MAPS, SINGLES, Where, escape, place
 
 SCALARS: Mapping[str, dict[str, Json]] = {
@@ -36,7 +37,7 @@ KEYWORDS = frozenset(
         *("minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType", "multipleOf"),
         *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems", "uniqueItems"),
         *("minContains", "maxContains", "required", "minProperties", "maxProperties", "dependentRequired"),
-        "dependencies",
+        *("dependencies", ORDER, COPY),
     )
 )
 SIGNS = ("$schema", "$ref", "$defs", "$id", "anyOf", "oneOf", "allOf", "const", "enum")

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import TaskError
 from journeyman.core.example import Example, Target
+from journeyman.core.grammar import COPY
 from journeyman.core.messages import make_message
 from journeyman.data.synthesis.cells import Cell
 from journeyman.models.protocol import Decoding, Request
 from journeyman.task.answer import answer_text, read_answer
 from journeyman.task.prompt import check_input, teacher_messages, user_text
-from journeyman.task.schema import read_json
+from journeyman.task.schema import constraint_schema, read_json
 from journeyman.task.task import Task
 
 TEMPERATURE = 0.8
@@ -22,6 +23,16 @@ MOST_SCHEMA = 6000
 LEAST_TOKENS = 64
 LETTERS_A_TOKEN = 2.0
 """For limits on what is written: few languages have fewer."""
+MOST_TOPIC = 80
+"""Letters of a topic."""
+TOPICS = """\
+A program is told:
+
+{instruction}
+
+Its input: {fields}.
+{examples}
+List {count} different things that inputs could be about: situations, people, places, objects, values, a few words each. Go far from the examples and from each other."""
 INPUTS = """\
 You write test inputs for a program. The program is told:
 
@@ -75,7 +86,7 @@ def ask_inputs(
     """``count`` inputs of a cell, after a few examples."""
     text = INPUTS.format(
         instruction=task.instruction,
-        fields=", ".join(f"{name} ({dump(dict(node))})" for name, node in task.input.items()),
+        fields=_name_fields(task),
         answers=f"Its answers fit this JSON Schema: {json.dumps(task.schema, ensure_ascii=False)[:MOST_SCHEMA]}\n"
         if task.schema is not None
         else "",
@@ -106,6 +117,41 @@ def ask_inputs(
     return Request((make_message("user", text),), decoding)
 
 
+def ask_topics(task: Task, shown: Sequence[Example], count: int, seed: int) -> Request:
+    """What inputs could be about: a model that is asked for inputs alone writes the same few again and again."""
+    text = TOPICS.format(
+        instruction=task.instruction,
+        fields=_name_fields(task),
+        examples="".join(f"\nExample: {dump(dict(row.input))}" for row in shown),
+        count=count,
+    )
+    item: dict[str, Json] = {"type": "string", "maxLength": MOST_TOPIC}
+    schema: dict[str, Json] = {
+        "type": "object",
+        "properties": {"topics": {"type": "array", "items": item, "minItems": 1, "maxItems": count}},
+        "required": ["topics"],
+        "additionalProperties": False,
+    }
+    most = LEAST_TOKENS + count * int(MOST_TOPIC / LETTERS_A_TOKEN)
+    decoding = Decoding(schema=schema, schema_name="topics", max_tokens=most, temperature=TEMPERATURE, seed=seed)
+    return Request((make_message("user", text),), decoding)
+
+
+def read_topics(text: str) -> list[str]:
+    """Each once; none of a reply that cannot be read."""
+    try:
+        raw = read_json(text)
+    except ValueError:
+        return []
+    items = raw.get("topics") if isinstance(raw, dict) else raw
+    said = (
+        [" ".join(item.split())[:MOST_TOPIC] for item in items if isinstance(item, str)]
+        if isinstance(items, list)
+        else []
+    )
+    return list(dict.fromkeys(item for item in said if item))
+
+
 def read_inputs(task: Task, text: str, most: int) -> tuple[list[dict[str, Json]], int]:
     """The inputs of a reply that are of the task's shape and not empty, and how many were not; a reply that cannot be read is one."""
     try:
@@ -122,12 +168,22 @@ def read_inputs(task: Task, text: str, most: int) -> tuple[list[dict[str, Json]]
     return kept, len(items[:most]) - len(kept)
 
 
-def ask_answer(task: Task, fields: Mapping[str, Json], sizes: Sizes, sample: int) -> Request:
-    """The task's own call; the first sample is greedy."""
+def ask_answer(task: Task, fields: Mapping[str, Json], shots: Sequence[Example], sizes: Sizes, sample: int) -> Request:
+    """The task's own call, after answered examples as turns; the first sample is greedy."""
+    system, user = teacher_messages(task, fields)
+    turns = [
+        message
+        for row in shots
+        if row.answer is not None
+        for message in (
+            make_message("user", user_text(task, row.input)),
+            make_message("assistant", answer_text(task, row.answer)),
+        )
+    ]
     return Request(
-        teacher_messages(task, fields),
+        (system, *turns, user),
         Decoding(
-            schema=task.schema,
+            schema=constraint_schema(task.schema, fields) if task.schema is not None else None,
             max_tokens=sizes.answer,
             temperature=TEMPERATURE if sample else 0.0,
             seed=sample or None,
@@ -164,13 +220,32 @@ def vote(task: Task, texts: Sequence[str | None], asked: int) -> tuple[Target | 
     return ranked[0][0], ranked[0][1] / asked, ranked[1:]
 
 
+def find_uncopied(node: Json, value: Json, fields: Mapping[str, Json]) -> bool:
+    """Whether a value that the schema has copied out of an input field (``x-copy``) does not stand there."""
+    if not isinstance(node, dict):
+        return False
+    if isinstance(value, str):
+        return COPY in node and value not in str(fields.get(str(node[COPY]), ""))
+    if isinstance(value, dict):
+        known = node.get("properties")
+        return isinstance(known, dict) and any(
+            find_uncopied(known.get(key), item, fields) for key, item in value.items()
+        )
+    return isinstance(value, list) and any(find_uncopied(node.get("items"), item, fields) for item in value)
+
+
 def _describe(cell: Cell) -> str:
     said = [f"length: {cell.length}", f"style: {cell.style}", f"writing: {cell.noise}", f"kind: {cell.case}"]
     said += [f"language: {cell.language}"] if cell.language else []
+    said += [f"about: {cell.topic}"] if cell.topic else []
     if cell.wanted is not None:
         field, value = cell.wanted
         said.append(f"the right answer {f'has {field}' if field else 'is'} {dump(value)}")
     return "; ".join(said)
+
+
+def _name_fields(task: Task) -> str:
+    return ", ".join(f"{name} ({dump(dict(node))})" for name, node in task.input.items())
 
 
 def _show(task: Task, row: Example) -> str:

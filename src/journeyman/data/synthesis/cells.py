@@ -68,11 +68,13 @@ class Cell:
     noise: str
     case: str
     language: str = ""
+    topic: str = ""
     wanted: tuple[str, Json] | None = None
 
     def to_json(self) -> dict[str, Json]:
         said: dict[str, Json] = {"length": self.length, "style": self.style, "noise": self.noise, "case": self.case}
         said |= {"language": self.language} if self.language else {}
+        said |= {"topic": self.topic} if self.topic else {}
         return said | ({"wanted": {self.wanted[0]: self.wanted[1]}} if self.wanted else {})
 
 
@@ -96,7 +98,12 @@ def quota(rows: int, axis: Axis) -> int:
 
 
 def make_cells(
-    start: int, count: int, axis: Axis | None, had: Mapping[str, int], languages: Sequence[str] = ()
+    start: int,
+    count: int,
+    axis: Axis | None,
+    had: Mapping[str, int],
+    languages: Sequence[str] = (),
+    topics: Sequence[str] = (),
 ) -> Iterator[Cell]:
     """Cells number ``start`` and following. ``had``: rows by value so far."""
     counts = Counter({dump(value): had.get(dump(value), 0) for value in axis.values} if axis else {})
@@ -112,6 +119,7 @@ def make_cells(
             NOISE[(number + number // (len(STYLES) * len(LENGTHS))) % len(NOISE)],
             CASES[number % len(CASES)],
             languages[number % len(languages)] if languages else "",
+            topics[number % len(topics)] if topics else "",
             wanted,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +16,7 @@ from journeyman.store.rows import Assignment
 from journeyman.task.task import Task
 
 MOST_SEEDS = 200
+WORD = re.compile(r"\w+")
 MADE_BY = "synthesis"
 """In a made-up row's ``meta``: the run that made it."""
 UNPREPARED_SHARE = 0.6
@@ -35,6 +38,16 @@ class Seeds:
             return ()
         count = min(count, len(self.rows))
         return tuple(self.rows[(number * count + place) % len(self.rows)] for place in range(count))
+
+    def nearest(self, text: str, count: int) -> tuple[Example, ...]:
+        """Answered examples that share the most, and the rarest, words with a text, the nearest last."""
+        own = set(_words(text))
+        answered = [row for row in self.rows if row.answer is not None]
+        said = [set(_words(near_text(row))) for row in answered]
+        common = Counter(word for words in said for word in words)
+        scores = [sum(1 / common[word] for word in own & words) for words in said]
+        order = sorted(range(len(answered)), key=lambda place: (-scores[place], place))[:count]
+        return tuple(answered[place] for place in reversed(order))
 
     def only(self, ids: Sequence[str]) -> Seeds:
         kept = {row.id: row for row in self.rows}
@@ -72,6 +85,10 @@ def find_seeds(task: Task, store: Store, run: str) -> Seeds:
         fresh = []
     ordered = sorted(rows, key=lambda name: (rows[name].answer is None, name))[:MOST_SEEDS]
     return Seeds(tuple(rows[name] for name in ordered), frozenset(fresh) & set(ordered), tuple(known.values()))
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(text.casefold())
 
 
 def _may_be_shown(trace: Trace, assigned: Assignment | None) -> bool:
