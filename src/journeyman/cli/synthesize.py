@@ -51,6 +51,10 @@ def synthesize(
         Literal["free", "unknown", "restricted"],
         typer.Option(help="Whether the teacher's terms allow training on what it writes."),
     ] = "unknown",
+    is_aimed: Annotated[
+        bool,
+        typer.Option("--weak", help="Aim at what the assessed student errs in on dev rows, which are shown to nobody."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Another one makes other rows.")] = 0,
     is_dry: Annotated[bool, typer.Option("--forecast", help="Say what it would take, and call nobody.")] = False,
     project: ProjectFolder = None,
@@ -59,6 +63,8 @@ def synthesize(
     """Make rows from the instruction and the examples there are: inputs by the teacher, several answers each, kept where they agree.
 
     Example: journeyman synthesize tickets --n 1000 --budget 5usd
+
+    Example: journeyman synthesize tickets --n 300 --weak --budget 2usd
 
     Example: journeyman synthesize tickets --n 500 --teacher ./qwen2.5-7b-instruct.gguf --documents handbook.md
     """
@@ -77,6 +83,7 @@ def synthesize(
         into=into,
         terms=terms,
         seed=seed,
+        is_aimed=is_aimed,
     )
     with working(project, is_json) as workspace:
         made = (forecast_synthesis if is_dry else synthesize_rows)(workspace, task, options)
@@ -93,6 +100,7 @@ def _print(made: Synthesis, *, is_dry: bool) -> None:
         f"forecast: {forecast.calls:,} calls of {made.teacher}, {forecast.input_tokens:,} tokens read and "
         f"{forecast.output_tokens:,} written, {cost}"
     )
+    print_lines(*[f"  aimed at: {spot.name}, {spot.errors:,} of {spot.rows:,} dev rows" for spot in made.spots])
     if is_dry:
         print_lines(f"{made.examples} examples to show; spent so far: {receipt.usd:.4f} US dollars")
         return

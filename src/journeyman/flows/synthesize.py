@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,9 +39,11 @@ from journeyman.data.synthesis.asking import (
     read_verdict,
     vote,
 )
-from journeyman.data.synthesis.cells import Axis, Cell, find_axis, make_cells, quota
+from journeyman.data.synthesis.cells import Aim, Axis, Cell, aim_cells, find_axis, make_cells, quota
 from journeyman.data.synthesis.passages import read_passages
 from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
+from journeyman.evaluation.weak import WeakSpot, find_weak_spots
+from journeyman.flows.assess import find_assessed
 from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import require_teacher
@@ -68,7 +70,8 @@ Why = Literal["complete", "the budget is spent", "hardly anything new comes"]
 @dataclass(frozen=True, slots=True)
 class Options:
     """``rows`` in all, those of earlier commands of the same settings included, as ``budget_usd`` is of all of them. ``teacher``: empty for the task's, else a model that
-    runs here. Each input is answered ``samples`` times and kept where ``least_share`` of them agree; ``a_call`` inputs come from one call, after ``shown`` examples."""
+    runs here. Each input is answered ``samples`` times and kept where ``least_share`` of them agree; ``a_call`` inputs come from one call, after ``shown`` examples. ``is_aimed``: at what the assessed
+    student errs in on dev."""
 
     rows: int
     budget_usd: float | None = None
@@ -83,6 +86,7 @@ class Options:
     into: Split = "train"
     terms: Terms = "unknown"
     seed: int = 0
+    is_aimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +116,19 @@ class Synthesis:
     unanimous: int
     dropped: dict[str, int]
     examples: int
+    spots: tuple[WeakSpot, ...]
     forecast: Forecast
     receipt: Receipt
     why: Why
 
     def to_json(self) -> dict[str, Json]:
         own: dict[str, Json] = {
-            name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("forecast", "receipt")
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in ("forecast", "receipt", "spots")
         }
-        return own | {"forecast": self.forecast.to_json(), "receipt": self.receipt.to_json()}
+        spots: list[Json] = [spot.to_json() for spot in self.spots]
+        return own | {"spots": spots, "forecast": self.forecast.to_json(), "receipt": self.receipt.to_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +187,11 @@ def forecast_synthesis(workspace: Workspace, task_name: str, options: Options) -
 async def _with_teacher(workspace: Workspace, task: Task, options: Options, *, is_dry: bool) -> Synthesis:
     async with AsyncExitStack() as stack:
         teacher = await _open_teacher(workspace, task, options, stack, is_dry=is_dry)
-        run = find_run(workspace.project.runs, task.name, "synthesize", _make_key(task, teacher, options))
+        spots = find_spots(workspace, task) if options.is_aimed else ()
+        key = _make_key(task, teacher, options) | ({"spots": [spot.to_json() for spot in spots]} if spots else {})
+        run = find_run(workspace.project.runs, task.name, "synthesize", key)
         with run.lock():
-            work = _Work(workspace, task, options, teacher, run)
+            work = _Work(workspace, task, options, teacher, run, spots)
             if is_dry:
                 return work.tell("complete")
             work.refuse_unbounded()
@@ -191,19 +201,29 @@ async def _with_teacher(workspace: Workspace, task: Task, options: Options, *, i
 class _Work:
     """One synthesis."""
 
-    def __init__(self, workspace: Workspace, task: Task, options: Options, teacher: _Teacher, run: RunFolder) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        task: Task,
+        options: Options,
+        teacher: _Teacher,
+        run: RunFolder,
+        spots: tuple[WeakSpot, ...],
+    ) -> None:
         self.workspace, self.task, self.options, self.teacher, self.run = workspace, task, options, teacher, run
         self.seeds = self._find_seeds()
         self.sizes: Sizes = find_sizes(task, self.seeds.rows)
-        self.axis: Axis | None = find_axis(task.schema)
+        self.spots = spots
+        self.aims = make_aims(spots)
+        self.axis: Axis | None = find_axis(task.schema) if not spots else None
         self.passages = read_passages(options.documents)
         budget = options.budget_usd if teacher.price is not None else None
         price = teacher.price or (0.0, 0.0)
         self.calls = PaidCalls(run.path / CALLS, teacher.model, price, budget, teacher.identity, teacher.in_flight)
-        self.forecast = self._forecast(options.rows)
         self.tally = _Tally()
         self.topics: list[str] = []
         self.rounds = 0
+        self.forecast = self._forecast(options.rows)
 
     def refuse_unbounded(self) -> None:
         """Raises: DataError: JM-355."""
@@ -239,6 +259,7 @@ class _Work:
             unanimous=self.tally.unanimous,
             dropped=dict(self.tally.dropped.most_common()),
             examples=len(self.seeds.rows),
+            spots=self.spots,
             forecast=self.forecast,
             receipt=self.calls.receipt(),
             why=why,
@@ -288,8 +309,8 @@ class _Work:
         if self.rounds % ROUNDS_A_TOPICS == 0:
             self.topics = await self._ask_topics(self.rounds // ROUNDS_A_TOPICS)
         self.rounds += 1
-        cells = list(make_cells(number, CALLS_A_ROUND, self.axis, self.tally.seen, self.options.languages, self.topics))
-        shown = [self.seeds.turn(number + place, self.options.shown) for place in range(len(cells))]
+        cells = list(self._make_cells(number, CALLS_A_ROUND))
+        shown = [self.seeds.turn(number + place, self.options.shown, cell.wanted) for place, cell in enumerate(cells)]
         requests = [
             self._input_request(number + place, cell, rows)
             for place, (cell, rows) in enumerate(zip(cells, shown, strict=True))
@@ -307,6 +328,11 @@ class _Work:
                 else:
                     self.tally.dropped["near copies of known inputs"] += 1
         return found, is_cut
+
+    def _make_cells(self, number: int, count: int) -> Iterator[Cell]:
+        if self.aims:
+            return aim_cells(number, count, self.aims, self.topics)
+        return make_cells(number, count, self.axis, self.tally.seen, self.options.languages, self.topics)
 
     def _input_request(self, number: int, cell: Cell, shown: Sequence[Example]) -> Request:
         passage = self.passages[number % len(self.passages)] if self.passages else ""
@@ -420,7 +446,7 @@ class _Work:
         """Of all calls for so many rows, of average examples; what is lost on the way is in the surplus."""
         options = self.options
         inputs = ceil(rows * SURPLUS)
-        cells = make_cells(0, 8, self.axis, {}, options.languages)
+        cells = self._make_cells(0, 8)
         of_inputs = [
             count_bytes(self._input_request(place, cell, self.seeds.turn(place, options.shown)))
             for place, cell in enumerate(cells)
@@ -436,6 +462,38 @@ class _Work:
         price = self.teacher.price
         usd = (tokens[0] * price[0] + tokens[1] * price[1]) / 1e6 if price is not None else None
         return Forecast(ceil(inputs / options.a_call) + inputs * ways, *tokens, usd)
+
+
+def find_spots(workspace: Workspace, task: Task) -> tuple[WeakSpot, ...]:
+    """What the assessed student of the latest dataset errs in on dev.
+
+    Raises:
+        GateError: JM-620 nothing assessed. DataError: JM-352 nothing prepared, JM-358 it errs in nothing.
+    """
+    spots = tuple(find_weak_spots(task, find_assessed(workspace, task.name).dev))
+    if not spots:
+        raise DataError(
+            "JM-358",
+            "the student has no weak spot to aim at",
+            where=f"task {task.name}",
+            expected="wrong answers on dev rows",
+            got="none",
+            hint=f"journeyman synthesize {task.name} without --weak",
+        )
+    return spots
+
+
+def make_aims(spots: Sequence[WeakSpot]) -> list[Aim]:
+    """A score of turns for all of them, shared out by errors, one at least for each."""
+    total = sum(spot.errors for spot in spots)
+    return [
+        Aim(
+            spot.field,
+            spot.value if spot.kind == "taken for another" else None,
+            max(1, round(20 * spot.errors / total)),
+        )
+        for spot in spots
+    ]
 
 
 async def _open_teacher(

@@ -240,7 +240,7 @@ def _describe(cell: Cell) -> str:
     said += [f"about: {cell.topic}"] if cell.topic else []
     if cell.wanted is not None:
         field, value = cell.wanted
-        said.append(f"the right answer {f'has {field}' if field else 'is'} {dump(value)}")
+        said.append(f"the right answer {f'has {field}' if field else 'is'}{'' if value is None else f' {dump(value)}'}")
     return "; ".join(said)
 
 

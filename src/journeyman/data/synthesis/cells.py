@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import cast
 
 from journeyman.core.canonical import Json, dump
+from journeyman.measure.metrics import flatten
 
 LENGTHS = (
     "short",
@@ -60,8 +61,25 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """A part of the answers that more rows are wanted of: ``field`` by its dotted path (empty: all of them), with ``value`` where one is meant; ``weight``: how much more
+    than of the others."""
+
+    field: str
+    value: Json = None
+    weight: int = 1
+
+    def fits(self, answer: Json) -> bool:
+        found = flatten(answer)
+        return not self.field or (self.field in found and self.value in (None, found[self.field]))
+
+    def to_json(self) -> list[Json]:
+        return [self.field, self.value, self.weight]
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """One call's worth of inputs. ``wanted``: what the answer should say, where an axis is balanced; None: whatever comes."""
+    """One call's worth of inputs. ``wanted``: what the answer should say, where an axis is balanced, or have, where one aims (the value is None then); None: whatever comes."""
 
     length: str
     style: str
@@ -122,6 +140,14 @@ def make_cells(
             topics[number % len(topics)] if topics else "",
             wanted,
         )
+
+
+def aim_cells(start: int, count: int, aims: Sequence[Aim], topics: Sequence[str] = ()) -> Iterator[Cell]:
+    """As `make_cells`, but for what one aims at: each as often as it weighs, by turns."""
+    turns = [aim for aim in aims for _ in range(aim.weight)]
+    for number, cell in enumerate(make_cells(start, count, None, {}, topics=topics), start):
+        aim = turns[number % len(turns)]
+        yield replace(cell, wanted=(aim.field, aim.value) if aim.field else None)
 
 
 def _values(node: Mapping[str, Json]) -> tuple[Json, ...]:

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from journeyman.core.canonical import Json
 from journeyman.core.example import Example
 from journeyman.core.trace import Trace
 from journeyman.data.candidates import ORIGINS, SYNTHETIC, hash_input, read_trace
 from journeyman.data.near import near_text
+from journeyman.data.synthesis.cells import Aim
 from journeyman.store.database import Store
 from journeyman.store.rows import Assignment
 from journeyman.task.task import Task
@@ -32,12 +34,16 @@ class Seeds:
     fresh: frozenset[str]
     known: tuple[str, ...]
 
-    def turn(self, number: int, count: int) -> tuple[Example, ...]:
-        """The examples of one call: each is shown as often as the others."""
+    def turn(self, number: int, count: int, wanted: tuple[str, Json] | None = None) -> tuple[Example, ...]:
+        """The examples of one call: each is shown as often as the others, and those that have what is wanted first."""
         if not self.rows:
             return ()
         count = min(count, len(self.rows))
-        return tuple(self.rows[(number * count + place) % len(self.rows)] for place in range(count))
+        turned = [self.rows[(number * count + place) % len(self.rows)] for place in range(len(self.rows))]
+        if wanted is not None and wanted[1] is None:
+            aim = Aim(wanted[0])
+            turned.sort(key=lambda row: row.answer is None or not aim.fits(row.answer.value))
+        return tuple(turned[:count])
 
     def nearest(self, text: str, count: int) -> tuple[Example, ...]:
         """Answered examples that share the most, and the rarest, words with a text, the nearest last."""
