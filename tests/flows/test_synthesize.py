@@ -213,7 +213,7 @@ def test_a_refused_try_is_made_again_and_costs_nothing(folder: Path, monkeypatch
 
 def test_money_is_limited_before_it_is_spent(folder: Path) -> None:
     with provider(folder, say, settings=PRICES) as seen, open_workspace(folder) as workspace:
-        with pytest.raises(DataError, match="JM-355"):
+        with pytest.raises(DataError, match="JM-360"):
             synthesize(workspace, "paint", Options(60))
         told = forecast_synthesis(workspace, "paint", Options(60))
         assert told.forecast.usd is not None
@@ -224,7 +224,7 @@ def test_money_is_limited_before_it_is_spent(folder: Path) -> None:
     settings.write_text(
         settings.read_text() + '\n[teacher]\nmodel = "big"\nurl = "https://llm.example.org/v1"\napi_key_env = "PATH"\n'
     )
-    with open_workspace(folder) as workspace, pytest.raises(DataError, match="JM-356"):
+    with open_workspace(folder) as workspace, pytest.raises(DataError, match="JM-361"):
         synthesize(workspace, "paint", Options(60, budget_usd=5.0))
 
 

@@ -173,7 +173,7 @@ def synthesize(workspace: Workspace, task_name: str, options: Options) -> Synthe
     """Make rows until there are enough; the same command continues one that was killed, or whose budget ended.
 
     Raises:
-        DataError: JM-355 a budget is missing, JM-356 the teacher's price is not known, JM-357 documents that cannot be read. ServeError: JM-730 no teacher. ModelError:
+        DataError: JM-360 a budget is missing, JM-361 the teacher's price is not known, JM-362 documents that cannot be read. ServeError: JM-730 no teacher. ModelError:
             JM-40x, JM-42x of a local model, JM-43x of a provider. StoreError: JM-821 another process is at it.
     """
     return asyncio.run(_with_teacher(workspace, workspace.task(task_name), options, is_dry=False))
@@ -226,10 +226,10 @@ class _Work:
         self.forecast = self._forecast(options.rows)
 
     def refuse_unbounded(self) -> None:
-        """Raises: DataError: JM-355."""
+        """Raises: DataError: JM-360."""
         if self.teacher.price is not None and self.options.budget_usd is None:
             raise DataError(
-                "JM-355",
+                "JM-360",
                 "this teacher costs money, and there is no limit",
                 where=self.teacher.name,
                 expected="--budget, in US dollars",
@@ -468,12 +468,12 @@ def find_spots(workspace: Workspace, task: Task) -> tuple[WeakSpot, ...]:
     """What the assessed student of the latest dataset errs in on dev.
 
     Raises:
-        GateError: JM-620 nothing assessed. DataError: JM-352 nothing prepared, JM-358 it errs in nothing.
+        GateError: JM-620 nothing assessed. DataError: JM-352 nothing prepared, JM-363 it errs in nothing.
     """
     spots = tuple(find_weak_spots(task, find_assessed(workspace, task.name).dev))
     if not spots:
         raise DataError(
-            "JM-358",
+            "JM-363",
             "the student has no weak spot to aim at",
             where=f"task {task.name}",
             expected="wrong answers on dev rows",
@@ -511,7 +511,7 @@ async def _open_teacher(
     price = upstream.price
     if price is None and not upstream.is_local:
         raise DataError(
-            "JM-356",
+            "JM-361",
             "the teacher's price is not known, so its calls cannot be limited",
             where=upstream.name,
             expected="input_usd_per_million and output_usd_per_million under [teacher] in journeyman.toml",

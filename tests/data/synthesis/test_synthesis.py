@@ -105,7 +105,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "empty").write_text(" \n")
     for name in ("bytes", "empty", "missing"):
-        with pytest.raises(DataError, match="JM-357"):
+        with pytest.raises(DataError, match="JM-362"):
             read_passages([tmp_path / name])
 
 

@@ -13,7 +13,7 @@ PARAGRAPHS = re.compile(r"\n[ \t]*\n")
 
 
 def read_passages(paths: Iterable[Path]) -> list[str]:
-    """Raises: DataError: JM-357 no text in UTF-8."""
+    """Raises: DataError: JM-362 no text in UTF-8."""
     return [passage for path in paths for passage in split_passages(_read(path))]
 
 
@@ -53,7 +53,7 @@ def _read(path: Path) -> str:
 
 def _unread(path: Path, got: str) -> DataError:
     return DataError(
-        "JM-357",
+        "JM-362",
         "this document cannot be read",
         where=str(path),
         expected="a file of text in UTF-8",
