@@ -292,13 +292,13 @@ class _Work:
                 return "the budget is spent"
         return "complete"
 
-    async def _ask_topics(self, turn: int) -> list[str]:
-        """For a score of rounds; none where documents say what to write about, or none can be read."""
+    async def _ask_topics(self, turn: int) -> list[str] | None:
+        """For some rounds; an empty list where documents say what to write about, or none can be read; None where the budget is short."""
         if self.passages:
             return []
         shown = self.seeds.turn(turn, self.options.shown)
         (reply,), _is_cut = await self.calls.ask_all([ask_topics(self.task, shown, TOPICS_A_CALL, self._seed(turn))])
-        return read_topics(reply.text) if reply and reply.text else []
+        return None if reply is None else read_topics(reply.text or "")
 
     def _seed(self, number: int) -> int:
         return self.options.seed * 1_000_003 + number
@@ -307,7 +307,10 @@ class _Work:
         """A round of inputs that are like no known one; and whether the budget was short."""
         number = self.rounds * CALLS_A_ROUND
         if self.rounds % ROUNDS_A_TOPICS == 0:
-            self.topics = await self._ask_topics(self.rounds // ROUNDS_A_TOPICS)
+            topics = await self._ask_topics(self.rounds // ROUNDS_A_TOPICS)
+            if topics is None:
+                return [], True
+            self.topics = topics
         self.rounds += 1
         cells = list(self._make_cells(number, CALLS_A_ROUND))
         shown = [self.seeds.turn(number + place, self.options.shown, cell.wanted) for place, cell in enumerate(cells)]
