@@ -58,7 +58,7 @@ and answered:
 Is the answer right and complete, by what the program is told? Say first what is wrong with it, if anything."""
 VERDICT: dict[str, Json] = {
     "type": "object",
-    "properties": {"wrong": {"type": "string", "maxLength": 300}, "is_right": {"type": "boolean"}},
+    "properties": {"wrong": {"type": "string"}, "is_right": {"type": "boolean"}},
     "required": ["wrong", "is_right"],
     "additionalProperties": False,
 }
@@ -125,7 +125,7 @@ def ask_topics(task: Task, shown: Sequence[Example], count: int, seed: int) -> R
         examples="".join(f"\nExample: {dump(dict(row.input))}" for row in shown),
         count=count,
     )
-    item: dict[str, Json] = {"type": "string", "maxLength": MOST_TOPIC}
+    item: dict[str, Json] = {"type": "string"}
     schema: dict[str, Json] = {
         "type": "object",
         "properties": {"topics": {"type": "array", "items": item, "minItems": 1, "maxItems": count}},
