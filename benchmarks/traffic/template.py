@@ -84,7 +84,10 @@ def make_rows(templates: Sequence[Template], count: int, noise: float, seed: int
     for number in range(count):
         seconds = START_S + int(DAYS * 86_400 * number / count)
         if draw.random() < noise:
-            yield -1, _row(draw, number, seconds, _messages(draw.choice(NOISE_SYSTEMS), words.chat(draw)), words.text(draw))
+            yield (
+                -1,
+                _row(draw, number, seconds, _messages(draw.choice(NOISE_SYSTEMS), words.chat(draw)), words.text(draw)),
+            )
             continue
         place = draw.choices(range(len(templates)), weights)[0]
         yield place, _call(templates[place], draw, number, seconds, is_late=2 * number > count)
@@ -94,7 +97,10 @@ def _call(template: Template, draw: random.Random, number: int, seconds: int, *,
     system = template.later if is_late and template.later is not None else template.system
     if system is not None:
         system = PLACE.sub(lambda found: template.noise[found[1]](draw), system)
-    values = {name: "" if name in template.empty and draw.random() < 0.1 else fill(draw) for name, fill in template.fields.items()}
+    values = {
+        name: "" if name in template.empty and draw.random() < 0.1 else fill(draw)
+        for name, fill in template.fields.items()
+    }
     form = template.user
     for name in template.optional:
         if draw.random() < 0.5:
@@ -129,10 +135,14 @@ def _row(
     request: Row = {"model": "large-1", "messages": messages}
     if template is not None and template.tools:
         request["tools"] = [
-            {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in template.tools
+            {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+            for name in template.tools
         ]
     if template is not None and template.schema is not None:
-        request["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": template.schema}}
+        request["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": template.schema},
+        }
     message: Row = {"role": "assistant"}
     message |= {"content": reply} if isinstance(reply, str) else {"content": None, "tool_calls": reply}
     asked = sum(len(turn["content"]) for turn in messages) // 4

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import random
 
-PEOPLE = "Ada Bruno Chidi Dana Emre Farah Goran Hana Ivo Jana Kofi Lena Marek Nadia Omar Petra Quinn Rosa Sven Tilda Umar Vera Wim Xenia Yusuf Zora".split()
-NAMES = (
-    "Abara Brandt Castell Dvorak Eriksen Fontane Gruber Haddad Iversen Jankovic Kowal Lindqvist Moreau Novak Okafor Pires".split()
+
+def words_of(text: str) -> list[str]:
+    return text.split()
+
+
+PEOPLE = words_of(
+    "Ada Bruno Chidi Dana Emre Farah Goran Hana Ivo Jana Kofi Lena Marek Nadia Omar Petra Quinn Rosa Sven Tilda Umar Vera Wim Xenia Yusuf Zora"
 )
-THINGS = """kettle blender parcel invoice jacket bicycle lamp router headset printer tent mattress sofa drill camera backpack
-watch keyboard monitor charger stroller grill heater toaster scooter suitcase telescope violin aquarium hammock""".split()
-COLOURS = "red blue green grey black white yellow brown silver purple".split()
-PLACES = "Lisbon Oslo Kraków Ghent Porto Turin Aarhus Lyon Graz Bergen Malmö Utrecht Basel Split Varna Cork Leeds Tartu".split()
-ACTS = """arrived broke vanished leaked burned stopped started cracked faded shrank rattled overheated froze doubled expired
-jammed slipped bent failed restarted""".split()
+NAMES = words_of(
+    "Abara Brandt Castell Dvorak Eriksen Fontane Gruber Haddad Iversen Jankovic Kowal Lindqvist Moreau Novak Okafor Pires"
+)
+THINGS = words_of("""kettle blender parcel invoice jacket bicycle lamp router headset printer tent mattress sofa drill camera backpack
+watch keyboard monitor charger stroller grill heater toaster scooter suitcase telescope violin aquarium hammock""")
+COLOURS = words_of("red blue green grey black white yellow brown silver purple")
+PLACES = words_of(
+    "Lisbon Oslo Kraków Ghent Porto Turin Aarhus Lyon Graz Bergen Malmö Utrecht Basel Split Varna Cork Leeds Tartu"
+)
+ACTS = words_of("""arrived broke vanished leaked burned stopped started cracked faded shrank rattled overheated froze doubled expired
+jammed slipped bent failed restarted""")
 WHEN = """yesterday|last week|this morning|on Monday|two days ago|right after lunch|before the holiday|at noon|over the weekend|in March|
-since the update|after the move|during the storm|when I came home|in the middle of the night""".replace("\n", "").split("|")
+since the update|after the move|during the storm|when I came home|in the middle of the night""".replace("\n", "").split(
+    "|"
+)
 WHY = """because nobody checked it|although the box looked fine|while my neighbour was watching|so the children were upset|and it smells of smoke|
 but the light still blinks|which surprised all of us|and now I cannot work|though the manual says otherwise|until I pulled the plug|
 and the shop is closed|since the cable is too short""".replace("\n", "").split("|")
 ASIDES = """Nobody at the desk could say more.|I have two photos of it.|It was a present for my aunt.|The price was fine, mostly.|We waited for an hour.|
 My sister had the same trouble once.|That is all I know.|Who pays for the way back?|It used to be quiet.|The second one works.|
-Rain did not help either.|I kept the receipt somewhere.|Two screws were missing too.|A friend lent me hers.""".replace("\n", "").split("|")
-SYLLABLES = "ba ko ri mu ta se lo ni ve do pa gu hi zo fe ra".split()
+Rain did not help either.|I kept the receipt somewhere.|Two screws were missing too.|A friend lent me hers.""".replace(
+    "\n", ""
+).split("|")
+SYLLABLES = words_of("ba ko ri mu ta se lo ni ve do pa gu hi zo fe ra")
 
 
 def word(draw: random.Random) -> str:
@@ -78,15 +91,27 @@ def features(draw: random.Random) -> str:
 
 def code(draw: random.Random) -> str:
     names = [word(draw) for _ in range(4)]
-    lines = [draw.choice((f"def {names[0]}({names[1]}, {names[2]}):", f"for {names[0]} in {names[1]}:", f"with {names[2]}() as {names[0]}:"))]
+    lines = [
+        draw.choice(
+            (
+                f"def {names[0]}({names[1]}, {names[2]}):",
+                f"for {names[0]} in {names[1]}:",
+                f"with {names[2]}() as {names[0]}:",
+            )
+        )
+    ]
     for _ in range(draw.randint(1, 5)):
         lines.append(f"    {draw.choice(names)} = {draw.choice(names)} {draw.choice('+-*')} {draw.randint(1, 99)}")
-    return "\n".join([*lines, draw.choice((f"    return {draw.choice(names)}", f"    print({draw.choice(names)})", "    pass"))])
+    return "\n".join(
+        [*lines, draw.choice((f"    return {draw.choice(names)}", f"    print({draw.choice(names)})", "    pass"))]
+    )
 
 
 def table(draw: random.Random) -> str:
     columns = ", ".join(f"{word(draw)} {draw.choice(('int', 'text', 'date'))}" for _ in range(draw.randint(2, 6)))
-    return draw.choice((f"create table {word(draw)} ({columns})", f"{word(draw)}: {columns}", f"view {word(draw)} of {columns}"))
+    return draw.choice(
+        (f"create table {word(draw)} ({columns})", f"{word(draw)}: {columns}", f"view {word(draw)} of {columns}")
+    )
 
 
 def email(draw: random.Random) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -190,7 +191,10 @@ class _Splitter:
             end += 1
         words = [self.texts.words[token] for token in self.texts.tokens[row]]
         return _Piece(
-            rows, tuple(words[begin : end + 1]), tuple(words[max(0, begin - 2) : begin]), tuple(words[end + 1 : end + 3])
+            rows,
+            tuple(words[begin : end + 1]),
+            tuple(words[max(0, begin - 2) : begin]),
+            tuple(words[end + 1 : end + 3]),
         )
 
     def _are_prompts(self, pieces: Sequence[_Piece]) -> bool:
@@ -209,7 +213,7 @@ class _Splitter:
         if any(len(known) < 0.8 * len(piece.rows) for known, piece in zip(times, pieces, strict=True)):
             return None
         times.sort(key=np.median)
-        return all(_earlier(first, second) >= SEQUENTIAL for first, second in zip(times, times[1:], strict=False))
+        return all(_earlier(first, second) >= SEQUENTIAL for first, second in pairwise(times))
 
     def _begins_prompt(self, piece: _Piece) -> bool:
         """Whether it is a prompt at a message's beginning, in calls that otherwise share the system text alone."""
@@ -227,7 +231,9 @@ class _Splitter:
         covered = self._covered(row, constants)
         words = [self.texts.words[token] for token in self.texts.tokens[row]]
         pieces = [
-            [words[place] for place in run] for run in np.split(np.arange(len(words)), _changes(covered)) if covered[run[0]]
+            [words[place] for place in run]
+            for run in np.split(np.arange(len(words)), _changes(covered))
+            if covered[run[0]]
         ]
         bound = [piece for piece in pieces if not BOUND.isdisjoint(piece)]
         return sum(count_words(piece) + sum(SIGNS.get(token, 0) for token in piece) for piece in bound)

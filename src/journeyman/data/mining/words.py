@@ -20,16 +20,17 @@ BOUNDS = (USER, ASSISTANT, TOOL, SYSTEM, END, "\n", ":")
 HEAD, TAIL = 700, 300
 """Tokens of one text that are looked at: templates stand at its beginning and its end."""
 TOKEN = re.compile(rf"[{USER}{ASSISTANT}{TOOL}{SYSTEM}{END}]|\w+|[^\w\s]|\n(?:\s*\n)*")
-GENERIC = frozenset(
-    """a able accurate advanced ai all always and answer answers any are as assist assistant assistants at based be best
-    bot by can chat chatbot chatgpt claude clear clearly concise concisely current cutoff date detailed ever follow for friendly
-    from general gpt help helpful helping honest in informative instructions intelligent into is it knowledge knowledgeable language
-    large like llm me model my no not of on only openai or please polite politely possible provide provides question questions
-    respond response responses reply safe should smart that the their them this to today trained truthful try use user users very
-    also am and but could did do does dont get give has have hi hello hey how i if it its just know need please should so some tell thank thanks
-    there these they want was we were when where which why would
-    ways well what who will with you your""".split()
-)
+SAID_ANYWHERE = """
+a able accurate advanced ai all also always am and answer answers any are as assist assistant assistants at
+based be best bot but by can chat chatbot chatgpt claude clear clearly concise concisely could current cutoff
+date detailed did do does dont ever follow for friendly from general get give gpt has have hello help helpful
+helping hey hi honest how i if in informative instructions intelligent into is it its just know knowledge
+knowledgeable language large like llm me model my need no not of on only openai or please polite politely
+possible provide provides question questions reply respond response responses safe should smart so some tell
+thank thanks that the their them there these they this to today trained truthful try use user users very want
+was ways we well were what when where which who why will with would you your
+"""
+GENERIC = frozenset(SAID_ANYWHERE.split())
 """Words that a prompt can be made of without saying what is to be done."""
 Ints = npt.NDArray[np.int32]
 Hashes = npt.NDArray[np.uint64]
@@ -65,11 +66,13 @@ class Index:
         if not len(ends) or not ends[-1]:
             return self.grams[:0]
         places = np.arange(ends[-1]) + np.repeat(begin - (ends - lengths), lengths)
-        return self.grams[places]
+        found: Ints = self.grams[places]
+        return found
 
     def counts(self, calls: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """[G] how many of these calls have each run."""
-        return np.bincount(self.of(calls), minlength=self.size)
+        counts: npt.NDArray[np.int64] = np.bincount(self.of(calls), minlength=self.size)
+        return counts
 
     def having(self, calls: npt.NDArray[np.int64], gram: int) -> npt.NDArray[np.bool_]:
         """Which of these calls have the run."""
