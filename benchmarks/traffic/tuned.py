@@ -169,7 +169,7 @@ TEMPLATES = (
     ),
     Template(
         "replies",
-        "From: {sender}\nSubject: {subject}\n\n{body}",
+        "From: {sender}\nSubject: {subject}\nBody:\n{body}",
         {"sender": words.person, "subject": lambda draw: " ".join(words.word(draw) for _ in range(3)), "body": words.email},
         prose(2, 4),
         system="You draft replies to the mail of {agent}, who books rooms at the Harbour Hostel. Offer dates, ask for the number of guests, sign with the first name.",

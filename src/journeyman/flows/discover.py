@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -204,9 +204,10 @@ def _judge_all(sources: _Sources, mined: Mined) -> Discovery:
         if not group.tally.calls:
             continue
         share = by_tally[id(group.tally)] / total if total else 0.0
-        names.append(name_task(" ".join((*group.draft.literals[:1], group.draft.instruction)), names))
+        names.append(name_task(" ".join((group.draft.instruction, *group.draft.literals)), names))
         found.append(Found(names[-1], group, share, judge(group, share)))
-    found.sort(key=lambda item: (-item.share, item.group.number))
+    found.sort(key=lambda item: -item.share)
+    found = [replace(item, group=replace(item.group, number=number)) for number, item in enumerate(found, 1)]
     return Discovery(sources.names, tuple(found), mined.rest, measure, total, dict(sources.unread), mined.sampled)
 
 

@@ -27,7 +27,8 @@ def name_fields(literals: Sequence[str]) -> tuple[str, ...]:
 
 def name_task(instruction: str, taken: Collection[str]) -> str:
     """The first telling words of an instruction."""
-    words = [word for word in re.findall(r"[a-z]{3,}", instruction.casefold()) if word not in GENERIC | ARTICLES]
+    found = dict.fromkeys(re.findall(r"[a-z]{3,}", instruction.casefold()))
+    words = [word for word in found if word not in GENERIC | ARTICLES]
     return _unique("-".join(words[:3])[:LONGEST].strip("-") or "task", taken, "-")
 
 
