@@ -23,7 +23,9 @@ PAIR = 0.98
 ALIGNED = 200
 MARKED = re.compile(f"([{USER}{ASSISTANT}{TOOL}])\\s+")
 TURN = re.compile(f"([{USER}{ASSISTANT}{TOOL}])")
-SENTENCE_END = re.compile(r"[.!?]+(?=\s*\n)")
+SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
+SENTENCE = 4
+"""Words that a place's values have, mostly, where they end in a full stop of their own."""
 LONGEST_VALUE, SEPARATED = 8, 0.98
 BEGIN, END = "<begin>", "<end>"
 Token = tuple[str, int, int]
@@ -140,8 +142,6 @@ def _cut(text: str, tokens: Sequence[Token], joined: Sequence[bool]) -> list[_Pi
             continue
         begin, end = tokens[start], tokens[place - 1]
         piece = text[begin[1] : end[2]]
-        if begin[0] != BEGIN and (ending := SENTENCE_END.match(piece)):
-            piece = piece[ending.end() :]  # values are sentences
         if piece.strip():
             pieces.append(_Piece.of(piece.strip(), begins=begin[0] == BEGIN, ends=end[0] == END))
     return pieces
@@ -189,7 +189,19 @@ def _spell(pieces: list[_Piece], texts: Sequence[str]) -> Form:
         lead = "" if piece.begins else _common_end([text[::-1] for text in before[number].elements()])[::-1]
         trail = "" if piece.ends else _common_end(list(behind[number].elements()))
         literals.append(lead + core + trail)
-    return _separate(Form(tuple(literals)), texts)
+    return _separate(_give_back(Form(tuple(literals)), texts), texts)
+
+
+def _give_back(form: Form, texts: Sequence[str]) -> Form:
+    """With the full stop that ends a sentence in the place before it: that all values are sentences makes no constant of it."""
+    values = [found for text in texts if (found := read_values(form, text)) is not None]
+    literals = [form.literals[0]]
+    for place, literal in enumerate(form.literals[1:]):
+        ending = SENTENCE_END.match(literal)
+        sizes = sorted(len(row[place].split()) for row in values)
+        is_sentence = ending is not None and bool(sizes) and sizes[len(sizes) // 2] >= SENTENCE
+        literals.append(literal[ending.end() :] if ending is not None and is_sentence else literal)
+    return Form(tuple(literals))
 
 
 def _separate(form: Form, texts: Sequence[str]) -> Form:

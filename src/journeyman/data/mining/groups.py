@@ -18,14 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from journeyman.data.mining.alike import Answers, are_alike
-from journeyman.data.mining.call import USER, Call
+from journeyman.data.mining.call import ASSISTANT, TOOL, USER, Call
 from journeyman.data.mining.words import BOUNDS, RUN, Texts, count_words, make_texts
 
 CONSTANT = 0.95
 """Share of a set's calls that have what is constant in it."""
 EVIDENCE = 7
 """Words that a prompt says at least, besides those that any could; a colon counts as three, a line end as two."""
-SIGNS = {":": 3, "\n": 2}
+SIGNS = {":": 3, "：": 3, "\n": 2}
+OPENING = 3
+"""What more a piece says that begins a message and ends in a colon."""
 LOOKED_AT = 400
 SEARCHED = 4000
 """Calls among which the largest prompt is looked for first; only where there is none, among all."""
@@ -37,7 +39,8 @@ SHORT = 3
 """Words that a field's value may have where nothing says that it is one."""
 SEQUENTIAL = 0.97
 BOUND = frozenset(BOUNDS)
-OPENERS = frozenset(":\"'`>=")
+TURNS = frozenset((USER, ASSISTANT, TOOL))
+OPENERS = frozenset(":：\"'`>=")
 Rows = npt.NDArray[np.int64]
 
 
@@ -224,19 +227,21 @@ class _Splitter:
         return np.flatnonzero(self.texts.index.counts(sample) >= CONSTANT * len(sample))
 
     def _evidence(self, rows: Rows, constants: Rows) -> int:
-        """What the constant pieces say that stand at the bounds of messages or lines: a phrase that people use stands anywhere."""
+        """What the constant pieces say that stand in system text or at the bounds of messages or lines: a phrase that people use stands anywhere."""
         if not len(constants):
             return 0
         row = self._typical(rows, constants)
-        covered = self._covered(row, constants)
         words = [self.texts.words[token] for token in self.texts.tokens[row]]
-        pieces = [
+        is_constant = self._covered(row, constants)
+        runs = np.split(np.arange(len(words)), _changes(is_constant))
+        covered = [run for run in runs if is_constant[run[0]]]
+        body = next((place for place, word in enumerate(words) if word in TURNS), len(words))
+        said = [
             [words[place] for place in run]
-            for run in np.split(np.arange(len(words)), _changes(covered))
-            if covered[run[0]]
+            for run in covered
+            if run[0] < body or not BOUND.isdisjoint(words[place] for place in run)
         ]
-        bound = [piece for piece in pieces if not BOUND.isdisjoint(piece)]
-        return sum(count_words(piece) + sum(SIGNS.get(token, 0) for token in piece) for piece in bound)
+        return sum(_weigh(piece) for piece in said)
 
     def _typical(self, rows: Rows, constants: Rows) -> int:
         """Of the first calls the one that has most of what is constant."""
@@ -253,6 +258,12 @@ class _Splitter:
         for step in range(RUN):
             covered[hits + step] = True
         return covered
+
+
+def _weigh(piece: Sequence[str]) -> int:
+    telling = count_words(piece)
+    is_opening = USER in piece and piece[-1] in SIGNS and telling >= 2
+    return telling + sum(SIGNS.get(token, 0) for token in piece) + OPENING * is_opening
 
 
 def _changes(covered: npt.NDArray[np.bool_]) -> Rows:

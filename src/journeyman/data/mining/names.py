@@ -10,7 +10,7 @@ from journeyman.data.mining.words import GENERIC
 MOST_WORDS, LONGEST = 4, 40
 PLAIN = "text"
 TAG = re.compile(r"<([A-Za-z][\w -]{0,30})>\s*[\"'`]*\s*$")
-LABEL = re.compile(r"(?:^|[\n.;!?>*#-]\s*)(\w[\w'/()-]*(?: [\w'/()-]+){0,3})\s*[:=]\s*[\"'`<\[({]*(?:\w+)?\s*$")
+LABEL = re.compile(r"(?:^|[\n.;!?>*#-]\s*)(\w[\w'/()-]*(?: [\w'/()-]+){0,3})\s*[:：=]\s*[\"'`<\[({]*(?:\w+)?\s*$")
 HEADING = re.compile(r"(?:^|\n)\s*(?:#+|\*\*|==+)\s*([\w][\w '-]{0,40}?)\s*(?:\*\*|==+)?:?\s*\n[\s\"'`]*$")
 PREPOSITION = re.compile(r"\b(from|to|into|in|for|about|by|of|with|at|on)\s+[\"'`]*$", re.IGNORECASE)
 POINTING = "a an the this that these those your my our following below given is are here"

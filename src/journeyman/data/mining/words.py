@@ -16,10 +16,12 @@ from journeyman.data.mining.call import ASSISTANT, TOOL, USER, Call
 
 RUN = 4
 SYSTEM, END = "\ue003", "\ue004"
-BOUNDS = (USER, ASSISTANT, TOOL, SYSTEM, END, "\n", ":")
+BOUNDS = (USER, ASSISTANT, TOOL, SYSTEM, END, "\n", ":", "：")
 HEAD, TAIL = 700, 300
 """Tokens of one text that are looked at: templates stand at its beginning and its end."""
-TOKEN = re.compile(rf"[{USER}{ASSISTANT}{TOOL}{SYSTEM}{END}]|\w+|[^\w\s]|\n(?:\s*\n)*")
+UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Letters of scripts that write no spaces, or whose words carry their endings: each is a token."""
+TOKEN = re.compile(rf"[{USER}{ASSISTANT}{TOOL}{SYSTEM}{END}{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]|\n(?:\s*\n)*")
 SAID_ANYWHERE = """
 a able accurate advanced ai all also always am and answer answers any are as assist assistant assistants at
 based be best bot but by can chat chatbot chatgpt claude clear clearly concise concisely could current cutoff
@@ -85,7 +87,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """``tokens[d]`` are numbers of ``words``; ``places[d]`` the run that begins at each token, -1 for one that too few calls have. ``is_bound`` [G]: the run touches the
+    """``tokens[d]`` are numbers of ``words``; ``places[d]`` the run that begins at each token, -1 for one that too few calls have. ``is_bound`` [G]: the run is of system text, or touches the
     beginning or the end of a message, a line end or a colon."""
 
     words: Sequence[str]
@@ -118,9 +120,11 @@ def _find_bound(
     numbers: Mapping[str, int], tokens: Sequence[Ints], places: Sequence[Ints], size: int
 ) -> npt.NDArray[np.bool_]:
     marks = np.array([numbers[token] for token in BOUNDS if token in numbers], np.int32)
+    turns = np.array([numbers[token] for token in (USER, ASSISTANT, TOOL) if token in numbers], np.int32)
     found = np.zeros(size, dtype=bool)
     for own, runs in zip(tokens, places, strict=True):
         hits = np.isin(own, marks)
+        hits[: int(np.isin(own, turns).argmax())] = True
         near = np.zeros(len(runs), dtype=bool)
         for step in range(RUN):
             near |= hits[step : step + len(runs)]
