@@ -201,8 +201,6 @@ def _judge_all(sources: _Sources, mined: Mined) -> Discovery:
     names: list[str] = []
     found = []
     for group in mined.groups:
-        if not group.tally.calls:
-            continue
         share = by_tally[id(group.tally)] / total if total else 0.0
         names.append(name_task(" ".join((group.draft.instruction, *group.draft.literals)), names))
         found.append(Found(names[-1], group, share, judge(group, share)))

@@ -89,7 +89,7 @@ def mine(
         if number % REPORTED == 0:
             bar.advance(REPORTED)
     bar.finish()
-    ordered = sorted(groups, key=lambda group: (-group.tally.calls, group.number))
+    ordered = sorted((group for group in groups if group.tally.calls), key=lambda group: -group.tally.calls)
     return Mined(tuple(replace(group, number=number) for number, group in enumerate(ordered, 1)), rest, len(sample))
 
 

@@ -109,15 +109,14 @@ def _fit_ends(literals: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ..
 
 def _loosen(literals: tuple[str, ...], texts: Sequence[str]) -> tuple[str, ...]:
     """Without the shortest pieces between places, as long as the messages can then be read in one way more often."""
-    share = _share(literals, texts)
+    best, share = literals, _share(literals, texts)
     while share < ENOUGH and len(literals) > 2:
         place = min(range(1, len(literals) - 1), key=lambda number: len(literals[number].strip()))
-        fewer = (*literals[:place], *literals[place + 1 :])
-        better = _share(fewer, texts)
-        if better <= share:
-            break
-        literals, share = fewer, better
-    return literals
+        literals = (*literals[:place], *literals[place + 1 :])
+        better = _share(literals, texts)
+        if better > share:
+            best, share = literals, better
+    return best
 
 
 def _share(literals: tuple[str, ...], texts: Sequence[str]) -> float:

@@ -23,7 +23,8 @@ PAIR = 0.98
 ALIGNED = 200
 MARKED = re.compile(f"([{USER}{ASSISTANT}{TOOL}])\\s+")
 TURN = re.compile(f"([{USER}{ASSISTANT}{TOOL}])")
-SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
+SENTENCE_END = re.compile(r"[.!?]+(?=[\s\"'”»)\]]|$)")
+OPENING, CLOSING = "[(<{\"'`“«#@", "])>}\"'`”»"
 SENTENCE = 4
 """Words that a place's values have, mostly, where they end in a full stop of their own."""
 LONGEST_VALUE, SEPARATED = 8, 0.98
@@ -189,7 +190,20 @@ def _spell(pieces: list[_Piece], texts: Sequence[str]) -> Form:
         lead = "" if piece.begins else _common_end([text[::-1] for text in before[number].elements()])[::-1]
         trail = "" if piece.ends else _common_end(list(behind[number].elements()))
         literals.append(lead + core + trail)
-    return _separate(_give_back(Form(tuple(literals)), texts), texts)
+    return _separate(_take_signs(_give_back(Form(tuple(literals)), texts), texts), texts)
+
+
+def _take_signs(form: Form, texts: Sequence[str]) -> Form:
+    """With the brackets and quotes that all values begin or end with, which are too short for pieces of their own."""
+    values = [found for text in texts if (found := read_values(form, text)) is not None]
+    literals = list(form.literals)
+    for place in range(form.places if values else 0):
+        first, last = {row[place][:1] for row in values}, {row[place][-1:] for row in values}
+        if len(first) == 1 and (sign := first.pop()) and sign in OPENING and len(values) > 1:
+            literals[place] += sign
+        if len(last) == 1 and (sign := last.pop()) and sign in CLOSING and len(values) > 1:
+            literals[place + 1] = sign + literals[place + 1]
+    return Form(tuple(literals))
 
 
 def _give_back(form: Form, texts: Sequence[str]) -> Form:

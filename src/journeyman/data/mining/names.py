@@ -11,6 +11,7 @@ MOST_WORDS, LONGEST = 4, 40
 PLAIN = "text"
 TAG = re.compile(r"<([A-Za-z][\w -]{0,30})>\s*[\"'`]*\s*$")
 LABEL = re.compile(r"(?:^|[\n.;!?>*#-]\s*)(\w[\w'/()-]*(?: [\w'/()-]+){0,3})\s*[:：=]\s*[\"'`<\[({]*(?:\w+)?\s*$")
+KEY = re.compile(r"(?:[\"'](\w[\w ]{0,30})[\"']\s*:|(?:^|\W)(\w{1,30})=)\s*[\"'\[]*$")
 HEADING = re.compile(r"(?:^|\n)\s*(?:#+|\*\*|==+)\s*([\w][\w '-]{0,40}?)\s*(?:\*\*|==+)?:?\s*\n[\s\"'`]*$")
 PREPOSITION = re.compile(r"\b(from|to|into|in|for|about|by|of|with|at|on)\s+[\"'`]*$", re.IGNORECASE)
 POINTING = "a an the this that these those your my our following below given is are here"
@@ -33,9 +34,9 @@ def name_task(instruction: str, taken: Collection[str]) -> str:
 
 
 def _guess(literal: str) -> str:
-    for pattern in (TAG, HEADING, LABEL, PREPOSITION):
+    for pattern in (TAG, HEADING, KEY, LABEL, PREPOSITION):
         if found := pattern.search(literal[-200:]):
-            name = _slug(found[1])
+            name = _slug(found[found.lastindex or 0])
             if name:
                 return name
     return ""
