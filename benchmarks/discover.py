@@ -42,7 +42,7 @@ SETS: dict[str, tuple[Sequence[Template], range, bool]] = {
 }
 CALLS, SMALL_CALLS, NOISE = 3000, 1200, 0.15
 BAR = 0.95
-FRESH = "The first look at them gave 99.77 % (140 of 170 word for word); signs beside places and examples that change were mended after it."
+FRESH = "The first look at them gave 99.77 % (140 of 170 word for word); signs beside places, examples that change and lines that some calls lack were mended after it."
 
 
 def main() -> int:

@@ -122,21 +122,22 @@ def _find_pieces(texts: Sequence[str]) -> list[_Piece]:
     least = {RUN: CONSTANT * len(texts), 2: PAIR * len(texts)}
     constant = {run for run, count in counts.items() if count >= least[len(run[0])]}
     best = max(range(len(texts)), key=lambda place: (len(owned[place] & constant), -len(tokens[place])))
-    joined = [False] * len(tokens[best])
+    joined, bridged = [False] * len(tokens[best]), [False] * len(tokens[best])
     for place, found in _runs(tokens[best]):
         if found in constant:
             run, _ = found
             joined[place : place + len(run) - 1] = [True] * (len(run) - 1)
-    return _cut(texts[best], tokens[best], joined)
+            bridged[place + 1] |= len(run) == RUN
+    return _cut(texts[best], tokens[best], joined, bridged)
 
 
-def _cut(text: str, tokens: Sequence[Token], joined: Sequence[bool]) -> list[_Piece]:
-    """The pieces of a text whose tokens a constant run joins to the next one."""
+def _cut(text: str, tokens: Sequence[Token], joined: Sequence[bool], bridged: Sequence[bool]) -> list[_Piece]:
+    """The pieces of a text whose tokens a constant run joins to the next one; where no run ``bridged`` a token, other texts have more behind it."""
     pieces: list[_Piece] = []
     place = 0
     while place < len(tokens):
         start = place
-        while joined[place]:
+        while joined[place] and (place == start or bridged[place]):
             place += 1
         place += 1
         if place == start + 1:
@@ -182,13 +183,13 @@ def _spell(pieces: list[_Piece], texts: Sequence[str]) -> Form:
             before[number][text[len(text[:start].rstrip()) : start]] += 1
             behind[number][text[end : len(text) - len(text[end:].lstrip())]] += 1
     literals = []
-    for number, piece in enumerate(pieces):
+    for number in range(len(pieces)):
         if not any(spelled[number]):
             literals.append("")
             continue
         core = spelled[number].most_common(1)[0][0]
-        lead = "" if piece.begins else _common_end([text[::-1] for text in before[number].elements()])[::-1]
-        trail = "" if piece.ends else _common_end(list(behind[number].elements()))
+        lead = _common_end([text[::-1] for text in before[number].elements()])[::-1]
+        trail = _common_end(list(behind[number].elements()))
         literals.append(lead + core + trail)
     return _separate(_take_signs(_give_back(Form(tuple(literals)), texts), texts), texts)
 

@@ -220,7 +220,7 @@ class _Splitter:
 
     def _begins_prompt(self, piece: _Piece) -> bool:
         """Whether it is a prompt at a message's beginning, in calls that otherwise share the system text alone."""
-        return bool(piece.before) and piece.before[-1] == USER and count_words(piece.words) >= 2 * EVIDENCE
+        return bool(piece.before) and piece.before[-1] == USER and _weigh(piece.words) >= EVIDENCE + OPENING
 
     def _constants(self, rows: Rows) -> Rows:
         sample = rows[np.linspace(0, len(rows) - 1, LOOKED_AT).astype(np.int64)] if len(rows) > LOOKED_AT else rows
@@ -272,9 +272,8 @@ def _changes(covered: npt.NDArray[np.bool_]) -> Rows:
 
 
 def _is_labelled(piece: _Piece) -> bool:
-    """Whether it stands behind a colon, a quote or a tag: a field's value."""
-    before = [token for token in piece.before if token != "\n"]
-    return bool(before) and before[-1] in OPENERS
+    """Whether it stands behind a colon, a quote or a tag, or a token after one: a field's value."""
+    return not OPENERS.isdisjoint(piece.before)
 
 
 def _size(piece: _Piece) -> int:
