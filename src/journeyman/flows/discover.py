@@ -249,6 +249,9 @@ def judge(group: Group, share: float) -> Verdict:
     if against:
         return Verdict("no", (*against, *draft.obstacles[:1]))
     reasons = _reasons(group)
+    if tally.instructed < min(ENOUGH_CALLS, TAKEN * tally.calls):
+        taken = f"{tally.instructed:,} of the calls say the instruction as a task file can: the others are another task's to an import of recorded calls, and to `prepare`"
+        return Verdict("later", (taken, *reasons))
     if tally.answered < ENOUGH_CALLS:
         return Verdict(
             "later", (f"{tally.answered:,} answered calls; {ENOUGH_CALLS} are enough to begin with", *reasons)
