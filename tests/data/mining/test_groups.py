@@ -107,6 +107,16 @@ def test_other_tools_are_never_together() -> None:
     assert sizes(made) == [20, 20]
 
 
+def test_calls_that_share_nothing_and_no_calls() -> None:
+    tool = {"type": "function", "function": {"name": "plant"}}
+    made = [make_call([make_message("user", f"{n} x{n} y{n} z{n}")], None, [tool]) for n in range(12)]
+    assert sizes(made) == [12]
+    assert sizes(calls(12, lambda text: f"{random.random()} {text}")) == []
+    assert sizes([]) == []
+    assert sizes([make_call([], None)] * 12) == []
+    assert mine(lambda: iter(())).groups == ()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "alike"),
     [

@@ -81,7 +81,9 @@ class _Splitter:
             if len(here) < self.least:
                 continue
             if not self._is_prompt(here):
-                open_sets += self._peel(here)
+                parts = self._peel(here)
+                open_sets += [part for part in parts if len(part) < len(here)]
+                done += [part for part in parts if len(part) == len(here)]
             elif pieces := self._split(here):
                 open_sets += pieces
             else:
@@ -127,6 +129,8 @@ class _Splitter:
         """The parts of a prompt's calls that are prompts of their own; nothing where it is one."""
         index, size = self.texts.index, len(rows)
         counts = index.counts(rows)
+        if not len(counts):
+            return []
         constants = self._constants(rows)
         tried = counts > 0.98 * size
         tried[constants] = True
