@@ -1,16 +1,17 @@
 """Whether `journeyman discover` finds the prompts in traffic: calls made from twenty known templates and from chats that somebody had once.
 
-    python benchmarks/discover.py [--small] [--only SET] [--large CALLS] [--json]
+    python benchmarks/discover.py [--data FOLDER] [--small] [--only SET] [--large CALLS] [--json]
 
 Sets: tuned (the templates that the mining was made with, seeds 0 to 4), held (twenty others, written after it, seeds 100 to 109; the first look at them gave 89.3 % and
 led to changes), fresh (twenty more, written after those changes, seeds 200 to 209), timeless (fresh, no call has a time). A call is right where it is in the group that is its template's, by the best matching of groups to templates, or in none where it is
-of no template. The rival puts calls together that have the same system text, tools and first five words. --large makes a file of so many calls and runs the
+of no template. The rival puts calls together that have the same system text, tools and first five words. What people wrote in public sets, each message once and
+behind the most common system text, is to be in no group. --large makes a file of so many calls and runs the
 command on it alone; the sets keep what was measured before. Results go to benchmarks/results/discover.json and docs/results/discover.md.
 """
 
 from __future__ import annotations
 
-import argparse
+import csv
 import json
 import statistics
 import sys
@@ -21,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import ROOT, describe_commit, describe_machine, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
 from scipy.optimize import linear_sum_assignment
 from traffic import fresh, held, tuned
-from traffic.template import Template, make_rows, without_time
+from traffic.template import GENERIC, Template, make_rows, without_time
 
+from journeyman.core.example import text_target
+from journeyman.core.messages import make_message
 from journeyman.data import openai
-from journeyman.data.mining.call import Call, see_record
+from journeyman.data.mining.call import Call, Seen, make_call, see_record
 from journeyman.data.mining.discover import LEAST, Group, Sorter, mine
 from journeyman.data.mining.form import squeeze
 from journeyman.measure.intervals import clopper_pearson
@@ -42,21 +45,26 @@ SETS: dict[str, tuple[Sequence[Template], range, bool]] = {
 }
 CALLS, SMALL_CALLS, NOISE = 3000, 1200, 0.15
 BAR = 0.95
+PUBLIC = (
+    ("Banking77", "banking77/train.csv", "text"),
+    ("SNIPS", "snips_nlu/train.jsonl", "text"),
+    ("GSM8K", "gsm8k/train.jsonl", "question"),
+)
 FRESH = "The first look at them gave 99.77 % (140 of 170 word for word); signs beside places, examples that change and lines that some calls lack were mended after it."
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--small", action="store_true", help="one seed of few calls, and no file is written")
     parser.add_argument("--only", choices=list(SETS))
     parser.add_argument("--large", type=int, default=0, help="calls in a file that the command is run on")
-    parser.add_argument("--json", action="store_true", help="one document on stdout")
     given = parser.parse_args()
     names = [given.only] if given.only else list(SETS)
     document: Document = {"calls": SMALL_CALLS if given.small else CALLS, "noise": NOISE, "least": LEAST, "bar": BAR}
     kept = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     document["sets"] = kept["sets"] if given.large else [measure(name, is_small=given.small) for name in names]
     document["large"] = run_large(given.large) if given.large else kept.get("large")
+    document["messages"] = [] if given.small else measure_messages(given.data)
     document |= {"commit": describe_commit(), "machine": describe_machine()}
     if not given.small and not given.only:
         write_result(RESULT, document)
@@ -91,6 +99,27 @@ def measure(name: str, *, is_small: bool) -> Document:
         "missed": dict(sum((Counter(item["missed"]) for item in runs), Counter[str]())),
         "read": sum(item["read"] for item in runs) / max(1, sum(item["readable"] for item in runs)),
     }
+
+
+def measure_messages(data: Path) -> list[Document]:
+    """Messages of the public sets that are there, and how many are wrongly put into a group."""
+    found = []
+    for name, file, key in PUBLIC:
+        if not (data / file).is_file():
+            continue
+        with (data / file).open(encoding="utf-8", newline="") as lines:
+            rows = csv.DictReader(lines) if file.endswith(".csv") else map(json.loads, lines)
+            texts = [row[key] for row in rows][:10_000]
+        seen = [_say(text) for text in texts]
+        mined = mine(lambda seen=seen: iter(seen))  # type: ignore[misc]
+        exact = clopper_pearson(mined.calls - mined.rest.calls, mined.calls)
+        found.append({"name": name, "n": mined.calls, "wrong": mined.calls - mined.rest.calls, "high": exact.high})
+    return found
+
+
+def _say(text: str) -> Seen:
+    messages = make_message("system", GENERIC), make_message("user", text)
+    return Seen(make_call(messages, text_target(text)), messages[1:], None)
 
 
 def run(templates: Sequence[Template], seed: int, count: int, has_times: bool) -> Document:
@@ -206,6 +235,10 @@ def describe(document: Document) -> str:
         if item["missed"]:
             missed = ", ".join(f"{name} ({count})" for name, count in sorted(item["missed"].items()))
             lines.append(f"Not word for word in `{item['name']}` (seeds): {missed}.")
+    for item in document["messages"]:
+        lines.append(
+            f"- {item['n']:,} messages of {item['name']}, each once and behind `{GENERIC}`: {item['wrong']} put into a group (at most {100 * item['high']:.2f} %)."
+        )
     if large := document["large"]:
         lines += [
             "",
