@@ -172,7 +172,7 @@ def test_nothing_is_written_over_or_half(workspace: Workspace) -> None:
         (["new=1", "notes=2"], "JM-262"),
         (["new=1", "other=9"], "JM-361"),
         (["New=1"], "JM-261"),
-        (["same=1", "same=2"], "JM-262"),
+        (["same=1", "same=2"], "JM-363"),
     ):
         with pytest.raises((DataError, TaskError)) as caught:
             write_tasks(workspace, found, wishes)

@@ -39,10 +39,11 @@ def discover(
 
     Example: journeyman discover calls.jsonl --write tickets=1
     """
+    from journeyman.flows.discover import check_wishes, write_tasks
     from journeyman.flows.discover import discover as look
-    from journeyman.flows.discover import write_tasks
 
     with working(project, is_json) as workspace:
+        check_wishes(workspace, write or [])
         found = look(workspace, sources or [])
         written = write_tasks(workspace, found, write or [])
     if is_json:

@@ -111,17 +111,45 @@ def make_pricer(project: Project) -> Callable[[Seen], float | None]:
     return price
 
 
+def check_wishes(workspace: Workspace, wishes: Sequence[str]) -> None:
+    """What can be said of ``NAME=GROUP`` before the traffic is looked at.
+
+    Raises:
+        TaskError: JM-261 a bad name, JM-262 the file exists.
+    """
+    for wish in wishes:
+        name = wish.partition("=")[0]
+        if wish == ALL:
+            continue
+        if not re.fullmatch(TASK_NAME, name):
+            raise TaskError(
+                "JM-261",
+                "this is not a task name",
+                expected="a lower-case letter, then letters, digits, - or _, at most 63 characters",
+                got=name,
+                hint="journeyman new tickets",
+            )
+        _refuse_task(workspace.project.tasks / f"{name}.yaml")
+
+
+def _refuse_task(path: Path) -> None:
+    if path.exists():
+        raise TaskError("JM-262", f"the task {path.stem} exists", where=str(path), hint="edit that file")
+
+
 def write_tasks(workspace: Workspace, found: Discovery, wishes: Sequence[str]) -> list[Path]:
     """Write ``NAME=GROUP``, or for ``all`` every group that a task file can read; nothing is written where one cannot be.
 
     Raises:
-        DataError: JM-361 no such group, JM-362 a task file cannot say it. TaskError: JM-261 a bad name, JM-262 the file exists.
+        DataError: JM-361 no such group, JM-362 a task file cannot say it, JM-363 a name twice. TaskError: JM-261 a bad name, JM-262 the file exists.
     """
+    check_wishes(workspace, wishes)
     texts: dict[Path, str] = {}
     for name, item in _choose(found, wishes):
         path = workspace.project.tasks / f"{name}.yaml"
-        if path.exists() or path in texts:
-            raise TaskError("JM-262", f"the task {name} exists", where=str(path), hint="edit that file")
+        _refuse_task(path)
+        if path in texts:
+            raise DataError("JM-363", f"the name {name} is asked for twice", hint="give each group a name of its own")
         mapping = describe_task(name, item.group)
         task_from_mapping(mapping, str(path))
         texts[path] = write_task(mapping)
@@ -300,14 +328,6 @@ def _choose(found: Discovery, wishes: Sequence[str]) -> Iterator[tuple[str, Foun
                 else "traffic with groups",
                 got=wish,
                 hint="journeyman discover lists the groups",
-            )
-        if not re.fullmatch(TASK_NAME, name):
-            raise TaskError(
-                "JM-261",
-                "this is not a task name",
-                expected="a lower-case letter, then letters, digits, - or _, at most 63 characters",
-                got=name,
-                hint="journeyman new tickets",
             )
         item = groups[number]
         if not item.group.draft.fields:
