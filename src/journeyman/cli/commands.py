@@ -8,6 +8,7 @@ from journeyman.cli.ask import ask
 from journeyman.cli.assess import assess
 from journeyman.cli.canary import canary
 from journeyman.cli.compare import compare
+from journeyman.cli.discover import discover
 from journeyman.cli.doctor import doctor
 from journeyman.cli.drift import drift
 from journeyman.cli.erase import erase
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "init": init,
     "new": new,
     "pull": pull,
+    "discover": discover,
     "import": import_,
     "synthesize": synthesize,
     "prepare": prepare,

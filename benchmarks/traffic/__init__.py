@@ -1,0 +1,1 @@
+"""Made traffic: calls from known templates, for `benchmarks/discover.py`."""
