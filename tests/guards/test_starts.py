@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyman.core.canonical import Json
-from journeyman.guards.detect import DETECTORS, detect
+from journeyman.guards.detect import ASKED_FOR, DETECTORS, detect
 from journeyman.guards.redact import Redactor
 from journeyman.guards.starts import before, find_all, fold, look, matches, occurrences, places
 from tests.guards.searches import SEARCHES, SearchingRedactor, search
@@ -68,6 +68,13 @@ WORDS = [
     "dial",
     "contact",
     "her",
+    "my number",
+    "téléphone",
+    "MÓVIL",
+    "the new number is",
+    "office",
+    "www.",
+    "website:",
     "card",
     "visa",
     "version",
@@ -114,6 +121,12 @@ SEPARATORS = [
     ") ",
     "  ",
     " is ",
+    "\u00a0",
+    "\u2011",
+    ".com",
+    ".it ",
+    "-Fax",
+    " is my number",
     ".eyJ",
     "@a.bc",
 ]
@@ -184,6 +197,7 @@ def test_each_detector_finds_what_a_search_finds(text: str) -> None:
         assert sorted(detector.find(clues)) == sorted(SEARCHES[kind](text)), kind
         assert detector.is_possible(clues) or not list(SEARCHES[kind](text)), kind
     assert detect(text) == search(text)
+    assert detect(text, ASKED_FOR) == search(text, ASKED_FOR)
 
 
 @settings(max_examples=300, deadline=None)
@@ -316,6 +330,13 @@ HOSTILE += [
     "<",
     "\u0130",
     "a'",
+    "a.",
+    "a-b.",
+    "1.a",
+    "www.",
+    "my number ",
+    "(1",
+    "0/",
 ]
 
 
