@@ -119,6 +119,14 @@ def test_without_redaction_secrets_still_go() -> None:
     assert redactor.text("anna@example.com sk-proj-" + "Ab3_" * 8) == "anna@example.com <SECRET>"
 
 
+def test_domain_names_get_surrogates_where_a_task_asks_for_them() -> None:
+    text = "from anna@shop.example.org, see https://shop.example.org/a or www.example.net"
+    assert Redactor().text(text) == text.replace("anna@shop.example.org", "<EMAIL_1>")
+    redactor = Redactor(more=("DOMAIN",))
+    assert redactor.text(text) == "from <EMAIL_1>, see https://<DOMAIN_1>/a or <DOMAIN_2>"
+    assert redactor.restore("ask <DOMAIN_2>, <DOMAIN_3>") == "ask www.example.net, <DOMAIN_3>"
+
+
 def test_a_secret_around_a_surrogate() -> None:
     assert Redactor().text('password: "x <EMAIL_1> y" ok') == 'password: "<SECRET>" ok'
     assert Redactor().text('password: "<SECRET>" is SECRET') == 'password: "<SECRET>" is SECRET'

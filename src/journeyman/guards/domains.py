@@ -26,23 +26,22 @@ WORD_BEHIND = re.compile(r" {1,2}[A-Za-z]")
 CODE_BEHIND = re.compile(r"[(\[={]| [=!<>]?=")
 PLAIN_ENDING = re.compile(r"[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59}")
 # Endings by what else they may be. Country codes are those of ISO 3166 that are delegated.
-ENDINGS = frozenset(
+TOP_LEVEL = (
     "com org net edu gov mil info biz mobi xyz asia aero coop museum"
-    " ac ad ae af ag ai al ao aq ar au aw ax az ba bb bd bf bg bh bi bj bm bn bo br bs bt bw bz ca cd cf cg ch ci ck cl cm cn"
-    " co cr cu cv cw cx cy cz de dj dk dm dz ec ee eg er es eu fi fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr"
+    " ad ae af ag ai al ao aq ar au aw ax az ba bb bd bf bg bh bi bj bm bn bo br bs bt bw bz ca cd cf cg ch ci ck cl cm cn"
+    " co cr cu cv cw cx cy cz de dj dk dm dz ec ee eg er es eu fi fj fk fm fo fr ga gd ge gf gg gh gi gl gm gn gp gq gr"
     " gt gu gw gy hk hn hr ht hu ie io iq ir je jm jo jp ke kg kh ki km kn kp kr kw ky kz lb lc li lk lr ls lt lu lv ly mc"
-    " mg mh mk mm mn mo mp mq mt mv mw mx mz nc nf ng ni nl np nr nu nz pe pf pg ph pk pn pr pt pw py qa ro ru rw sb sc sd"
+    " mg mh mk mm mn mo mp mq mt mv mw mx mz nc nf ng ni nl np nr nu nz pe pf pg ph pk pn pr pt pw qa ro ru rw sb sc sd"
     " se sg sj sk sl sm sn sr ss su sv sx sy sz tc td tf tg th tj tk tl tm tn tr tt tv tw tz ua ug uk uy uz vc ve vg vi vn vu"
-    " wf ws ye yt za zm zw".split()
-) - {"py", "ps", "ac", "gb"}
-WORDS = frozenset(
-    "am as at be bar by do et gs hm id il im in is it la ma me ms mr mu my na ne no om pa pl pm re sa si so st to us va vs".split()
+    " wf ws ye yt za zm zw"
 )
-PLAIN_WORDS = frozenset(
+COUNTRY_WORDS = "am as at be bar by do et gs hm id il im in is it la ma me ms mr mu my na ne no om pa pl pm re sa si so st to us va vs"
+PLAIN_WORDS = (
     "name pro post travel jobs cat page today news live life world space top club fun art link click win host press email media"
     " design shop store site cloud blog app tech digital agency studio team zone guru expert business company center care"
-    " network solutions services support tools work works wiki games chat social software systems tel int dev online website".split()
+    " network solutions services support tools work works wiki games chat social software systems tel int dev online website"
 )
+ENDINGS, WORDS, TOLD_WORDS = (frozenset(text.split()) for text in (TOP_LEVEL, COUNTRY_WORDS, PLAIN_WORDS))
 LOUD = frozenset({"com", "org", "edu", "gov"})  # written in capitals, .NET is no ending
 
 
@@ -83,4 +82,4 @@ def _is_domain(text: str, start: int, end: int, names: list[str], ending: str, i
         return True
     if ending in WORDS and not WORD_BEHIND.match(text, end):
         return True
-    return (ending in WORDS or ending in PLAIN_WORDS) and CUE.search(text, max(0, start - CUE_REACH), start) is not None
+    return (ending in WORDS or ending in TOLD_WORDS) and CUE.search(text, max(0, start - CUE_REACH), start) is not None

@@ -16,11 +16,12 @@ from functools import cache
 from hashlib import blake2b
 
 from journeyman.core.canonical import Json
-from journeyman.guards.detect import DETECTORS, SECRET, Finding, detect
+from journeyman.guards.detect import ASKED_FOR, DETECTORS, SECRET, Finding, detect
 from journeyman.guards.starts import occurrences
 
 REMOVED = f"<{SECRET}>"
 KINDS = tuple(kind for kind in DETECTORS if kind != SECRET)
+USUAL_KINDS = tuple(kind for kind in KINDS if kind not in ASKED_FOR)
 SURROGATE = re.compile(rf"<({'|'.join(KINDS)})_([0-9]{{1,9}})>")
 SECRET_KEY = re.compile(
     r"(?:.*[_ -])?(?:password|passwd|passphrase|passcode|pwd|secret|api[_ -]?key|private[_ -]?key|access[_ -]?token)",
@@ -48,10 +49,12 @@ class Redactor:
 
     Args:
         is_personal: replace personal data as well as secrets; False for a task with ``redact: false``.
+        more: kinds to replace that are found only where they are asked for: a task's ``redact_also``.
     """
 
-    def __init__(self, *, is_personal: bool = True) -> None:
+    def __init__(self, *, is_personal: bool = True, more: Collection[str] = ()) -> None:
         self.is_personal = is_personal
+        self.more = more
         self.counts: dict[str, int] = {}
         self._surrogates: dict[str, str] = {}
         self._values: dict[str, str] = {}
@@ -103,7 +106,7 @@ class Redactor:
                 self._surrogates[value], self._values[surrogate] = surrogate, value
 
     def _findings(self, text: str, is_verbatim: bool) -> list[Finding]:
-        found = detect(text)
+        found = detect(text, self.more)
         if "<" in text:
             found = _with_surrogates(text, found)
         if is_verbatim or not self.is_personal:
