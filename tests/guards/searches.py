@@ -67,6 +67,7 @@ def find_phone(text: str) -> Iterator[Span]:
         (detect.PHONE_AMERICAN, 10, 19),
         (detect.PHONE_TRUNK, 9, 11),
         (detect.PHONE_BRACKET, 8, 13),
+        (detect.PHONE_GROUPED, 8, 12),
         (detect.PHONE_AFTER_WORD, 7, 21),
         (detect.PHONE_LABELLED, 7, 21),
     ):

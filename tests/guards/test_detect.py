@@ -33,7 +33,13 @@ FOUND = [
     ("PHONE", "Teléfono: 912 345 678", "912 345 678"),
     ("PHONE", "the number 668 5702 is wrong", "668 5702"),
     ("PHONE", "5552671 (mobile)", "5552671"),
-    ("PHONE", "5552671 is my new number", "5552671"),
+    ("PHONE", "5552671 is my number now", "5552671"),
+    ("PHONE", "use 555 2671 as the contact number", "555 2671"),
+    ("PHONE", "my cellphone (the new one): 555-2671", "555-2671"),
+    ("PHONE", "21 253 109 8211", "21 253 109 8211"),
+    ("PHONE", "721 234 56 78", "721 234 56 78"),
+    ("PHONE", "432 03 163", "432 03 163"),
+    ("PHONE", "(11) 788063", "(11) 788063"),
     ("CARD", "4111 1111 1111 1111", "4111 1111 1111 1111"),
     ("CARD", "amex 378282246310005", "378282246310005"),
     ("CARD", "my card number is 630427373398", None),
@@ -82,6 +88,8 @@ LEFT_ALONE = [
     "1700000000000 milliseconds",
     "Version 10.2.3.4, section 1.2.3.4, Build: 10.0.0.1",
     "Statistics in Medicine 21 (2002) 231-245; the number of eggs left is 1800-600",
+    "about 723 813 266 people, 12 345 678, 1 234 56 78, 12 34 56 78 90, 10 100 1000, 432 03 163 5",
+    "5552671 is my order number, 5552671 is for the case",
     "0.006362912 and 1,07700900123, 300 400 5000 6000",
 ]
 

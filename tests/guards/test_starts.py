@@ -263,6 +263,49 @@ def test_every_shape_of_a_key_is_found(key: str) -> None:
         *(("SECRET", f"{name} 9fQ2xLmZ8vKp3Rt7Wy1B") for name in ("auth", "signature")),
         *(("PHONE", f"{name} 5552671") for name in ("telephone", "phone", "tel", "mobile", "cell", "fax", "desk")),
         *(("PHONE", f"{name} 5552671") for name in ("whatsapp", "sms", "hotline", "call", "called him", "calling")),
+        *(
+            ("PHONE", f"{name} 5552671")
+            for name in ("cellphone", "smartphones", "hot line", "Voicemail", "télÉphone", "tél", "móvil")
+        ),
+        *(
+            ("PHONE", f"{name} 5552671")
+            for name in ("handynummer", "rufnummer", "telefono", "celular", "ph", "mob", "registered")
+        ),
+        *(
+            ("PHONE", f"{name} number's 5552671")
+            for name in (
+                "my",
+                "his",
+                "our",
+                "your",
+                "the",
+                "new",
+                "following",
+                "contact",
+                "primary",
+                "secondary",
+                "alternative",
+            )
+        ),
+        *(
+            ("PHONE", f"{name} number 5552671")
+            for name in (
+                "emergency",
+                "home",
+                "work",
+                "office",
+                "direct",
+                "personal",
+                "current",
+                "previous",
+                "old",
+                "wrong",
+            )
+        ),
+        *(
+            ("PHONE", f"{name} number 5552671")
+            for name in ("correct", "right", "same", "updated", "that", "her", "their")
+        ),
         *(("PHONE", f"{name} 5552671") for name in ("ring me", "text us", "reach her", "dial him", "contact me")),
     ],
 )

@@ -153,28 +153,33 @@ PHONE_TRUNK = re.compile(
     rf"{PHONE_ENDS}(?![.,][0-9])"
 )
 PHONE_BRACKET = re.compile(  # no volume, year and pages
-    r"(?<![\w+-])(?<![0-9][., ])\((?!19|20)[1-9][0-9]{1,3}\) ?[0-9]{2,4}[ -][0-9]{2,4}(?:[ -][0-9]{2,4})?"
-    rf"{PHONE_ENDS}"
+    r"(?<![\w+-])(?<![0-9][., ])\((?!19|20)[1-9][0-9]{1,3}\) ?"
+    rf"(?:[0-9]{{2,4}}[ -][0-9]{{2,4}}(?:[ -][0-9]{{2,4}})?|[0-9]{{6,8}}){PHONE_ENDS}"
 )
-PHONE_REACH = 56  # the longest words, 40 of anything, a bracket
+PHONE_GROUPED = re.compile(  # groups that no amount has
+    r"(?<![\w+-])(?<![0-9][., ])(?:[1-9][0-9](?:[ -][0-9]{3}){2}[ -][0-9]{4}|[1-9][0-9]{1,2}[ -][0-9]{3}(?:[ -][0-9]{2}){2}"
+    rf"|[1-9][0-9]{{2}} [0-9]{{2}} [0-9]{{3}}|[1-9][0-9] [0-9]{{6}}){PHONE_ENDS}(?![ .,-]?[0-9])"
+)
+PHONE_REACH = 80  # the longest words, 60 of anything, a bracket
 PHONE_WORD_FIRST = re.compile(  # how the words of PHONE_AFTER_WORD begin, in small letters
-    r"(?<!\w)(?=ph|te|t\u00e9|mo|m\u00f3|ce|fa|de|la|wh|sm|ho|he|ha|ru|ca|di|ri|re|co|my|hi|ou|yo|th|ne|fo)\w"
+    r"(?<!\w)(?=ph|te|t\u00e9|mo|m\u00f3|ce|fa|de|la|wh|sm|ho|he|ha|ru|ca|di|ri|re|co|my|hi|ou|yo|th|ne|fo|vo|pr|se|al|em|wo|of|pe|cu|ol|wr|sa|up)\w"
 )
 PHONE_AFTER_WORD = re.compile(
-    r"(?<!\w)(?:(?:tele)?phone|tel|ph|mobile?|mob|cell(?:ulare)?|celular|fax|desk|landline|whatsapp|sms|hotline|helpline"
-    r"|telefon[eo]?|tel[ée]fono|t[ée]l[ée]phone|t[ée]l|m[óo]vil|handy(?:nummer)?|mobilnummer|rufnummer"
-    r"|call(?:ed|ing|s)?(?: (?:me|us|him|her|them))?|dial(?:ed|ing)?"
-    r"|(?:ring|text|reach|dial|contact|phone)(?: (?:me|us|him|her|them))|contact (?:number|no)"
-    r"|(?:my|his|her|our|your|their|the|this|that|new|following) number(?! of))(?!\w)"
-    r"(?:(?!order|invoice|ticket|ref|account|tracking|case|booking)[^\d\n(+]|\n(?!\n)){0,40}"
-    rf"([+(]?[0-9](?:[ ./()-]{{0,2}}[0-9]){{6,14}}{EXTENSION}){PHONE_ENDS}",
+    r"(?<!\w)(?:(?:tele|cell|smart)?phones?|tel|ph|mobiles?|mob|cells?|cellulare|celular|fax(?:ed)?|desk|landlines?|whatsapp|sms"
+    r"|hot ?line|help ?line|voice ?mail|telefon[eo]?|tel[ée]fono|t[ée]l[ée]phone|t[ée]l|m[óo]vil|handy(?:nummer)?"
+    r"|mobilnummer|rufnummer|call(?:ed|ing|s)?(?: (?:me|us|him|her|them))?|dial(?:ed|ing)?"
+    r"|(?:ring|text|reach|dial|contact|phone|message)(?: (?:me|us|him|her|them))|contact (?:number|no)|registered"
+    r"|(?:my|his|her|our|your|their|the|this|that|new|following|contact|primary|secondary|alternat(?:e|ive)|emergency|home|work|office"
+    r"|direct|personal|current|previous|old|wrong|correct|right|same|updated) number(?:'s)?(?! of))(?!\w)"
+    r"(?:(?!order|invoice|ticket|ref|account|tracking|case|booking)(?:[^\d\n(+]|\((?![0-9]))|\n(?!\n)){0,60}"
+    rf"(?!0\.)([+(]?[0-9](?:[ ./()-]{{0,2}}[0-9]){{6,14}}{EXTENSION}){PHONE_ENDS}",
     re.I,
 )
 PHONE_LABELLED = re.compile(
     rf"(?<![\w+-])(?<![0-9][.,])([+(]?[0-9](?:[ ./()-]{{0,2}}[0-9]){{6,14}}{EXTENSION})"
     r"(?: ?[(-] ?(?:office|home|work|fax|mobile|mob|cell|phone|tel|landline|direct|desk|whatsapp)"
-    r"|,? (?:is|was) (?:my|his|her|our|their) (?:(?:new|old|home|work|office|private) )?"
-    r"(?:(?:cell|mobile|phone|fax|telephone) )?(?:number|phone|cell|mobile|fax|landline))(?!\w)",
+    r"|,? (?:is|was|as|isn't|to) (?:(?!order|invoice|ticket|ref|account|tracking|case|booking|card|member|customer)[a-z' ]){0,24}"
+    r"(?<=[ '])(?:(?:my|his|her|our|their|contact|home|work|office) number|phone|cell|mobile|fax|landline|telephone))(?!\w)",
     re.I,
 )
 
@@ -249,6 +254,7 @@ def find_phone(clues: Clues) -> Iterator[Span]:
         (PHONE_AMERICAN, _with_signs(text, long_numbers), 10, 19),
         (PHONE_TRUNK, _with_signs(text, clues.numbers), 9, 11),
         (PHONE_BRACKET, _with_signs(text, long_numbers), 8, 13),
+        (PHONE_GROUPED, long_numbers, 8, 12),
         (PHONE_AFTER_WORD, words, 7, 21),
         (PHONE_LABELLED, _with_signs(text, long_numbers), 7, 21),
     ):
