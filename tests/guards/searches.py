@@ -118,7 +118,8 @@ class SearchingRedactor(Redactor):
         held = _mask(text, literals)
         found = [item for item in found if not any(held[item.start : item.end])]
         if is_verbatim or not self.is_personal:
-            return [item for item in found if item.kind == SECRET]
+            found = [item for item in found if item.kind == SECRET]
+            literals = literals if self.is_personal else []
         return sorted([*literals, *found], key=lambda item: item.start)
 
     def _replace(self, text: str, is_verbatim: bool, findings: object) -> str:

@@ -63,7 +63,7 @@ class Redactor:
         self._secret_hashes: set[bytes] = set()
 
     def text(self, text: str, *, is_verbatim: bool = False) -> str:
-        """Redact one text. Secrets go even when it is verbatim."""
+        """Redact one text. Secrets, and what looks like a surrogate, go even when it is verbatim."""
         findings = self._findings(text, is_verbatim)
         self._observe(text, findings)
         return self._replace(text, is_verbatim, findings)
@@ -72,7 +72,7 @@ class Redactor:
         """Redact every string of a JSON value, keys included.
 
         Args:
-            verbatim: top-level keys whose personal data stays; secrets go there too.
+            verbatim: top-level keys whose personal data stays; secrets, and what looks like a surrogate, go there too.
         """
         find = cache(self._findings)  # for this call alone: findings and texts are not kept
         for text, is_verbatim in _strings(value, verbatim):
@@ -109,9 +109,9 @@ class Redactor:
         found = detect(text, self.more)
         if "<" in text:
             found = _with_surrogates(text, found)
-        if is_verbatim or not self.is_personal:
+        if not self.is_personal:
             return [item for item in found if item.kind == SECRET]
-        return found
+        return [item for item in found if _goes_anyway(text, item)] if is_verbatim else found
 
     def _replace(self, text: str, is_verbatim: bool, findings: Sequence[Finding]) -> str:
         known = [*self._known_secrets(text), *self._known_values(text, is_verbatim)]
@@ -221,6 +221,11 @@ def _with_surrogates(text: str, found: list[Finding]) -> list[Finding]:
     held = _mask(text, literals)
     kept = [item for item in found if not any(held[item.start : item.end])]
     return sorted([*literals, *kept], key=lambda item: item.start)
+
+
+def _goes_anyway(text: str, item: Finding) -> bool:
+    """Secrets, and what looks like a surrogate: it would come back as the value that has it."""
+    return item.kind == SECRET or SURROGATE.fullmatch(text, item.start, item.end) is not None
 
 
 def _is_within_word(text: str, start: int, end: int) -> bool:
