@@ -251,7 +251,8 @@ def describe(document: Document) -> str:
         ]
         lines += [
             "",
-            "`import` streams: its memory does not grow with the file's rows but for the keys that tell a repeated row. `prepare` holds every row while it groups them.",
+            "`import` streams: what grows with the rows are the names that tell a repeated one. `prepare` holds every row, its shingles and its hash values while it groups them,"
+            " so that its memory is that many bytes for each row of this length.",
             "",
         ]
     if near := document.get("near"):

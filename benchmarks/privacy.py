@@ -46,6 +46,12 @@ ORDINARY: dict[str, Callable[[Path], Iterator[str]]] = {
     "gsm8k, train": lambda data: _read(data / "gsm8k/train.jsonl", "question"),
     "youtube_comments": lambda data: _read(data / "youtube_comments/youtube_spam.jsonl", "content"),
 }
+HISTORY = (
+    "The held-out half was counted twice. The first count gave 0.825 for phones (n = 63) and 0 of 40 for domain names, all of which are marked with the scheme of the address that they stand in"
+    " (`https://...`); all 40 hosts were found. From then on the host is what must be covered, and words and forms of numbers were added from general knowledge and the other half;"
+    " with the host's rule alone the first count would have been 0.947 together."
+    " Before there were halves, a test had scored the detectors on the whole set, as it still does."
+)
 LOOKED_AT = (
     "What they are, looked at one by one in the rows to develop on: the two phone numbers in recipes are those of two farms. Of the domain names in Snips three of four are names of songs and of a"
     " programme that are domain names as well, one ends in a missing space; twenty drawn from those in comments are all hosts of links or sites that are named."
@@ -198,6 +204,7 @@ def describe(document: Document) -> str:
         lines.append(
             f"| {ours['kind']} | {_show(ours['recall'])} | {_show(ours['precision'])} | {ours['on_another_kind']} | {_show(theirs['recall'])} | {_show(theirs['precision'])} |"
         )
+    lines += ["", HISTORY]
     others = ", ".join(f"{kind} {n}" for kind, n in held["not_looked_for"].items())
     lines += [
         "",
