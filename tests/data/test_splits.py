@@ -24,6 +24,7 @@ from journeyman.data.splits import (
     rows_needed,
     wanted_shares,
 )
+from tests.data import plain_near
 
 WORDS = [
     "the",
@@ -90,6 +91,14 @@ def test_pairs_are_those_of_brute_force(seed: int, threshold: float) -> None:
     # The index may miss one pair in a thousand that lies right at the threshold, and adds none.
     assert found <= expected
     assert len(expected - found) <= 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 0.8, 0.95]), st.integers(0, 120))
+def test_the_index_finds_what_a_plain_one_finds(seed: int, threshold: float, kept: int) -> None:
+    texts = corpus(seed, 60) + [f"User {number} asked for the report of today and went away" for number in range(60)]
+    random.Random(seed).shuffle(texts)
+    assert list(find_pairs(texts, threshold, kept=kept)) == list(plain_near.find_pairs(texts, threshold, kept=kept))
 
 
 def test_case_spaces_and_width_make_no_difference() -> None:

@@ -14,10 +14,12 @@ import aiohttp
 import openai
 import pytest
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import StoreError
 from journeyman.core.example import object_target
 from journeyman.core.person import hash_person
 from journeyman.core.trace import Trace
+from journeyman.data.candidates import read_trace
 from journeyman.data.dataset import count_erased, read_manifest, read_split
 from journeyman.flows.assess import assess
 from journeyman.flows.erasing import count_learned, erase, erase_old
@@ -163,6 +165,39 @@ def test_a_call_goes_with_its_audit(workspace: Workspace) -> None:
     store.add_traces([Trace(**fields | {"id": "trace-audit", "origin": "audit", "meta": {"of": trace.id}})])
     assert erase(workspace, id=trace.id).calls == {"paint": 2}
     assert store.trace("trace-audit") is None
+
+
+def test_synthetic_rows_go_with_the_calls_that_they_were_made_from(workspace: Workspace) -> None:
+    store, known = workspace.store, workspace.task("paint").instruction_hash
+    ada, bob = (next(store.calls_of(key=name)).id for name in ("ada", "bob"))
+    sources: dict[str, Json] = {
+        "of-both": [bob, ada],
+        "of-bob": [bob],
+        "of-that": ["trace-synthetic-of-both"],
+        "of-none": [],
+        "unsaid": "trace-ada-0",
+    }
+    rows = [
+        Trace(f"trace-synthetic-{name}", "paint", OLD, "synthesize", {"line": f"a made-up line {name}"}, (), object_target({"colour": "red", "many": True}), instruction_hash=known, meta={"made_from": ids})
+        for name, ids in reversed(sources.items())
+    ]  # fmt: skip
+    store.add_traces(rows)
+    examples = [read_trace(workspace.task("paint"), trace)[0] for trace in rows]
+    hashes = {str(row.input["line"]).removeprefix("a made-up line "): row.hash for row in examples}
+    dataset, manifest = read_manifest(store, "paint")
+    splits: Any = manifest["splits"]
+    train = [*splits["train"], *([row.hash, 1, row.hash] for row in examples)]
+    store.add_rows("paint", examples)
+    store.add_dataset("paint", "d" * 64, {**manifest, "splits": {**splits, "train": train}}, NEW)
+    dry = erase(workspace, key="ada", is_dry=True)
+    assert len(list(store.traces("paint", origins=("synthesize",)))) == 5
+    done = erase(workspace, key="ada")
+    assert done == dry
+    assert (done.calls, done.synthetic, done.rows) == ({"paint": 41}, {"paint": 2}, 42)
+    left = {trace.id.removeprefix("trace-synthetic-") for trace in store.traces("paint", origins=("synthesize",))}
+    assert left == {"of-bob", "of-none", "unsaid"}
+    assert {name for name, hash in hashes.items() if hash in store.tombstones("paint")} == {"of-both", "of-that"}
+    assert {item.dataset: sum(item.rows.values()) for item in done.touched} == {dataset: 40, "d" * 64: 42}
 
 
 def test_what_was_killed_half_way_is_done_by_the_next(workspace: Workspace) -> None:

@@ -6,11 +6,12 @@ This is how both began. It is slow and plain to see right, and the fast ones mus
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
-from journeyman.guards import detect
+from journeyman.guards import detect, domains
 from journeyman.guards.detect import SECRET, Finding, Span
 from journeyman.guards.redact import REMOVED, SURROGATE, TOKEN, Redactor, _mask
+from journeyman.guards.starts import even
 
 
 def find_email(text: str) -> Iterator[Span]:
@@ -29,6 +30,7 @@ def find_secret(text: str) -> Iterator[Span]:
 
 
 def find_iban(text: str) -> Iterator[Span]:
+    text = even(text)
     for match in detect.IBAN_START.finditer(text):
         length = detect.IBAN_LENGTHS.get(match.group(1).upper())
         end = detect._end_of_code(text, match.start(), length) if length else None
@@ -37,6 +39,7 @@ def find_iban(text: str) -> Iterator[Span]:
 
 
 def find_card(text: str) -> Iterator[Span]:
+    text = even(text)
     for match in detect.CARD.finditer(text):
         digits = re.sub(r"[ -]", "", match.group())
         word = detect.CARD_WORD.search(text, max(0, match.start() - 40), match.start())
@@ -45,6 +48,7 @@ def find_card(text: str) -> Iterator[Span]:
 
 
 def find_ssn(text: str) -> Iterator[Span]:
+    text = even(text)
     for match in detect.SSN.finditer(text):
         yield match.span()
 
@@ -52,21 +56,30 @@ def find_ssn(text: str) -> Iterator[Span]:
 def find_ip(text: str) -> Iterator[Span]:
     for pattern in (detect.IPV4, detect.IPV6):
         for match in pattern.finditer(text):
-            if detect._is_address(match.group()):
+            if detect.is_address(text, match):
                 yield match.span()
 
 
 def find_phone(text: str) -> Iterator[Span]:
+    text = even(text)
     for pattern, low, high in (
         (detect.PHONE_INTERNATIONAL, 8, 21),
         (detect.PHONE_AMERICAN, 10, 19),
         (detect.PHONE_TRUNK, 9, 11),
+        (detect.PHONE_BRACKET, 8, 13),
+        (detect.PHONE_GROUPED, 8, 12),
         (detect.PHONE_AFTER_WORD, 7, 21),
+        (detect.PHONE_LABELLED, 7, 21),
     ):
         for match in pattern.finditer(text):
             start, end = match.span(match.lastindex or 0)
             if low <= sum(character.isdigit() for character in text[start:end]) <= high:
                 yield start, end
+
+
+def find_domain(text: str) -> Iterator[Span]:
+    for match in domains.RUN.finditer(text):
+        yield from domains.read_run(text, match)
 
 
 SEARCHES: dict[str, Callable[[str], Iterator[Span]]] = {
@@ -77,14 +90,17 @@ SEARCHES: dict[str, Callable[[str], Iterator[Span]]] = {
     "SSN": find_ssn,
     "IP": find_ip,
     "PHONE": find_phone,
+    "DOMAIN": find_domain,
 }
 
 
-def search(text: str) -> list[Finding]:
+def search(text: str, more: Collection[str] = ()) -> list[Finding]:
     """``detect`` by searches."""
     kept, taken = list[Finding](), bytearray(len(text))
     for kind, find in SEARCHES.items():
-        for start, end in sorted(find(text)):
+        if kind in detect.ASKED_FOR and kind not in more:
+            continue
+        for start, end in sorted(find(text), key=lambda span: (span[0], -span[1])):
             if end > start and not any(taken[start:end]):
                 kept.append(Finding(kind, start, end))
                 taken[start:end] = b"\1" * (end - start)
@@ -102,7 +118,8 @@ class SearchingRedactor(Redactor):
         held = _mask(text, literals)
         found = [item for item in found if not any(held[item.start : item.end])]
         if is_verbatim or not self.is_personal:
-            return [item for item in found if item.kind == SECRET]
+            found = [item for item in found if item.kind == SECRET]
+            literals = literals if self.is_personal else []
         return sorted([*literals, *found], key=lambda item: item.start)
 
     def _replace(self, text: str, is_verbatim: bool, findings: object) -> str:

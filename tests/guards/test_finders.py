@@ -71,6 +71,8 @@ def test_a_word_is_found_whatever_stands_unseen_in_it() -> None:
     assert redact(finder("deny", words=("机密",)), "这是机密文件") == "这是<REMOVED>文件"
     assert redact(finder("secrets"), f"key: {SECRET[:9]}\u200b{SECRET[9:]} ok") == "key: <SECRET> ok"
     assert redact(finder("personal", kinds=("CARD",)), "4111 1111 1111 1111, a@b.org") == "<CARD>, a@b.org"
+    assert redact(finder("personal", kinds=("DOMAIN",)), "www.b.org, a@b.org") == "<DOMAIN>, a@b.org"
+    assert redact(finder("personal"), "www.b.org, a@b.org") == "www.b.org, <EMAIL>"
 
 
 @given(st.text(st.sampled_from("abAB é機\u200b\u200d\ufdd0\ufdd1😀3"), max_size=40))

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pickle
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyman.core.canonical import Json
 from journeyman.guards.redact import Redactor, redact
+
+
+def has_secret(row: tuple[Json, Json]) -> bool:
+    """What is removed for good cannot come back."""
+    redactor = Redactor()
+    for part in row:
+        redactor.value(part)
+    return "SECRET" in redactor.counts
+
 
 PIECES = st.sampled_from(
     [
@@ -30,9 +39,27 @@ PIECES = st.sampled_from(
         ", ",
         "call me on 555 2671",
         "555 2671",
+        "555 2671-Fax",
+        "415\u00a0555\u00a02671",
+        "(37) 788-063",
+        "https://shop.example.org/a",
+        "shop.example.org",
+        "GB82-WEST-1234-5698-7654-32",
+        "2001:db8::ff00:42:8329",
+        "<DOMAIN_1>",
+        "<PHONE_1>",
     ]
 )
 TEXTS = st.lists(st.one_of(PIECES, st.just(" "), st.text(max_size=4)), max_size=10).map("".join)
+values = st.recursive(
+    st.one_of(TEXTS, st.integers(), st.booleans(), st.none()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
+    max_leaves=6,
+)
+fields = st.dictionaries(st.one_of(st.sampled_from(["message", "note", "mail"]), TEXTS), values, max_size=4)
+rows: st.SearchStrategy[tuple[Json, Json]] = st.tuples(fields, st.one_of(fields, TEXTS)).filter(
+    lambda row: not has_secret(row)
+)
 
 
 def test_the_same_value_gets_the_same_surrogate_over_input_and_output() -> None:
@@ -73,6 +100,28 @@ def test_restore_is_the_exact_inverse(texts: list[str]) -> None:
 def test_redacting_again_changes_nothing(words: list[str]) -> None:
     once = Redactor().text(" ".join(words))
     assert Redactor().text(once) == once
+
+
+@settings(max_examples=200)
+@given(rows, st.sampled_from([(), ("note",)]), st.booleans())
+def test_a_row_comes_back_exactly_and_no_two_values_share_a_surrogate(
+    row: tuple[Json, Json], verbatim: tuple[str, ...], has_domains: bool
+) -> None:
+    """Input first, then the answer, as import and gateway do it."""
+    redactor = Redactor(more=("DOMAIN",) if has_domains else ())
+    redacted = [redactor.value(part, verbatim) for part in row]
+    assert [redactor.restore_value(part) for part in redacted] == [*row]
+    assert len(set(redactor._values.values())) == len(redactor._values) == len(redactor._surrogates)
+    assert {redactor._values[surrogate] for surrogate in redactor._surrogates.values()} == set(redactor._surrogates)
+
+
+def test_a_verbatim_text_that_looks_like_a_surrogate_is_no_other_value() -> None:
+    redactor = Redactor()
+    row: dict[str, Json] = {"text": "I am anna@example.com", "note": "it says <EMAIL_1>, to bob@example.org"}
+    redacted = redactor.value(row, verbatim=("note",))
+    assert redacted == {"text": "I am <EMAIL_1>", "note": "it says <EMAIL_2>, to bob@example.org"}
+    assert redactor.restore_value(redacted) == row
+    assert Redactor(is_personal=False).text("it says <EMAIL_7>") == "it says <EMAIL_7>"
 
 
 def test_text_that_looks_like_a_surrogate_does_not_collide() -> None:
@@ -117,6 +166,14 @@ def test_verbatim_keeps_personal_data_but_not_secrets() -> None:
 def test_without_redaction_secrets_still_go() -> None:
     redactor = Redactor(is_personal=False)
     assert redactor.text("anna@example.com sk-proj-" + "Ab3_" * 8) == "anna@example.com <SECRET>"
+
+
+def test_domain_names_get_surrogates_where_a_task_asks_for_them() -> None:
+    text = "from anna@shop.example.org, see https://shop.example.org/a or www.example.net"
+    assert Redactor().text(text) == text.replace("anna@shop.example.org", "<EMAIL_1>")
+    redactor = Redactor(more=("DOMAIN",))
+    assert redactor.text(text) == "from <EMAIL_1>, see https://<DOMAIN_1>/a or <DOMAIN_2>"
+    assert redactor.restore("ask <DOMAIN_2>, <DOMAIN_3>") == "ask www.example.net, <DOMAIN_3>"
 
 
 def test_a_secret_around_a_surrogate() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from journeyman.core.canonical import Json
-from journeyman.guards.detect import DETECTORS, detect
+from journeyman.guards.detect import ASKED_FOR, DETECTORS, detect
 from journeyman.guards.redact import Redactor
 from journeyman.guards.starts import before, find_all, fold, look, matches, occurrences, places
 from tests.guards.searches import SEARCHES, SearchingRedactor, search
@@ -68,6 +68,13 @@ WORDS = [
     "dial",
     "contact",
     "her",
+    "my number",
+    "téléphone",
+    "MÓVIL",
+    "the new number is",
+    "office",
+    "www.",
+    "website:",
     "card",
     "visa",
     "version",
@@ -114,6 +121,12 @@ SEPARATORS = [
     ") ",
     "  ",
     " is ",
+    "\u00a0",
+    "\u2011",
+    ".com",
+    ".it ",
+    "-Fax",
+    " is my number",
     ".eyJ",
     "@a.bc",
 ]
@@ -184,6 +197,7 @@ def test_each_detector_finds_what_a_search_finds(text: str) -> None:
         assert sorted(detector.find(clues)) == sorted(SEARCHES[kind](text)), kind
         assert detector.is_possible(clues) or not list(SEARCHES[kind](text)), kind
     assert detect(text) == search(text)
+    assert detect(text, ASKED_FOR) == search(text, ASKED_FOR)
 
 
 @settings(max_examples=300, deadline=None)
@@ -249,6 +263,49 @@ def test_every_shape_of_a_key_is_found(key: str) -> None:
         *(("SECRET", f"{name} 9fQ2xLmZ8vKp3Rt7Wy1B") for name in ("auth", "signature")),
         *(("PHONE", f"{name} 5552671") for name in ("telephone", "phone", "tel", "mobile", "cell", "fax", "desk")),
         *(("PHONE", f"{name} 5552671") for name in ("whatsapp", "sms", "hotline", "call", "called him", "calling")),
+        *(
+            ("PHONE", f"{name} 5552671")
+            for name in ("cellphone", "smartphones", "hot line", "Voicemail", "télÉphone", "tél", "móvil")
+        ),
+        *(
+            ("PHONE", f"{name} 5552671")
+            for name in ("handynummer", "rufnummer", "telefono", "celular", "ph", "mob", "registered")
+        ),
+        *(
+            ("PHONE", f"{name} number's 5552671")
+            for name in (
+                "my",
+                "his",
+                "our",
+                "your",
+                "the",
+                "new",
+                "following",
+                "contact",
+                "primary",
+                "secondary",
+                "alternative",
+            )
+        ),
+        *(
+            ("PHONE", f"{name} number 5552671")
+            for name in (
+                "emergency",
+                "home",
+                "work",
+                "office",
+                "direct",
+                "personal",
+                "current",
+                "previous",
+                "old",
+                "wrong",
+            )
+        ),
+        *(
+            ("PHONE", f"{name} number 5552671")
+            for name in ("correct", "right", "same", "updated", "that", "her", "their")
+        ),
         *(("PHONE", f"{name} 5552671") for name in ("ring me", "text us", "reach her", "dial him", "contact me")),
     ],
 )
@@ -316,6 +373,13 @@ HOSTILE += [
     "<",
     "\u0130",
     "a'",
+    "a.",
+    "a-b.",
+    "1.a",
+    "www.",
+    "my number ",
+    "(1",
+    "0/",
 ]
 
 
@@ -339,5 +403,5 @@ def test_hostile_text_costs_linear_time(piece: str) -> None:
 
 def _seconds(text: str) -> float:
     started = time.process_time()
-    Redactor().text(text)
+    Redactor(more=ASKED_FOR).text(text)
     return time.process_time() - started

@@ -31,6 +31,7 @@ prompt: |
   Rank {{1}}: {rank}
 gate: {metric: valid, against: floor, floor: 0.9}
 verbatim: [rank, slots]
+redact_also: [DOMAIN]
 teacher: openai/gpt-5
 max_output_tokens: 99
 """
@@ -51,7 +52,7 @@ def test_a_full_file(tmp_path: Path) -> None:
     assert properties["intent"] == {"enum": ["yes", "no", "2024-01-01", "3", None]}
     assert properties["slots"]["required"] == ["tags"]
     assert task.gate == Gate("valid", "floor", None, 0.9)
-    assert task.verbatim == ("rank", "slots")
+    assert (task.verbatim, task.redact_also) == (("rank", "slots"), ("DOMAIN",))
     assert (task.teacher, task.max_output_tokens, task.redact) == ("openai/gpt-5", 99, True)
     assert Task.from_json(task.to_json()).to_json() == task.to_json()
 
@@ -93,6 +94,8 @@ REFUSED = [
         "agreement compares answers",
     ),
     (HEAD + "output: text\nredact: false\nverbatim: [message]\n", "JM-206", 8, "every field is verbatim"),
+    (HEAD + "output: text\nredact: false\nredact_also: [DOMAIN]\n", "JM-206", 8, "nothing more is redacted"),
+    (HEAD + "output: text\nredact_also: [PHONE]\n", "JM-203", 7, "DOMAIN"),
     (HEAD + "output: text\nprompt: 'Say {mesage}'\n", "JM-207", 7, "'{mesage}', which is no input field"),
     (HEAD + "output: text\nprompt: 'Say'\n", "JM-207", 7, "leaves out {message}"),
     (HEAD.replace("string", "string?") + "output: text\n", "JM-208", 5, "can be text and something else"),

@@ -27,7 +27,7 @@ def erase(
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
-    """Erase recorded calls, and rows of datasets that were made of them; of calls that are too old the rows stay.
+    """Erase recorded calls, synthetic rows made from them, and rows of datasets that were made of either; of calls that are too old the rows stay.
 
     Says which datasets have erased rows and which releases were trained with those. Stopped half way, the same command does the rest.
 
@@ -57,6 +57,9 @@ def _print(erased: Erased, is_dry: bool) -> None:
         print_lines("There are no such calls.")
         return
     print_lines(*[f"{count:,} calls of {name} {done}" for name, count in erased.calls.items()])
+    print_lines(
+        *[f"{count:,} synthetic rows of {name} made from them {done}" for name, count in erased.synthetic.items()]
+    )
     if erased.rows:
         print_lines(f"{erased.rows:,} rows that were made of them {done}")
     for item in erased.touched:

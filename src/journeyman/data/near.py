@@ -60,16 +60,13 @@ def find_pairs(texts: Sequence[str], threshold: float, *, kept: int = 0) -> Iter
     its two has ``COMPARED`` others as close. The first ``kept`` texts are always in the index: a copy of one shows up
     in some pair with one of them.
     """
-    rows_per_band = _rows_per_band(threshold)
-    index = _Index(rows_per_band, len(texts))
-    shingles: list[Shingles] = []
-    for later, text in enumerate(texts):
-        own = make_shingles(text)
-        shingles.append(own)
-        for earlier in index.propose(own, threshold - ESTIMATE_SLACK, kept):
+    shingles = [make_shingles(text) for text in texts]
+    index = _Index(shingles, _rows_per_band(threshold))
+    for later, own in enumerate(shingles):
+        for earlier in index.propose(later, threshold - ESTIMATE_SLACK, kept):
             if jaccard(shingles[earlier], own) >= threshold:
                 yield earlier, later
-        index.add(is_kept=later < kept)
+        index.add(later, is_kept=later < kept)
 
 
 class Known:
@@ -77,62 +74,89 @@ class Known:
 
     def __init__(self, threshold: float, texts: Iterable[str] = ()) -> None:
         self._threshold = threshold
-        self._index = _Index(_rows_per_band(threshold), 1024)
-        self._shingles: list[Shingles] = []
+        self._rows_per_band = _rows_per_band(threshold)
+        self._buckets: defaultdict[tuple[int, bytes], list[Shingles]] = defaultdict(list)
         for text in texts:
             self.add(text)
 
     def add(self, text: str) -> bool:
-        """Remember a text; True where none before it was a near copy."""
+        """Remember a text; True where none before it was a near copy. One that was is not remembered itself."""
         own = make_shingles(text)
-        proposed = self._index.propose(own, self._threshold - ESTIMATE_SLACK, 0)
-        is_new = all(jaccard(self._shingles[row], own) < self._threshold for row in proposed)
-        if is_new:  # a near copy of it is one of what is known, or at its edge
-            self._index.add(is_kept=True)
-            self._shingles.append(own)
+        (hashes,) = _hash_rows([own])
+        keys = [
+            (start, hashes[start : start + self._rows_per_band].tobytes())
+            for start in range(0, P - self._rows_per_band + 1, self._rows_per_band)
+        ]
+        near = {id(other): other for key in keys for other in self._buckets.get(key, ())}
+        is_new = all(jaccard(other, own) < self._threshold for other in near.values())
+        for key in keys if is_new else ():
+            self._buckets[key].append(own)
         return is_new
 
 
 class _Index:
-    """Buckets of rows by band, and the hash values of every row so far, for estimates."""
+    """The hash values of every row, for estimates, and buckets of the rows so far by what they share a band with. Most rows share none: a bucket for each of their
+    bands would take four times the memory of all else."""
 
-    def __init__(self, rows_per_band: int, size: int) -> None:
-        from datasketch import MinHash  # here: it brings scipy along, a second that readers of a dataset need not wait
+    def __init__(self, shingles: Sequence[Shingles], rows_per_band: int) -> None:
+        self._hashes = _hash_rows(shingles)
+        self._shared = _find_shared(self._hashes, rows_per_band)
+        self._buckets: defaultdict[int, list[int]] = defaultdict(list)
 
-        self._bands = [(start, start + rows_per_band) for start in range(0, P - rows_per_band + 1, rows_per_band)]
-        self._buckets: defaultdict[tuple[int, bytes], list[int]] = defaultdict(list)
-        self._empty = MinHash(num_perm=P, seed=SEED, hashfunc=int)
-        self._hashes = np.empty((size, P), dtype=self._empty.hashvalues.dtype)
-        self._size = 0
-
-    def propose(self, shingles: Shingles, floor: float, kept: int) -> list[int]:
+    def propose(self, row: int, floor: float, kept: int) -> list[int]:
         """Earlier rows that share a band with this one and whose estimated similarity is at least ``floor``.
 
         At most ``COMPARED`` of the first ``kept`` rows, and as many others: neither can crowd out the other.
         """
-        minhash = self._empty.copy()
-        minhash.update_batch(shingles.tolist())
-        if self._size == len(self._hashes):
-            self._hashes = np.concatenate([self._hashes, np.empty_like(self._hashes)])
-        own = self._hashes[self._size] = minhash.hashvalues
-        self._keys = [(start, own[start:end].tobytes()) for start, end in self._bands]
-        found = {row for key in self._keys for row in self._buckets.get(key, ())}
+        found = {other for name in self._names(row) for other in self._buckets.get(name, ())}
         if not found:
             return []
         rows = np.array(sorted(found))
-        estimates = (self._hashes[rows] == own).mean(axis=1)
+        estimates = (self._hashes[rows] == self._hashes[row]).mean(axis=1)
         order = np.argsort(-estimates, kind="stable")
-        likely = [int(row) for row in rows[order[estimates[order] >= floor]]]
-        first = [row for row in likely if row < kept][:COMPARED]
-        return first + [row for row in likely if row >= kept][:COMPARED]
+        likely = [int(other) for other in rows[order[estimates[order] >= floor]]]
+        first = [other for other in likely if other < kept][:COMPARED]
+        return first + [other for other in likely if other >= kept][:COMPARED]
 
-    def add(self, *, is_kept: bool) -> None:
-        """Put the row that was proposed for last into its buckets; a full bucket takes only rows to keep."""
-        for key in self._keys:
-            bucket = self._buckets[key]
+    def add(self, row: int, *, is_kept: bool) -> None:
+        """Put the row into its buckets; a full bucket takes only rows to keep."""
+        for name in self._names(row):
+            bucket = self._buckets[name]
             if is_kept or len(bucket) < BUCKET_ROWS:
-                bucket.append(self._size)
-        self._size += 1
+                bucket.append(row)
+
+    def _names(self, row: int) -> list[int]:
+        names = self._shared[row]
+        found: list[int] = names[names >= 0].tolist()
+        return found
+
+
+def _hash_rows(shingles: Sequence[Shingles]) -> npt.NDArray[np.uint32]:
+    from datasketch import MinHash  # here: it brings scipy along, a second that readers of a dataset need not wait
+
+    empty = MinHash(num_perm=P, seed=SEED, hashfunc=int)
+    hashes = np.empty((len(shingles), P), dtype=np.uint32)  # datasketch's hash values have 32 bits
+    for row, own in enumerate(shingles):
+        minhash = empty.copy()
+        minhash.update_batch(own.tolist())
+        hashes[row] = minhash.hashvalues
+    return hashes
+
+
+def _find_shared(hashes: npt.NDArray[np.uint32], rows_per_band: int) -> npt.NDArray[np.int64]:
+    """For each row and band the name of the bucket, the same for rows with the same values there; -1 where no other row has them.
+
+    Values are compared by a multilinear hash modulo 2^64 (Carter and Wegman, "Universal classes of hash functions", 1979).
+    """
+    size, count = len(hashes), P // rows_per_band
+    factors = np.random.default_rng(SEED).integers(2**64, size=rows_per_band, dtype=np.uint64) | np.uint64(1)
+    shared = np.full((size, count), -1, dtype=np.int64)
+    for band in range(count):
+        values = hashes[:, band * rows_per_band : (band + 1) * rows_per_band]
+        sums = (values * factors).sum(axis=1, dtype=np.uint64)
+        _, names, counts = np.unique(sums, return_inverse=True, return_counts=True)
+        shared[:, band] = np.where(counts[names] > 1, names + band * size, -1)
+    return shared
 
 
 def _rows_per_band(threshold: float) -> int:

@@ -19,7 +19,7 @@ class RowRedaction:
     """Redacts one row of a task. ``keeps_text``: personal data stays (public imports); secrets go in any case."""
 
     def __init__(self, task: Task, *, keeps_text: bool = False) -> None:
-        self._redactor = Redactor(is_personal=task.redact and not keeps_text)
+        self._redactor = Redactor(is_personal=task.redact and not keeps_text, more=task.redact_also)
         self._verbatim = task.verbatim
 
     def fields(self, fields: Mapping[str, Json]) -> dict[str, Json]:

@@ -1,8 +1,8 @@
 """`erase`: recorded calls of a key, of a person or by their id, and the rows that were made of them; and calls that are too old.
 
-    calls ─► rows made of them ─► tombstones ─► calls deleted, last
+    calls ─► synthetic rows made from them ─► rows made of all these ─► tombstones ─► synthetic rows deleted ─► calls deleted, last
 
-The calls go last: whoever is stopped half way begins again and finds them. A row that other calls alone would make just so stays: it is theirs too.
+The calls go last: whoever is stopped half way begins again and finds them, and by them what was made from them. A synthetic row goes with any one of the calls in its trace's ``made_from``. A row that other calls alone would make just so stays: it is theirs too.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from journeyman.data.candidates import (
 from journeyman.data.dataset import count_erased, entries
 from journeyman.flows.attached import read_attached
 from journeyman.flows.workspace import Workspace
+from journeyman.store.database import Store
 from journeyman.task.task import Task
 
 INSTRUCTIONS: tuple[Instructions, ...] = ("own", "any")
@@ -55,21 +56,28 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """``calls`` by task, ``rows`` that were made of them. ``touched`` counts rows of earlier erasures too."""
+    """``calls`` by task, ``synthetic`` rows by task that were made from them, ``rows`` of datasets that were made of both. ``touched`` counts rows of earlier erasures too."""
 
     calls: Mapping[str, int]
     rows: int = 0
     touched: tuple[Touched, ...] = ()
+    synthetic: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
-        return {"calls": dict(self.calls), "rows": self.rows, "datasets": [item.to_json() for item in self.touched]}
+        return {
+            "calls": dict(self.calls),
+            "synthetic": dict(self.synthetic),
+            "rows": self.rows,
+            "datasets": [item.to_json() for item in self.touched],
+        }
 
 
 @dataclass(slots=True)
 class _Doomed:
-    """Of one task: the calls, what they asked, and the row that each would be by itself, also if it came again."""
+    """Of one task: the calls, ``made`` from them, what these asked, and the row that each would be by itself, also if it came again."""
 
     ids: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
     inputs: set[str] = field(default_factory=set)
     rows: set[str] = field(default_factory=set)
 
@@ -90,17 +98,23 @@ def erase(workspace: Workspace, *, key: str = "", user: str = "", id: str = "", 
             for audit in store.traces(trace.task, origins=("audit", "shadow")):
                 if audit.meta.get("of") == id:
                     _add(found[trace.task], audit, tasks.get(trace.task))
-    calls, rows, touched = dict[str, int](), 0, list[Touched]()
+    calls, synthetic, rows, touched = dict[str, int](), dict[str, int](), 0, list[Touched]()
     for name, doomed in sorted(found.items()):
+        for trace in find_made_from(store, name, doomed.ids):
+            doomed.made.add(trace.id)
+            _add(doomed, trace, tasks.get(name))
         kept = _find_kept(workspace, tasks[name], doomed) if name in tasks else set[str]()
         made = _find_rows(workspace, name, doomed) - kept
         gone = made | (doomed.rows - kept)
-        calls[name], rows = len(doomed.ids), rows + len(made)
+        calls[name], rows = len(doomed.ids - doomed.made), rows + len(made)
+        if doomed.made:
+            synthetic[name] = len(doomed.made)
         if not is_dry:
             store.erase_rows(name, sorted(gone), reason, workspace.now())
-            store.delete_calls(sorted(doomed.ids))
+            store.delete_calls(sorted(doomed.made))
+            store.delete_calls(sorted(doomed.ids - doomed.made))
         touched += find_touched(workspace, name, gone)
-    return Erased(calls, rows, tuple(touched))
+    return Erased(calls, rows, tuple(touched), synthetic)
 
 
 def erase_old(workspace: Workspace, task_name: str, days: int | None = None, *, is_dry: bool = False) -> Erased:
@@ -127,6 +141,21 @@ def find_limit(days: int) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat()
 
 
+def find_made_from(store: Store, task_name: str, ids: Iterable[str]) -> list[Trace]:
+    """Synthetic rows of a task that were made from any of these calls, or from such rows."""
+    known, found = set(ids), list[Trace]()
+    while True:
+        more = [
+            trace
+            for trace in store.traces(task_name, origins=("synthesize",))
+            if trace.id not in known and not known.isdisjoint(_read_sources(trace))
+        ]
+        if not more:
+            return found
+        found += more
+        known.update(trace.id for trace in more)
+
+
 def find_touched(workspace: Workspace, task_name: str, more: Iterable[str] = ()) -> list[Touched]:
     """Datasets of a task that have erased rows (or rows in ``more``), and the releases that were trained with them."""
     gone, found = set(more), []
@@ -143,6 +172,11 @@ def find_touched(workspace: Workspace, task_name: str, more: Iterable[str] = ())
 def count_learned(workspace: Workspace, task_name: str, release: str) -> int:
     """Rows that a release was trained with, or measured on, and that were erased since."""
     return sum(sum(item.rows.values()) for item in find_touched(workspace, task_name) if release in item.releases)
+
+
+def _read_sources(trace: Trace) -> list[str]:
+    named = trace.meta.get("made_from")
+    return [str(id) for id in named] if isinstance(named, list) else []
 
 
 def _add(doomed: _Doomed, trace: Trace, task: Task | None) -> None:

@@ -348,7 +348,7 @@ class Answerer:
         now, task = self._now(), call.served.task
         started = time.perf_counter() if call.started is None else call.started
         fields = read_fields(call)
-        redactor = Redactor(is_personal=task is None or task.redact)
+        redactor = Redactor(is_personal=task is None or task.redact, more=task.redact_also if task else ())
         redacted = cast(dict[str, Json], redactor.value(fields, verbatim=task.verbatim if task else ()))
         messages = call.messages if task is None else call.served.write(task, redacted)
         schema = call.wishes.schema if task is None else task.schema

@@ -69,7 +69,7 @@ class FeedbackDesk:
     def _take(self, body: Mapping[str, Json], caller: Caller) -> tuple[Trace, list[Json]]:
         trace = self._find(str(body["trace"]), caller)
         task = next((task for task in self._registry.tasks() if task.name == trace.task), None)
-        redactor = Redactor(is_personal=task is None or task.redact)
+        redactor = Redactor(is_personal=task is None or task.redact, more=task.redact_also if task else ())
         said: dict[str, Json] = {"time": self._now().isoformat()}
         if "verdict" in body:
             said["verdict"] = body["verdict"]
@@ -181,7 +181,7 @@ def _refuse_personal(task: Task, trace: Trace, answer: Target) -> None:
     if not task.redact:
         return
     known = set(_surrogates(dict(trace.input)))
-    search = Redactor()
+    search = Redactor(more=task.redact_also)
     search.value(_without(_content(answer), known), task.verbatim)
     if found := sorted(kind for kind in search.counts if kind != SECRET):
         raise ServeError(

@@ -65,6 +65,7 @@ class Passing:
     origin: Origin
     verdicts: Mapping[str, Json] = field(default_factory=dict)
     is_personal: bool = True
+    redact_also: tuple[str, ...] = ()
     meta: Mapping[str, Json] = field(default_factory=dict)
     meter: Meter | None = None
     is_own_key: bool = False
@@ -89,7 +90,7 @@ class _Call:
         """What is asked, read and redacted for the record: while the provider is at work it costs nobody time."""
         if self.read is None:
             asked = self.passing.wire.read_asked(self.passing.raw)
-            redactor = Redactor(is_personal=self.passing.is_personal)
+            redactor = Redactor(is_personal=self.passing.is_personal, more=self.passing.redact_also)
             self.read = asked, tuple(redact_message(message, redactor) for message in asked.messages), redactor
         return self.read
 

@@ -166,6 +166,7 @@ class Routes:
             origin,
             {"route": route},
             is_personal=task is None or task.redact,
+            redact_also=task.redact_also if task else (),
             meta=meta | ({"operation": "embeddings"} if wire is EMBEDDINGS_WIRE else {}),
             meter=None if wire.is_free else meter,
             is_own_key=not self._keeper.is_open,

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from journeyman.guards.detect import SECRET
+from journeyman.guards.detect import ASKED_FOR, SECRET
 from journeyman.guards.echo import find_echo, read_runs
 from journeyman.guards.grounded import Source, find_ungrounded
 from journeyman.guards.invisible import find_invisible
 from journeyman.guards.listed import compile_list
 from journeyman.guards.look import Look
-from journeyman.guards.redact import KINDS
+from journeyman.guards.redact import KINDS, USUAL_KINDS
 from journeyman.task.guard import GuardKind, GuardSpec
 
 Span = tuple[int, int]
@@ -87,7 +87,7 @@ def _secrets(_spec: GuardSpec) -> Finder:
 
 
 def _personal(spec: GuardSpec) -> Finder:
-    kinds = spec.kinds or KINDS
+    kinds = spec.kinds or USUAL_KINDS
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ValueError(f"{unknown[0]} is none of {', '.join(KINDS)}")
     return Finder(_each(lambda look, _said: _found(look, kinds)), lambda _said: PERSONAL_REACH)
@@ -165,7 +165,8 @@ def _each(find: Callable[[Look, Said], list[Hit]]) -> Find:
 
 
 def _found(look: Look, kinds: Sequence[str]) -> list[Hit]:
-    return [Hit(*look.span(item.start, item.end), f"<{item.kind}>") for item in look.findings if item.kind in kinds]
+    findings = look.findings if ASKED_FOR.isdisjoint(kinds) else look.all_findings
+    return [Hit(*look.span(item.start, item.end), f"<{item.kind}>") for item in findings if item.kind in kinds]
 
 
 def _hits(spans: Iterable[Span], replacement: str) -> list[Hit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 
-from journeyman.guards.detect import Finding, detect
+from journeyman.guards.detect import ASKED_FOR, Finding, detect
 from journeyman.guards.invisible import find_unseen
 from journeyman.guards.starts import fold
 
@@ -43,6 +43,11 @@ class Look:
     def findings(self) -> list[Finding]:
         """Of ``plain``."""
         return detect(self.plain)
+
+    @cached_property
+    def all_findings(self) -> list[Finding]:
+        """Of ``plain``, those too that are found only where they are asked for."""
+        return detect(self.plain, ASKED_FOR)
 
     @cached_property
     def words(self) -> list[str]:

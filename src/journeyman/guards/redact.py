@@ -16,11 +16,12 @@ from functools import cache
 from hashlib import blake2b
 
 from journeyman.core.canonical import Json
-from journeyman.guards.detect import DETECTORS, SECRET, Finding, detect
+from journeyman.guards.detect import ASKED_FOR, DETECTORS, SECRET, Finding, detect
 from journeyman.guards.starts import occurrences
 
 REMOVED = f"<{SECRET}>"
 KINDS = tuple(kind for kind in DETECTORS if kind != SECRET)
+USUAL_KINDS = tuple(kind for kind in KINDS if kind not in ASKED_FOR)
 SURROGATE = re.compile(rf"<({'|'.join(KINDS)})_([0-9]{{1,9}})>")
 SECRET_KEY = re.compile(
     r"(?:.*[_ -])?(?:password|passwd|passphrase|passcode|pwd|secret|api[_ -]?key|private[_ -]?key|access[_ -]?token)",
@@ -48,10 +49,12 @@ class Redactor:
 
     Args:
         is_personal: replace personal data as well as secrets; False for a task with ``redact: false``.
+        more: kinds to replace that are found only where they are asked for: a task's ``redact_also``.
     """
 
-    def __init__(self, *, is_personal: bool = True) -> None:
+    def __init__(self, *, is_personal: bool = True, more: Collection[str] = ()) -> None:
         self.is_personal = is_personal
+        self.more = more
         self.counts: dict[str, int] = {}
         self._surrogates: dict[str, str] = {}
         self._values: dict[str, str] = {}
@@ -60,7 +63,7 @@ class Redactor:
         self._secret_hashes: set[bytes] = set()
 
     def text(self, text: str, *, is_verbatim: bool = False) -> str:
-        """Redact one text. Secrets go even when it is verbatim."""
+        """Redact one text. Secrets, and what looks like a surrogate, go even when it is verbatim."""
         findings = self._findings(text, is_verbatim)
         self._observe(text, findings)
         return self._replace(text, is_verbatim, findings)
@@ -69,7 +72,7 @@ class Redactor:
         """Redact every string of a JSON value, keys included.
 
         Args:
-            verbatim: top-level keys whose personal data stays; secrets go there too.
+            verbatim: top-level keys whose personal data stays; secrets, and what looks like a surrogate, go there too.
         """
         find = cache(self._findings)  # for this call alone: findings and texts are not kept
         for text, is_verbatim in _strings(value, verbatim):
@@ -103,12 +106,12 @@ class Redactor:
                 self._surrogates[value], self._values[surrogate] = surrogate, value
 
     def _findings(self, text: str, is_verbatim: bool) -> list[Finding]:
-        found = detect(text)
+        found = detect(text, self.more)
         if "<" in text:
             found = _with_surrogates(text, found)
-        if is_verbatim or not self.is_personal:
+        if not self.is_personal:
             return [item for item in found if item.kind == SECRET]
-        return found
+        return [item for item in found if _goes_anyway(text, item)] if is_verbatim else found
 
     def _replace(self, text: str, is_verbatim: bool, findings: Sequence[Finding]) -> str:
         known = [*self._known_secrets(text), *self._known_values(text, is_verbatim)]
@@ -218,6 +221,11 @@ def _with_surrogates(text: str, found: list[Finding]) -> list[Finding]:
     held = _mask(text, literals)
     kept = [item for item in found if not any(held[item.start : item.end])]
     return sorted([*literals, *kept], key=lambda item: item.start)
+
+
+def _goes_anyway(text: str, item: Finding) -> bool:
+    """Secrets, and what looks like a surrogate: it would come back as the value that has it."""
+    return item.kind == SECRET or SURROGATE.fullmatch(text, item.start, item.end) is not None
 
 
 def _is_within_word(text: str, start: int, end: int) -> bool:

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 DIGIT = re.compile(r"[0-9]")
 # The first digit of a run, with more digits close behind: the gaps are wider than any kind of number allows.
 NUMBER = re.compile(r"[0-9](?<![0-9][0-9])(?=(?:[ .()/-]{0,3}[0-9]){3})")
+WIDE_SPACES, WIDE_HYPHENS = "\u00a0\u2007\u2009\u202f", "\u2010\u2011\u2012\u2013"
+WIDE = re.compile(f"[{WIDE_SPACES}{WIDE_HYPHENS}]")
+EVEN = str.maketrans(WIDE_SPACES + WIDE_HYPHENS, " " * len(WIDE_SPACES) + "-" * len(WIDE_HYPHENS))
 LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,3}[0-9]){6}")
 
 
 @dataclass(frozen=True, slots=True)
 class Clues:
-    """A text, the same in small letters (place for place), where its numbers of four digits and more begin, and which
-    of these have seven."""
+    """A text, the same in small letters and with plain spaces and hyphens (both place for place), where its numbers of
+    four digits and more begin, and which of these have seven."""
 
     text: str
     folded: str
+    even: str
     has_digit: bool
     numbers: list[int]
     long_numbers: list[int]
@@ -30,8 +34,15 @@ class Clues:
 
 def look(text: str) -> Clues:
     has_digit = DIGIT.search(text) is not None
-    numbers = [match.start() for match in NUMBER.finditer(text)] if has_digit else []
-    return Clues(text, fold(text), has_digit, numbers, [place for place in numbers if LONG_NUMBER.match(text, place)])
+    plain = even(text) if has_digit else text
+    numbers = [match.start() for match in NUMBER.finditer(plain)] if has_digit else []
+    long_numbers = [place for place in numbers if LONG_NUMBER.match(plain, place)]
+    return Clues(text, fold(text), plain, has_digit, numbers, long_numbers)
+
+
+def even(text: str) -> str:
+    """Spaces that keep a number on one line and hyphens of every length as the plain ones, one for each code point."""
+    return text.translate(EVEN) if not text.isascii() and WIDE.search(text) else text
 
 
 def fold(text: str) -> str:

@@ -270,6 +270,10 @@ class TaskFile(BaseModel):
     )
     verbatim: list[str] = Field(default_factory=list, description="Fields of input or output that are not redacted.")
     redact: bool = Field(default=True, description="Replace personal data by surrogates before anything is stored.")
+    redact_also: list[Literal["DOMAIN"]] = Field(
+        default_factory=list,
+        description="Kinds that are redacted only where asked for: DOMAIN, the names of hosts and web sites.",
+    )
     teacher: str = Field(default="", description="The large model, as provider/model.")
     max_output_tokens: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Limit of one answer, in tokens."
@@ -369,6 +373,7 @@ def _make_task(document: Document) -> Task:
         guards=read_guards(file.guards, document),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
+        redact_also=tuple(dict.fromkeys(file.redact_also)),
         teacher=file.teacher,
         max_output_tokens=file.max_output_tokens,
         metrics={name: MetricSpec(**item.model_dump()) for name, item in file.metrics.items()},
@@ -627,6 +632,14 @@ def _check_verbatim(file: TaskFile, schema: Mapping[str, Json] | None, document:
     if file.verbatim and not file.redact:
         raise _contradiction(
             "without redaction every field is verbatim", ("verbatim",), "redact: true, or no verbatim", "both", document
+        )
+    if file.redact_also and not file.redact:
+        raise _contradiction(
+            "without redaction nothing more is redacted",
+            ("redact_also",),
+            "redact: true, or no redact_also",
+            "both",
+            document,
         )
 
 

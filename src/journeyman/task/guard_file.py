@@ -49,7 +49,8 @@ class GuardFile(BaseModel):
         default="", pattern=r"^[A-Za-z0-9_-]{0,40}$", description="How replies and records call it; default: its kind."
     )
     kinds: list[str] = Field(
-        default_factory=list, description="With personal: EMAIL, IBAN, CARD, SSN, IP, PHONE; default: all."
+        default_factory=list,
+        description="With personal: EMAIL, IBAN, CARD, SSN, IP, PHONE, DOMAIN; default: all but DOMAIN.",
     )
     most: Annotated[int, Field(ge=1)] | None = Field(default=None, description="With size: characters at the most.")
     words: list[Text] = Field(

@@ -151,7 +151,7 @@ class Task:
     ``input`` maps field names to JSON Schemas (almost always ``{"type": "string"}``). ``schema`` is the full, closed
     JSON Schema of the answer, or None for free text. ``prompt`` is the user message with ``{field}`` places, used at
     import and when serving; the empty default means: a task with one text field uses that text alone, one with several
-    fields writes ``name: value`` lines. ``verbatim`` fields are never redacted. ``notices`` is what loading it had to say: no part of the task itself.
+    fields writes ``name: value`` lines. ``verbatim`` fields are never redacted, ``redact_also`` names kinds that are redacted only where asked for. ``notices`` is what loading it had to say: no part of the task itself.
     """
 
     name: str
@@ -166,6 +166,7 @@ class Task:
     guards: tuple[GuardSpec, ...] = ()
     verbatim: tuple[str, ...] = ()
     redact: bool = True
+    redact_also: tuple[str, ...] = ()
     teacher: str = ""
     max_output_tokens: int | None = None
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
@@ -205,6 +206,7 @@ class Task:
             "prompt": self.prompt,
             "verbatim": list(self.verbatim),
             "redact": self.redact,
+            **({"redact_also": list(self.redact_also)} if self.redact_also else {}),
             "max_output_tokens": self.max_output_tokens,
             "order": {"input": list(self.input), **_key_order(self.schema)},
         }
@@ -223,6 +225,7 @@ class Task:
             cascade=Cascade(**cast(dict[str, float], raw.get("cascade") or {})),
             verbatim=tuple(cast(list[str], raw.get("verbatim") or [])),
             redact=bool(raw.get("redact", True)),
+            redact_also=tuple(cast(list[str], raw.get("redact_also") or [])),
             max_output_tokens=cast(int | None, raw.get("max_output_tokens")),
             metrics={
                 name: MetricSpec.from_json(spec)
