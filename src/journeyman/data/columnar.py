@@ -25,11 +25,12 @@ BUFFER_BYTES = 1 << 18  # of a column's pages; without it a whole row group woul
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """``rows`` may be read once. ``read_bytes`` is how much of the file's size has been given out."""
+    """``rows`` may be read once; a text among them says that the file is damaged from there on. ``read_bytes`` is how much of the file's size
+    has been given out."""
 
     format: str
     names: tuple[str, ...]
-    rows: Iterator[dict[str, Json]]
+    rows: Iterator[dict[str, Json] | str]
     read_bytes: Callable[[], int]
 
 
@@ -54,16 +55,10 @@ def open_columns(path: Path) -> Iterator[Columns]:
         is_parquet = file.read(4) == PARQUET
         file.seek(0)
         try:
-            yield _open_parquet(file, path) if is_parquet else _open_arrow(path)
+            columns = _open_parquet(file, path) if is_parquet else _open_arrow(path)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                "JM-303",
-                "this is no format that can be imported",
-                where=str(path),
-                expected="a whole Parquet or Arrow file",
-                got=str(error).split("\n")[0][:200],
-                hint="write the file again",
-            ) from error
+            raise damaged(_said(error), str(path)) from error
+        yield columns
 
 
 def _open_parquet(file: Any, path: Path) -> Columns:
@@ -98,8 +93,11 @@ def _columns(format: str, schema: Any, batches: Iterator[Any], total: int | None
     size, taken = path.stat().st_size, [0, 0]  # rows, bytes of values
     needs_change = any(_needs_change(field.type) for field in schema)
 
-    def rows() -> Iterator[dict[str, Json]]:
-        for batch in batches:
+    def rows() -> Iterator[dict[str, Json] | str]:
+        for batch in _whole(batches):
+            if isinstance(batch, str):
+                yield batch
+                return
             step = int(min(BATCH_ROWS, max(1.0, BATCH_BYTES / max(batch.nbytes / max(batch.num_rows, 1), 1.0))))
             for start in range(0, batch.num_rows, step):
                 for row in batch.slice(start, step).to_pylist():
@@ -114,6 +112,36 @@ def _columns(format: str, schema: Any, batches: Iterator[Any], total: int | None
         return int(size * taken[0] / total) if total else min(taken[1], size)
 
     return Columns(format, tuple(schema.names), rows(), read_bytes)
+
+
+def damaged(said: str, where: str) -> DataError:
+    return DataError(
+        "JM-303",
+        "this is no format that can be imported",
+        where=where,
+        expected="a whole Parquet or Arrow file",
+        got=said,
+        hint="write the file again",
+    )
+
+
+def _whole(batches: Iterator[Any]) -> Iterator[Any]:
+    """The batches, up to one that cannot be read: why stands in its place."""
+    import pyarrow as pa
+
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            yield f"the file is damaged here: {_said(error)}"
+            return
+        if batch is None:
+            return
+        yield batch
+
+
+def _said(error: Exception) -> str:
+    return str(error).split("\n")[0][:200]
 
 
 def _needs_change(kind: Any) -> bool:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.data import openai, pairs, preferences, table
-from journeyman.data.columnar import Columns, is_columnar, open_columns
+from journeyman.data.columnar import Columns, damaged, is_columnar, open_columns
 from journeyman.data.documents import HEAD, is_document, split_document
 from journeyman.data.lines import Line, Source, open_source
 from journeyman.data.readers import (
@@ -34,7 +33,7 @@ from journeyman.data.readers import (
     turns,
     unreadable,
 )
-from journeyman.data.record import Record, detail_of, find_depth, parse_object, row_error
+from journeyman.data.record import Record, detail_of, parse_object, row_error
 from journeyman.data.redaction import remove_secrets
 from journeyman.task.task import Task
 
@@ -156,6 +155,8 @@ def read_columns(columns: Columns, task: Task, name: str) -> Rows:
         DataError: JM-302 no row, JM-303 columns that no format has, JM-308 those of a form that we do not read.
     """
     first = next(columns.rows)
+    if isinstance(first, str):
+        raise damaged(first, name)
     rows = enumerate(chain([first], columns.rows), 1)
     if table.has_fields(columns.names, task):
         unused = table.unused_columns(table.Header(columns.names, ""), task)
@@ -256,14 +257,16 @@ def _read_one(row: dict[str, Json], line: Line, task: Task) -> Row:
         return Row(replace(line, problem=error.what, detail=detail_of(error)))
 
 
-def _read_row(number: int, row: dict[str, Json], task: Task) -> Iterator[Row]:
-    if (line := _show(number, row)).problem:
+def _read_row(number: int, row: dict[str, Json] | str, task: Task) -> Iterator[Row]:
+    line = _show(number, row)
+    if isinstance(row, str) or line.problem:
         return iter((Row(line),))
     return _read_object(row, line, task)
 
 
-def _read_values(number: int, row: dict[str, Json], task: Task) -> Row:
-    if (line := _show(number, row)).problem:
+def _read_values(number: int, row: dict[str, Json] | str, task: Task) -> Row:
+    line = _show(number, row)
+    if isinstance(row, str) or line.problem:
         return Row(line)
     try:
         return Row(line, table.read_values(row, task))
@@ -271,11 +274,12 @@ def _read_values(number: int, row: dict[str, Json], task: Task) -> Row:
         return Row(replace(line, problem=error.what, detail=detail_of(error)))
 
 
-def _show(number: int, row: Mapping[str, Json]) -> Line:
+def _show(number: int, row: Mapping[str, Json] | str) -> Line:
     """A row of columns as the line of JSON that it could be."""
+    if isinstance(row, str):
+        return Line(number, "", row)
     try:
         line = Line(number, json.dumps(row, ensure_ascii=False))
-        find_depth(cast(Json, row))
         line.text.encode()
     except UnicodeEncodeError:
         return Line(number, repr(row)[:2_000], "a value of this row is not UTF-8")

@@ -181,7 +181,7 @@ def _read_value(row: Mapping[str, Json], column: str, task: Task) -> Target | No
     if column not in task.input and row.get(column) is not None:
         return read_target(row[column])
     prefix = f"{column}."
-    values = {
+    values: dict[str, Json] = {
         name[len(prefix) :]: value for name, value in row.items() if name.startswith(prefix) and value is not None
     }
     return object_target(values) if values else None
