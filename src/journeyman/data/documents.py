@@ -38,10 +38,11 @@ def is_document(head: str) -> bool:
     first, is_cut = lines[0], len(lines) == 1 and len(head) >= HEAD
     if text[0] == "[":
         return is_cut or len(lines) == 1 or not (_is_json(first) and lines[1].startswith("{"))
-    if is_cut:
-        return OPENED.match(text) is not None
-    if _is_json(first):
-        return False
+    is_opened = OPENED.match(text) is not None
+    if is_cut or _is_json(first):
+        return is_cut and is_opened
+    if is_opened or first.strip() == "{":
+        return True
     return first.rstrip().endswith(("{", "[", ",")) and not any(
         line.startswith("{") and _is_json(line) for line in lines[1:]
     )
