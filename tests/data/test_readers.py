@@ -611,7 +611,7 @@ def test_fields_as_keys(task: Task) -> None:
     ],
 )
 def test_forms_that_are_known_and_not_read(task: Task, row: Json, expected: str) -> None:
-    with pytest.raises(DataError, match=rf"JM-308 FILE: {expected}") as caught:
+    with pytest.raises(DataError, match=rf"JM-313 FILE: {expected}") as caught:
         rows_of([row], task)
     assert caught.value.expected
     assert caught.value.hint

@@ -103,7 +103,7 @@ def open_rows(source: Source, task: Task) -> Iterator[Opened]:
     """Open for one pass: a table of columns, JSON in any arrangement, or CSV.
 
     Raises:
-        DataError: JM-301 not readable, JM-302 no row, JM-303 no format that we know, JM-308 one that we know, in a form that we do not.
+        DataError: JM-301 not readable, JM-302 no row, JM-303 no format that we know, JM-313 one that we know, in a form that we do not.
     """
     if source.path is not None and is_columnar(source.path):
         with open_columns(source.path) as columns:
@@ -121,7 +121,7 @@ def read_rows(lines: Iterable[Line], task: Task, name: str) -> Rows:
     """Detect the format of lines and read.
 
     Raises:
-        DataError: JM-302 only blank lines, JM-303 no format that we know, JM-308 one that we know, in a form that we do not.
+        DataError: JM-302 only blank lines, JM-303 no format that we know, JM-313 one that we know, in a form that we do not.
     """
     every = iter(lines)
     head = list(islice(every, LOOKED_AT_LINES))
@@ -152,7 +152,7 @@ def read_columns(columns: Columns, task: Task, name: str) -> Rows:
     """Rows of typed values: the task's own columns first, then the formats of JSON rows by what the first row is.
 
     Raises:
-        DataError: JM-302 no row, JM-303 columns that no format has, JM-308 those of a form that we do not read.
+        DataError: JM-302 no row, JM-303 columns that no format has, JM-313 those of a form that we do not read.
     """
     first = next(columns.rows)
     if isinstance(first, str):

@@ -108,7 +108,8 @@ def import_files(
 
     Raises:
         DataError: JM-301 a file cannot be read, JM-302 it is empty, JM-303 its format is unknown, JM-304 not one row
-            could be used (the quarantine file says why), JM-308 a form of its format is unknown, JM-309 a folder holds several splits.
+            could be used (the quarantine file says why), JM-308 a folder is no data set, JM-309 it holds several splits,
+            JM-313 a form of its format is unknown.
         StoreError: the database or the quarantine file cannot be written; finished batches are kept.
     """
     opened = [source for item in sources for source in _find_sources(item)]

@@ -17,6 +17,7 @@ from journeyman.core.errors import DataError
 from journeyman.core.example import Example
 from journeyman.core.files import disk_errors, refuse_existing
 from journeyman.core.nodes import write_json
+from journeyman.data.better import best_answer, unwanted
 from journeyman.data.dataset import Manifest, check_current, entries, read_manifest, stream_split
 from journeyman.data.rendering import (
     COLUMNS,
@@ -29,7 +30,6 @@ from journeyman.data.rendering import (
     to_dpo,
     to_openai,
 )
-from journeyman.flows.signals import best_answer, unwanted
 from journeyman.flows.workspace import Workspace
 from journeyman.task.task import Task
 

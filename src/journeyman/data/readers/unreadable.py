@@ -20,11 +20,11 @@ class Unreadable:
 
 
 def refuse(row: Row, where: str) -> None:
-    """Raises: DataError: JM-308, the row is of one of these forms."""
+    """Raises: DataError: JM-313, the row is of one of these forms."""
     for kind in KINDS:
         if kind.matches(row):
             raise DataError(
-                "JM-308",
+                "JM-313",
                 f"{kind.name} cannot be imported",
                 where=where,
                 expected=kind.expected,
