@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 from journeyman.core.errors import DataError, UserError
@@ -30,6 +31,7 @@ from journeyman.task.task import Task
 
 BATCH_ROWS = 500
 BATCH_CHARACTERS = 8_000_000
+MARK_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +164,8 @@ class _FileImport:
         self._quarantine = quarantine
         self._batch: list[tuple[str, Line, Record]] = []
         self._batch_characters = 0
-        self._occurrences: Counter[str] = Counter()
-        self._provider_rows: dict[str, str] = {}
+        self._occurrences: Counter[bytes] = Counter()
+        self._provider_rows: dict[bytes, bytes] = {}
         self._reasons: Counter[str] = Counter()
         self._unused: set[str] = set()
         self._blank = 0
@@ -209,16 +211,17 @@ class _FileImport:
     def _queue(self, line: Line, record: Record) -> None:
         self._unused |= record.unused
         if record.key:
-            earlier = self._provider_rows.setdefault(record.key, record.content)
-            if self._occurrences[record.key] and earlier == record.content:
+            mark, content = _mark(record.key), _mark(record.content)
+            earlier = self._provider_rows.setdefault(mark, content)
+            if self._occurrences[mark] and earlier == content:
                 self.repeated += 1
                 return
-            if earlier != record.content:
+            if earlier != content:
                 self._refuse(replace(line, problem="the provider's id came before with other content"))
                 return
-        name = record.key or record.content
-        self._occurrences[name] += 1
-        key = make_row_key(record, self._occurrences[name], self._intake.split)
+        mark = _mark(record.key or record.content)
+        self._occurrences[mark] += 1
+        key = make_row_key(record, self._occurrences[mark], self._intake.split)
         self._batch.append((key, line, record))
         self._batch_characters += len(line.text)
 
@@ -232,6 +235,11 @@ class _FileImport:
     def _refuse(self, line: Line) -> None:
         self._reasons[line.problem] += 1
         self._quarantine.add(self._name, line)
+
+
+def _mark(name: str) -> bytes:
+    """What a name is remembered by while a file is read: a file may have millions."""
+    return sha256(name.encode("utf-8", "surrogatepass")).digest()[:MARK_BYTES]
 
 
 def make_row_key(record: Record, occurrence: int, split: Split | None) -> str:
