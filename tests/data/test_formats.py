@@ -185,7 +185,6 @@ def test_one_bad_row_each(task: Task) -> None:
     [
         (["hello world", "again"], "got: 'hello world'"),
         (['{"text": "a", "label": "b"}'], "got: JSON lines with the keys text, label"),
-        (["[", '{"input": "x"},'], "write one object per line"),
         (["a,b", "1,2"], "CSV with a header that names message"),
         (["message,message,output"], "a column of this table comes twice"),
         (["", "  "], "JM-302"),

@@ -18,7 +18,7 @@ def import_(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Files, gzipped or not; - is stdin; model:NAME takes recorded calls to that model over.",
+            help="Files, gzipped or not, or folders of a data set; - is stdin; model:NAME takes recorded calls to that model over.",
             show_default=False,
         ),
     ],
@@ -34,9 +34,12 @@ def import_(
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
-    """Read recorded calls or pairs: OpenAI chat logs, fine-tuning files, input/output JSONL, CSV. Bad rows are set aside.
+    """Read recorded calls or pairs, in a format told by the content: chat logs of OpenAI's and Anthropic's form, fine-tuning files, exports of
+    Langfuse, OpenTelemetry, LiteLLM, MLflow and others, input/output JSONL, CSV, Parquet. Bad rows are set aside. docs/import.md lists all.
 
     Example: journeyman import calls.jsonl --task tickets
+
+    Example: journeyman import train.parquet --task tickets --terms free
     """
     from journeyman.data.recorded import FORMAT as RECORDED
     from journeyman.flows.prepare import import_sources
@@ -57,6 +60,8 @@ def import_(
             f"{item.file}: {item.read} read = {item.added} added + {item.repeated} already there + "
             f"{item.quarantined} {'left there' if item.format == RECORDED else 'set aside'}"
         )
+        if item.others:
+            print_lines(f"  {item.others} spans or calls that are none of a language model were passed over")
     for reason, count in report.reasons.items():
         print_lines(f"  {count} x {reason}")
     if report.quarantine is not None:

@@ -8,8 +8,9 @@ The hash names ``splits``, which never change under it; the rest is the account 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json, content_hash
@@ -23,6 +24,7 @@ Entry = tuple[str, int, str]
 Manifest = Mapping[str, Json]
 Purpose = Literal["tune", "assess", "look"]
 Half = Literal["fit", "threshold"]
+STREAMED_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,17 @@ def entries(manifest: Manifest, split: Split | Literal["unlabelled", "retired"])
     return [(str(hash), cast(int, count), str(group)) for hash, count, group in rows]
 
 
+def check_current(manifest: Manifest, task_name: str, schema: Mapping[str, Json] | None) -> None:
+    """Raises: DataError: JM-354, the dataset was prepared for another output than the task's."""
+    if manifest["schema_hash"] != hash_schema(schema):
+        raise DataError(
+            "JM-354",
+            "the task's output has changed since this dataset was prepared",
+            where=f"task {task_name}",
+            hint=f"journeyman prepare {task_name}",
+        )
+
+
 def read_split(
     store: Store, manifest: Manifest, split: Split, *, purpose: Purpose = "look", half: Half | None = None
 ) -> list[Example]:
@@ -96,6 +109,13 @@ def read_split(
         )
     chosen = [entry for entry in entries(manifest, split) if half is None or calibration_half(entry[2]) == half]
     return _read(store, manifest, chosen)
+
+
+def stream_split(store: Store, manifest: Manifest, split: Literal["train", "dev", "calibration"]) -> Iterator[Example]:
+    """The rows of an open split as ``read_split`` gives them, some in memory at a time."""
+    chosen = iter(entries(manifest, split))
+    while some := list(islice(chosen, STREAMED_ROWS)):
+        yield from _read(store, manifest, some)
 
 
 def read_unlabelled(store: Store, manifest: Manifest) -> list[Example]:

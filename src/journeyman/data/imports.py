@@ -1,6 +1,6 @@
 """Import: files of recorded answers into traces. Nothing stops it half-way, nothing vanishes, running it again adds nothing.
 
-    read == added + repeated + quarantined      (blank lines are counted apart)
+    read == added + repeated + quarantined      (blank lines are counted apart, and so are spans and calls of other models than language models)
 
 Work is committed in batches; after a kill the same command finds the finished rows by their keys.
 """
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 from journeyman.core.errors import DataError, UserError
@@ -18,9 +19,11 @@ from journeyman.core.example import Split, Terms
 from journeyman.core.ids import make_id
 from journeyman.core.progress import Progress, Silent
 from journeyman.core.trace import Trace
-from journeyman.data.formats import Row, Rows, read_rows
+from journeyman.data.columnar import is_columnar
+from journeyman.data.folders import find_files
+from journeyman.data.formats import Row, Rows, open_rows
 from journeyman.data.intake import Intake, make_trace
-from journeyman.data.lines import Line, Source, file_source, open_source
+from journeyman.data.lines import Line, Source, file_source
 from journeyman.data.quarantine import Quarantine
 from journeyman.data.record import Record, detail_of
 from journeyman.store.database import Store
@@ -28,11 +31,13 @@ from journeyman.task.task import Task
 
 BATCH_ROWS = 500
 BATCH_CHARACTERS = 8_000_000
+MARK_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What became of one file's rows. ``reasons`` counts the quarantined ones, ``unused`` are keys nobody reads."""
+    """What became of one file's rows. ``reasons`` counts the quarantined ones, ``unused`` are keys nobody reads, ``others`` what is no call of a
+    language model."""
 
     file: str
     format: str
@@ -41,6 +46,7 @@ class FileReport:
     blank: int
     reasons: Mapping[str, int] = field(default_factory=dict)
     unused: tuple[str, ...] = ()
+    others: int = 0
 
     @property
     def quarantined(self) -> int:
@@ -97,21 +103,22 @@ def import_files(
     is_private: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Import files of any known format.
+    """Import files of any known format, and folders of data sets.
 
     Every file is looked at before the first is imported, so that a wrong path leaves nothing half done. ``split``
     assigns all rows beforehand; their text is kept as it is but for secrets, unless they are ``is_private``. ``provenance`` defaults to a file's name.
 
     Raises:
         DataError: JM-301 a file cannot be read, JM-302 it is empty, JM-303 its format is unknown, JM-304 not one row
-            could be used (the quarantine file says why).
+            could be used (the quarantine file says why), JM-308 a folder is no data set, JM-309 it holds several splits,
+            JM-313 a form of its format is unknown.
         StoreError: the database or the quarantine file cannot be written; finished batches are kept.
     """
-    opened = [item if isinstance(item, Source) else file_source(item) for item in sources]
+    opened = [source for item in sources for source in _find_sources(item)]
     for source in opened:
         if source.path is not None:
-            with open_source(source) as reader:
-                read_rows(reader, task, source.name)
+            with open_rows(source, task):
+                pass
     identity = make_id("import", now)
     intake = Intake(task, now, split, provenance, terms, is_private)
     with Quarantine(quarantine_folder / f"{identity}.jsonl") as quarantine:
@@ -126,19 +133,25 @@ def _import_file(
     source: Source, intake: Intake, store: Store, quarantine: Quarantine, progress: Progress
 ) -> FileReport:
     progress.start(f"import {source.name}", source.size_bytes, "bytes")
-    with open_source(source) as reader:
-        rows = read_rows(reader, intake.task, source.name)
+    with open_rows(source, intake.task) as opened:
         work = _FileImport(source.name, replace(intake, provenance=intake.provenance or source.name), store, quarantine)
         done_bytes = 0
-        for row in rows.rows:
+        for row in opened.rows.rows:
             if work.take(row):
-                progress.advance(reader.position_bytes - done_bytes, f"{work.added + work.repeated:,} rows")
-                done_bytes = reader.position_bytes
+                progress.advance(opened.position_bytes() - done_bytes, f"{work.added + work.repeated:,} rows")
+                done_bytes = opened.position_bytes()
         work.flush()
-        progress.advance(reader.position_bytes - done_bytes)
-    report = work.report(rows)
+        progress.advance(opened.position_bytes() - done_bytes)
+    report = work.report(opened.rows)
     progress.finish(f"{report.read:,} rows: {report.added:,} new, {report.quarantined:,} in quarantine")
     return report
+
+
+def _find_sources(item: Source | Path) -> list[Source]:
+    if isinstance(item, Source):
+        return [item]
+    paths = find_files(item) if item.is_dir() else [item]
+    return [Source(str(path), path=path) if is_columnar(path) else file_source(path) for path in paths]
 
 
 class _FileImport:
@@ -151,11 +164,12 @@ class _FileImport:
         self._quarantine = quarantine
         self._batch: list[tuple[str, Line, Record]] = []
         self._batch_characters = 0
-        self._occurrences: Counter[str] = Counter()
-        self._provider_rows: dict[str, str] = {}
+        self._occurrences: Counter[bytes] = Counter()
+        self._provider_rows: dict[bytes, bytes] = {}
         self._reasons: Counter[str] = Counter()
         self._unused: set[str] = set()
         self._blank = 0
+        self._others = 0
         self.added = 0
         self.repeated = 0
 
@@ -163,6 +177,8 @@ class _FileImport:
         """Take one row; True when a batch was written."""
         if row.is_blank:
             self._blank += 1
+        elif row.is_other:
+            self._others += 1
         elif row.record is None:
             self._refuse(row.line)
         else:
@@ -187,21 +203,25 @@ class _FileImport:
 
     def report(self, rows: Rows) -> FileReport:
         unused = tuple(sorted(self._unused | rows.unused))
-        return FileReport(self._name, rows.format, self.added, self.repeated, self._blank, dict(self._reasons), unused)
+        reasons = dict(self._reasons)
+        return FileReport(
+            self._name, rows.format, self.added, self.repeated, self._blank, reasons, unused, self._others
+        )
 
     def _queue(self, line: Line, record: Record) -> None:
         self._unused |= record.unused
         if record.key:
-            earlier = self._provider_rows.setdefault(record.key, record.content)
-            if self._occurrences[record.key] and earlier == record.content:
+            mark, content = _mark(record.key), _mark(record.content)
+            earlier = self._provider_rows.setdefault(mark, content)
+            if self._occurrences[mark] and earlier == content:
                 self.repeated += 1
                 return
-            if earlier != record.content:
+            if earlier != content:
                 self._refuse(replace(line, problem="the provider's id came before with other content"))
                 return
-        name = record.key or record.content
-        self._occurrences[name] += 1
-        key = make_row_key(record, self._occurrences[name], self._intake.split)
+        mark = _mark(record.key or record.content)
+        self._occurrences[mark] += 1
+        key = make_row_key(record, self._occurrences[mark], self._intake.split)
         self._batch.append((key, line, record))
         self._batch_characters += len(line.text)
 
@@ -215,6 +235,11 @@ class _FileImport:
     def _refuse(self, line: Line) -> None:
         self._reasons[line.problem] += 1
         self._quarantine.add(self._name, line)
+
+
+def _mark(name: str) -> bytes:
+    """What a name is remembered by while a file is read: a file may have millions."""
+    return sha256(name.encode("utf-8", "surrogatepass")).digest()[:MARK_BYTES]
 
 
 def make_row_key(record: Record, occurrence: int, split: Split | None) -> str:
@@ -238,6 +263,11 @@ def _nothing_imported(report: ImportReport) -> DataError:
         "not one row could be imported",
         where=", ".join(file.file for file in report.files),
         expected="rows of this task",
-        got="; ".join(f"{count:,} x {reason}" for reason, count in reasons) or f"{report.blank} blank lines",
+        got="; ".join(f"{count:,} x {reason}" for reason, count in reasons) or _passed_over(report),
         hint=f"read the reasons in {report.quarantine}" if report.quarantine else "check how the file was written",
     )
+
+
+def _passed_over(report: ImportReport) -> str:
+    others = sum(file.others for file in report.files)
+    return f"{others:,} spans or calls that are none of a language model" if others else f"{report.blank} blank lines"

@@ -5,11 +5,12 @@ A line longer than ``LINE_LIMIT_BYTES`` is never held whole. This module knows n
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,6 +19,7 @@ from journeyman.core.errors import DataError
 
 LINE_LIMIT_BYTES = 10_000_000
 KEPT_BYTES = 8_000
+CHUNK_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -25,7 +27,11 @@ UTF8_BOM = b"\xef\xbb\xbf"
 FOREIGN = {
     b"\xff\xfe": ("text in UTF-16", "save the file as UTF-8"),
     b"\xfe\xff": ("text in UTF-16", "save the file as UTF-8"),
-    b"PAR1": ("a Parquet file", "write it as JSON lines or CSV first"),
+    b"PAR1": ("a Parquet file", "only `journeyman import` reads it, and from a path"),
+    b"PARE": ("an encrypted Parquet file", "write it without encryption"),
+    b"ARROW1": ("an Arrow file", "only `journeyman import` reads it, and from a path"),
+    b"\xff\xff\xff\xff": ("an Arrow stream", "only `journeyman import` reads it, and from a path"),
+    b"FEA1": ("a Feather file of version 1", "write it as Parquet"),
     b"PK\x03\x04": ("a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
     b"\x28\xb5\x2f\xfd": ("a zstd archive", "unpack it first; gzip is read as it is"),
     b"BZh": ("a bzip2 archive", "unpack it first; gzip is read as it is"),
@@ -96,17 +102,40 @@ class Reader:
         head = cast(io.BufferedReader, buffered).peek(16)[:16]
         _refuse_foreign(head, name)
         self._file = cast(BinaryIO, gzip.GzipFile(fileobj=buffered)) if head.startswith(GZIP_MAGIC) else buffered
+        self._begin = b""
 
     @property
     def position_bytes(self) -> int:
         return self._raw.tell() if self._raw.seekable() else 0
 
+    def look(self, size: int) -> str:
+        """The first ``size`` bytes as text, which are read again afterwards; fewer where a gzip stream is broken."""
+        with suppress(EOFError, gzip.BadGzipFile, zlib.error):
+            while len(self._begin) < size and (block := self._file.read(size - len(self._begin))):
+                self._begin += block
+        return self._begin.decode("utf-8", "replace")
+
+    def chunks(self) -> Iterator[str]:
+        """The text in pieces; what is not UTF-8 stands as lone surrogates. A broken gzip stream just ends."""
+        decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
+        with suppress(EOFError, gzip.BadGzipFile, zlib.error):
+            file = self._again()
+            while block := file.read(CHUNK_BYTES):
+                if text := decoder.decode(block):
+                    yield text
+        yield decoder.decode(b"", final=True)
+
+    def _again(self) -> BinaryIO:
+        """The file from its beginning, after a look."""
+        begin, self._begin = self._begin, b""
+        return cast(BinaryIO, io.BufferedReader(_Pushback(self._file, begin), 1 << 16)) if begin else self._file
+
     def __iter__(self) -> Iterator[Line]:
-        number = 0
+        number, file = 0, self._again()
         try:
             while True:
                 number += 1
-                data, is_long = _read_line(self._file)
+                data, is_long = _read_line(file)
                 if not data:
                     return
                 yield _decode(number, data.removeprefix(UTF8_BOM) if number == 1 else data, is_long)
@@ -139,10 +168,11 @@ def open_source(source: Source) -> Iterator[Reader]:
 
 
 class _Pushback(io.RawIOBase):
-    """A readable stream as RawIOBase, so that ``BufferedReader.peek`` works on pipes and in-memory files alike."""
+    """A readable stream as RawIOBase, so that ``BufferedReader.peek`` works on pipes and in-memory files alike; ``begin`` comes before it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, begin: bytes = b"") -> None:
         self._stream = stream
+        self._begin = begin
 
     def readable(self) -> bool:
         return True
@@ -150,7 +180,8 @@ class _Pushback(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(cast(bytearray, buffer))
         read1 = getattr(self._stream, "read1", self._stream.read)
-        data = read1(len(view))
+        data = self._begin[: len(view)] or read1(len(view))
+        self._begin = self._begin[len(data) :]
         view[: len(data)] = data
         return len(data)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -18,7 +19,18 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.data.lines import Line
-from journeyman.data.record import Record, hash_content, hash_row, parse_json, read_time, row_error
+from journeyman.data.record import (
+    Record,
+    hash_content,
+    hash_row,
+    parse_json,
+    read_alternatives,
+    read_feedback,
+    read_group,
+    read_target,
+    read_time,
+    row_error,
+)
 from journeyman.task.task import Task
 
 DELIMITERS = (",", ";", "\t")
@@ -32,16 +44,21 @@ class Header:
     delimiter: str
 
 
-def read_header(line: str, task: Task) -> Header | None:
-    """The header, if this line names the task's input."""
+def read_headers(line: str) -> Iterator[Header]:
+    """What the line would be as a header, by each of the delimiters."""
     for delimiter in DELIMITERS:
-        try:
+        with suppress(csv.Error):
             names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-        except csv.Error:
-            continue
-        if set(task.input) <= set(names) or (len(task.input) == 1 and "input" in names):
-            return Header(tuple(names), delimiter)
-    return None
+            yield Header(tuple(names), delimiter)
+
+
+def has_fields(names: Collection[str], task: Task) -> bool:
+    """Whether these columns hold the task's input, each field by its name or by ``input.NAME``."""
+    return bool(task.input) and all(name in names or f"input.{name}" in names for name in task.input)
+
+
+def has_input(names: Collection[str], task: Task) -> bool:
+    return has_fields(names, task) or (len(task.input) == 1 and "input" in names)
 
 
 def check_header(header: Header, where: str) -> None:
@@ -52,7 +69,7 @@ def check_header(header: Header, where: str) -> None:
 
 
 def unused_columns(header: Header, task: Task) -> frozenset[str]:
-    known = {*task.input, *EXTRA, "input"}
+    known = {*task.input, *EXTRA, "input", *(f"input.{name}" for name in task.input)}
     return frozenset(name for name in header.names if name not in known and not name.startswith(("output.", "gold.")))
 
 
@@ -121,8 +138,7 @@ def read(cells: Sequence[str], header: Header, task: Task) -> Record:
     row = dict(zip(header.names, cells, strict=True))
     fields: dict[str, Json] = {}
     for name, schema in task.input.items():
-        cell = row[name] if name in row else row["input"]
-        fields[name] = _read_cell(cell, schema, name)
+        fields[name] = _read_cell(str(_field(row, name)), schema, name)
     return Record(
         key="",
         content=(hash_row if "group" in task.input else hash_content)(cast(dict[str, Json], row)),
@@ -133,6 +149,46 @@ def read(cells: Sequence[str], header: Header, task: Task) -> Record:
         model=row.get("model", ""),
         time=read_time(row.get("time", "")),
     )
+
+
+def read_values(row: dict[str, Json], task: Task) -> Record:
+    """A row whose values have types, of a Parquet file or of JSON with the task's fields as keys. A text is JSON where its field is none.
+
+    Raises:
+        DataError: JM-311, a value is not what its field needs.
+    """
+    fields: dict[str, Json] = {}
+    for name, schema in task.input.items():
+        value = _field(row, name)
+        fields[name] = _read_cell(value, schema, name) if isinstance(value, str) else value
+    is_free = "group" not in task.input
+    return Record(
+        key="",
+        content=(hash_content if is_free else hash_row)(row),
+        input=fields,
+        output=_read_value(row, "output", task),
+        gold=_read_value(row, "gold", task),
+        alternatives=() if "alternatives" in task.input else read_alternatives(row.get("alternatives")),
+        feedback="" if "feedback" in task.input else read_feedback(row.get("feedback")),
+        group=read_group(row.get("group")) if is_free else "",
+        model="" if "model" in task.input else str(row.get("model") or ""),
+        time="" if "time" in task.input else read_time(row.get("time")),
+        unused=unused_columns(Header(tuple(row), ""), task) - {"alternatives", "feedback"},
+    )
+
+
+def _read_value(row: Mapping[str, Json], column: str, task: Task) -> Target | None:
+    if column not in task.input and row.get(column) is not None:
+        return read_target(row[column])
+    prefix = f"{column}."
+    values: dict[str, Json] = {
+        name[len(prefix) :]: value for name, value in row.items() if name.startswith(prefix) and value is not None
+    }
+    return object_target(values) if values else None
+
+
+def _field(row: Mapping[str, Json], name: str) -> Json:
+    return next((row[key] for key in (f"input.{name}", name, "input") if key in row), None)
 
 
 def _read_answer(row: Mapping[str, str], column: str, task: Task) -> Target | None:

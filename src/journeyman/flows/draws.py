@@ -12,7 +12,8 @@ from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Example, Target
 from journeyman.core.kept import keep_answers
 from journeyman.core.progress import Progress
-from journeyman.flows.signals import best_answer, judged, refuse_long, unwanted, wanted
+from journeyman.data.better import best_answer, unwanted
+from journeyman.flows.signals import judged, refuse_long, wanted
 from journeyman.models.codes import Writing
 from journeyman.models.template import Template
 from journeyman.models.torch_decoder import Decoder

@@ -15,9 +15,10 @@ from journeyman.core.errors import TuneError
 from journeyman.core.example import Example
 from journeyman.core.lines import Lines
 from journeyman.core.progress import Progress
+from journeyman.data.better import best_answer
 from journeyman.flows.draws import Asker, elect, mine
 from journeyman.flows.material import Material
-from journeyman.flows.signals import Writer, add_rejected, best_answer
+from journeyman.flows.signals import Writer, add_rejected
 from journeyman.flows.student import Form, answer_budget
 from journeyman.flows.teachers import Teacher, open_teacher
 from journeyman.models.torch_decoder import Decoder

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError
 from journeyman.core.example import Example
-from journeyman.data.dataset import hash_schema, read_manifest, read_split, read_unlabelled
+from journeyman.data.dataset import check_current, read_manifest, read_split, read_unlabelled
 from journeyman.flows.workspace import Workspace
 from journeyman.models.catalog import ResolvedModel, Use, find_entry, resolve, resolve_entry
 from journeyman.models.embedder import DEFAULT
@@ -58,13 +57,8 @@ def load_material(
     another use."""
     task = workspace.task(task_name)
     chosen, manifest = read_manifest(workspace.store, task_name, dataset)
-    if is_current and manifest["schema_hash"] != hash_schema(task.schema):
-        raise DataError(
-            "JM-354",
-            "the task's output has changed since this dataset was prepared",
-            where=f"task {task_name}, dataset {chosen[:12]}",
-            hint=f"journeyman prepare {task_name}",
-        )
+    if is_current:
+        check_current(manifest, task.name, task.schema)
     splits: dict[str, Sequence[Example]] = {
         "train": read_split(workspace.store, manifest, "train", purpose="tune"),
         "dev": read_split(workspace.store, manifest, "dev", purpose="tune"),

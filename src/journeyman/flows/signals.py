@@ -13,6 +13,7 @@ from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Alternative, Example, Target, object_target
 from journeyman.core.lines import Lines, find_fields
+from journeyman.data.better import best_answer, unwanted
 from journeyman.flows.student import Form
 from journeyman.models.codes import Codes, Writing, choose_codes, choose_labels
 from journeyman.models.template import Template
@@ -165,23 +166,6 @@ def wanted(example: Example) -> list[tuple[Target, float]]:
     rejected = {dump(target.to_json()) for target in unwanted(example)}
     kept = [(target, weight) for target, weight in samples if dump(target.to_json()) not in rejected]
     return [(example.target, max(1.0, example.count - taken)), *kept]
-
-
-def best_answer(example: Example) -> Target | None:
-    if example.answer is not None:
-        return example.answer
-    return next((item.target for item in example.alternatives if item.verdict == "chosen"), None)
-
-
-def unwanted(example: Example) -> list[Target]:
-    """Answers that were rejected, or that the gold corrects."""
-    best = best_answer(example)
-    found = [item.target for item in example.alternatives if item.verdict == "rejected"]
-    if example.gold is not None:
-        found += [example.target] if example.target is not None else []
-        found += [item.target for item in example.alternatives if item.verdict == ""]
-    distinct = {dump(target.to_json()): target for target in found if target != best}
-    return list(distinct.values())
 
 
 def judged(example: Example) -> list[tuple[Target, bool]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from journeyman.core.example import Example, Target
 from journeyman.core.messages import Message
 from journeyman.core.progress import Progress
+from journeyman.data.better import unwanted
 from journeyman.flows.draws import Ballot, draw
 from journeyman.flows.runs import MATERIAL
-from journeyman.flows.signals import Writer, refuse_long, unwanted
+from journeyman.flows.signals import Writer, refuse_long
 from journeyman.flows.starts import base_of, find_start, load_writing, open_start
 from journeyman.flows.student import Form
 from journeyman.models.catalog import resolve
