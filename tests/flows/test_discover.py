@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from journeyman.core.errors import DataError, TaskError
@@ -225,3 +227,18 @@ def test_prompts_are_found_in_made_traffic() -> None:
     assert measured["share"] >= 0.95
     assert measured["rival"] < measured["share"]
     assert measured["found"] == 20
+
+
+def test_every_arrangement_that_can_be_imported_is_read(workspace: Workspace) -> None:
+    rows = traffic()
+    folder = workspace.project.root
+    (folder / "array.json").write_text(json.dumps(rows, indent=1))
+    flat = [item["request"]["messages"] + [item["response"]["choices"][0]["message"]] for item in rows]
+    pq.write_table(pa.Table.from_pylist([{"messages": messages} for messages in flat]), folder / "calls.parquet")
+    whole = discover(workspace, (str(folder / "calls.jsonl"),))
+    for name in ("array.json", "calls.parquet"):
+        found = discover(workspace, (str(folder / name),))
+        assert [item.group.draft.instruction for item in found.found] == [
+            item.group.draft.instruction for item in whole.found
+        ]
+        assert [item.group.tally.calls for item in found.found] == [item.group.tally.calls for item in whole.found]

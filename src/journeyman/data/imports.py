@@ -114,7 +114,7 @@ def import_files(
             JM-313 a form of its format is unknown.
         StoreError: the database or the quarantine file cannot be written; finished batches are kept.
     """
-    opened = [source for item in sources for source in _find_sources(item)]
+    opened = [source for item in sources for source in find_sources(item)]
     for source in opened:
         if source.path is not None:
             with open_rows(source, task):
@@ -147,7 +147,8 @@ def _import_file(
     return report
 
 
-def _find_sources(item: Source | Path) -> list[Source]:
+def find_sources(item: Source | Path) -> list[Source]:
+    """A file, or the files of a folder. Raises: DataError: JM-301, JM-302, JM-303, JM-308, JM-309."""
     if isinstance(item, Source):
         return [item]
     paths = find_files(item) if item.is_dir() else [item]

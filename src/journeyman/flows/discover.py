@@ -15,8 +15,9 @@ from journeyman.core.errors import DataError, TaskError
 from journeyman.core.files import write_atomic
 from journeyman.core.providers import find_price
 from journeyman.core.settings import Project
-from journeyman.data.formats import read_rows
-from journeyman.data.lines import Source, file_source, open_source
+from journeyman.data.formats import open_rows
+from journeyman.data.imports import find_sources
+from journeyman.data.lines import Source
 from journeyman.data.mining.call import Seen, see_record, see_trace
 from journeyman.data.mining.discover import Group, Mined, mine
 from journeyman.data.mining.names import name_task
@@ -29,7 +30,7 @@ from journeyman.task.task import Task
 
 Worth = Literal["yes", "later", "no"]
 Measure = Literal["spend", "tokens", "calls"]
-NO_TASK = Task("discover", "-", {"messages": {"type": "string"}}, None)
+NO_TASK = Task("discover", "-", {"(no field)": {"type": "string"}}, None)
 """What a file is read with where no task is defined yet: rows are looked at as messages alone."""
 ALL = "all"
 ENOUGH_CALLS = 200
@@ -194,16 +195,20 @@ class _Sources:
             raise _no_call("no call that was passed on")
         for name in self.names:
             if not name.startswith(PASSED):
-                source = file_source(Path(name))
-                with open_source(source) as reader:
-                    read_rows(reader, NO_TASK, name)
+                for source in find_sources(Path(name)):
+                    with open_rows(source, NO_TASK):
+                        pass
             elif name not in known:
                 raise _no_call(f"calls to {', '.join(known) or 'no model'}", name)
 
     def read(self) -> Iterator[Seen]:
         self.unread.clear()
         for name in self.names:
-            yield from self._recorded(name) if name.startswith(PASSED) else self._rows(file_source(Path(name)))
+            if name.startswith(PASSED):
+                yield from self._recorded(name)
+                continue
+            for source in find_sources(Path(name)):
+                yield from self._rows(source)
 
     def _recorded(self, name: str) -> Iterator[Seen]:
         for trace in self._workspace.store.traces(name, origins=("serve",)):
@@ -213,11 +218,11 @@ class _Sources:
                 self.unread["the numbers alone were kept"] += 1
 
     def _rows(self, source: Source) -> Iterator[Seen]:
-        with open_source(source) as reader:
-            for row in read_rows(reader, NO_TASK, source.name).rows:
+        with open_rows(source, NO_TASK) as opened:
+            for row in opened.rows.rows:
                 if row.record is not None and row.record.messages:
                     yield see_record(row.record)
-                elif not row.is_blank:
+                elif not row.is_blank and not row.is_other:
                     self.unread[row.line.problem or "no messages in this row"] += 1
 
 
