@@ -32,7 +32,7 @@ FIRST = (20, 100)
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--rows", type=int, default=3000)
     given = parser.parse_args()
     with (given.data / "banking77/train.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["text"], row["category"]) for row in csv.DictReader(file)]
