@@ -21,6 +21,7 @@ from journeyman.core.errors import DataError, GateError, ModelError
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.asides import describe_asides
 from journeyman.flows.assess import assess
+from journeyman.flows.erasing import erase
 from journeyman.flows.paid_calls import FIRST_WAIT_S
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.synthesize import Options, forecast_synthesis, synthesize
@@ -290,3 +291,16 @@ def test_rows_aim_at_what_the_student_errs_in_and_dev_rows_stay_unseen(folder: P
         wanted = {value for text in asked for value in re.findall(r"has (\w+) \S+\. They", text)}
         assert wanted == {spot.field for spot in made.spots if spot.kind == "taken for another"}
         assert not any(str(row.input["line"]) in text for text in asked for row, _item in dev)
+
+
+def test_erasing_an_example_takes_what_was_made_from_it(folder: Path) -> None:
+    with provider(folder, say), open_workspace(folder) as workspace:
+        synthesize(workspace, "paint", Options(40))
+        made = list(workspace.store.traces("paint", origins=("synthesize",)))
+        sources = Counter(str(id) for trace in made for id in trace.meta["made_from"])  # type: ignore[union-attr]
+        (rarest, count) = sources.most_common()[-1]
+        erased = erase(workspace, id=rarest)
+        assert (erased.calls, erased.synthetic) == ({"paint": 1}, {"paint": count})
+        left = list(workspace.store.traces("paint", origins=("synthesize",)))
+        assert len(left) == len(made) - count
+        assert not any(rarest in trace.meta["made_from"] for trace in left)  # type: ignore[operator]

@@ -360,8 +360,10 @@ class _Work:
         return right, is_cut or is_short
 
     def _answer_request(self, fields: Mapping[str, Json], sample: int) -> Request:
-        shots = self.seeds.nearest(near_text(Example(fields, None)), self.options.shown)
-        return ask_answer(self.task, fields, shots, self.sizes, sample)
+        return ask_answer(self.task, fields, self._shots(fields), self.sizes, sample)
+
+    def _shots(self, fields: Mapping[str, Json]) -> tuple[Example, ...]:
+        return self.seeds.nearest(near_text(Example(fields, None)), self.options.shown)
 
     def _decide(self, item: _Asked, texts: Sequence[str | None], values: Counter[str]) -> _Answered | None:
         """None, and why in the tally, where the answer is none to keep."""
@@ -429,7 +431,7 @@ class _Work:
         trace = make_trace(record, intake, f"{self.run.id}:{bytes_hash(dump(fields).encode('utf-8', 'surrogatepass'))}")
         meta: dict[str, Json] = {
             MADE_BY: self.run.id,
-            "made_from": list(item.asked.shown),
+            "made_from": list(dict.fromkeys((*item.asked.shown, *(row.id for row in self._shots(fields))))),
             "share": round(item.share, 4),
             "cell": item.asked.cell.to_json(),
         }
