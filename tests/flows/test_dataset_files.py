@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from journeyman.core.errors import DataError, StoreError
 from journeyman.core.example import Example
@@ -212,3 +213,20 @@ def test_the_command(folder: Path) -> None:
         refused = journeyman(folder, "export", "parcel", *arguments, "--json")
         assert refused.returncode == 2
         assert json.loads(refused.stdout)["error"]["code"] == code
+
+
+def test_the_card_says_where_rows_come_from_and_finds_the_files(made: Path, tmp_path: Path) -> None:
+    with open_workspace(made) as workspace:
+        done = export_dataset(workspace, "parcel", "parquet", tmp_path / "out")
+        rows = list(read_open(workspace))
+    text = (tmp_path / "out/README.md").read_text()
+    front = yaml.safe_load(text.split("---")[1])
+    (config,) = front["configs"]
+    files = {item["split"]: item["path"] for item in config["data_files"]}
+    assert files == {"train": "train.parquet", "validation": "dev.parquet"}
+    assert {path.name for path in done.rows} == set(files.values())
+    shown = sum(row.provenance.endswith("rows.jsonl") for row in rows)
+    assert f"| {shown:,} | restricted |" in text
+    assert "No row is synthetic" in text
+    assert f"test {20}" in text
+    assert "{" not in text.split("## Rows")[1]

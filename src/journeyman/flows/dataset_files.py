@@ -30,6 +30,7 @@ from journeyman.data.rendering import (
     to_dpo,
     to_openai,
 )
+from journeyman.flows.data_card import CARD, write_card
 from journeyman.flows.workspace import Workspace
 from journeyman.task.task import Task
 
@@ -64,7 +65,7 @@ class Written:
 def export_dataset(
     workspace: Workspace, task_name: str, form: DatasetForm, out: Path, split: OpenSplit | Literal["test"] | None = None
 ) -> Written:
-    """Write the folder ``out`` with a file for ``split``, or one each for train and dev: beside its place first, and under its name when it is whole.
+    """Write the folder ``out`` with a file for ``split``, or one each for train and dev, and a data card: beside its place first, and under its name when it is whole.
 
     Raises:
         DataError: JM-352 nothing prepared, JM-354 it was for another output, JM-355 the sealed split, JM-356 not one row has this form.
@@ -95,6 +96,9 @@ def export_dataset(
                 workspace.progress.finish(f"{count:,} rows")
             if not rows:
                 raise _nothing(task_name, form, left_out)
+            files = {path.stem: path.name for path in rows}
+            shown = ((part, row) for part in files for row in stream_split(workspace.store, manifest, part))  # type: ignore[arg-type]
+            (partial / CARD).write_text(write_card(task, name, manifest, shown, files), encoding="utf-8")
             out.parent.mkdir(parents=True, exist_ok=True)
             if out.is_dir():
                 out.rmdir()
