@@ -124,8 +124,9 @@ def _describe_privacy(task: Task) -> str:
 
 
 def _source(provenance: str) -> str:
-    """Of a file its name alone: where it lay is nobody else's business."""
-    return PurePath(provenance).name or "not stated"
+    """Of a file with its whole path the name alone: where it lay is nobody else's business."""
+    path = PurePath(provenance)
+    return (path.name if path.is_absolute() else provenance) or "not stated"
 
 
 def _plain(setting: Json) -> str:
