@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
+from rows.weather import read_weather
 from rows.weather_teacher import serve_teacher
 
 Document = dict[str, Any]
@@ -33,7 +34,7 @@ def main() -> int:
     parser.add_argument("--teacher", default="scripted")
     parser.add_argument("--rows", type=int, default=500)
     given = parser.parse_args()
-    rows = read_rows(given.data)
+    rows = read_weather(given.data)
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         folder = given.folder or Path(scratch)
         url = stack.enter_context(serve_teacher()) if given.teacher == "scripted" else ""
@@ -53,16 +54,6 @@ def main() -> int:
     (ROOT / f"docs/results/synthesis-{name}.md").write_text(describe(document), encoding="utf-8")
     sys.stdout.write(json.dumps(document, indent=2) + "\n" if given.json else describe(document))
     return 0
-
-
-def read_rows(data: Path) -> list[Document]:
-    with (data / "snips_nlu/train.jsonl").open(encoding="utf-8") as file:
-        every = [json.loads(line) for line in file]
-    chosen = [row for row in every if row["intent"] == "GetWeather"]
-    return [
-        {"input": {"text": row["text"].strip()}, "gold": {item["slot"]: item["value"] for item in row["slots"]}}
-        for row in chosen
-    ]
 
 
 def measure(folder: Path, arm: int, rows: list[Document], count: int, teacher: str, url: str) -> Document:
