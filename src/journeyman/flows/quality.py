@@ -19,28 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from journeyman.core.canonical import Json, content_hash, dump
-from journeyman.core.errors import ModelError, TuneError
+from journeyman.core.errors import TuneError
 from journeyman.core.example import SPLITS, Example
 from journeyman.core.files import refuse_existing, write_atomic
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.data.near import near_text
+from journeyman.flows.closed_values import closed_among, read_value
+from journeyman.flows.vectors import open_pulled
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
 from journeyman.measure.noise import find_suspects
-from journeyman.models.embedder import DEFAULT, open_embedder
 from journeyman.models.head import ClosedField
 from journeyman.models.long_texts import embed_whole
-from journeyman.task.closed import choices_among, closed_answers
+from journeyman.models.words import weigh_words
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 from journeyman.tuning.heads import HeadRows, number_values, train_head
-from journeyman.tuning.words import weigh_words
 
 FOLDS = 5
 LEAST_ROWS = 50
 """With an answer, for labels to be looked at."""
 FEW, MANY_TIMES = 5, 10
-MOST_VALUES, MOST_SHOWN = 128, 5
+MOST_SHOWN = 5
 READ = ("train", "dev", "calibration")
 
 
@@ -113,7 +113,7 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     sizes = {str(split): len(cast(list[Json], cast(dict[str, Json], manifest["splits"])[split])) for split in SPLITS}
     lengths = {"input": [len(near_text(row)) for row in rows]}
     lengths["answer"] = [len(dump(row.answer.to_json())) for row in rows if row.answer is not None]
-    values = {field: _count_values(field, found, rows) for field, found in _closed(task)}
+    values = {field: _count_values(field, found, rows) for field, found in closed_among(task)}
     doubts, unlooked = _find_doubts(workspace, task, [row for row in rows if row.answer is not None])
     quality = Quality(
         task=task_name,
@@ -227,7 +227,7 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
 
 
 def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> tuple[list[Doubt], str]:
-    closed = _closed(task)
+    closed = closed_among(task)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:
@@ -239,7 +239,7 @@ def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> t
     for name, values in closed:
         field = ClosedField(name, tuple(values))
         try:
-            labels = number_values(field, [_read(row, name) for row in rows])
+            labels = number_values(field, [read_value(row, name) for row in rows])
             shares = cross_validate(field, vectors, labels, folds)
         except TuneError as error:
             return doubts, f"{name or 'the answer'}: {error.what}"
@@ -252,7 +252,7 @@ def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> t
                 values[item.likely],
                 round(item.given, 4),
                 round(item.taken, 4),
-                _read(rows[item.row], ""),
+                read_value(rows[item.row], ""),
             )
             for item in find_suspects(shares, labels)
         ]
@@ -275,11 +275,8 @@ def cross_validate(
 
 def _embed(workspace: Workspace, texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """By the embedding model where it is pulled, else by words."""
-    try:
-        encoder = open_embedder(DEFAULT)
-    except ModelError as error:
-        if error.code != "JM-401":
-            raise
+    encoder = open_pulled()
+    if encoder is None:
         found = weigh_words(texts).embed(texts).vectors
         return cast(npt.NDArray[np.float32], found.toarray() if not isinstance(found, np.ndarray) else found)
     return embed_whole(encoder, texts, workspace.progress)
@@ -291,22 +288,8 @@ def _fold(rows: Sequence[Example]) -> npt.NDArray[np.int64]:
     return np.array([order[row.group] % FOLDS for row in rows], dtype=np.int64)
 
 
-def _closed(task: Task) -> list[tuple[str, list[Json]]]:
-    if task.schema is None:
-        return []
-    fields = choices_among(task.schema, MOST_VALUES)
-    if not fields and (whole := closed_answers(task.schema, MOST_VALUES)) is not None:
-        fields = [("", whole)]
-    return [(name, values) for name, values in fields if len(values) > 1]
-
-
-def _read(row: Example, field: str) -> Json:
-    value = row.answer.value if row.answer is not None else None
-    return value.get(field) if field and isinstance(value, dict) else value
-
-
 def _count_values(field: str, values: Sequence[Json], rows: Sequence[Example]) -> dict[str, int]:
-    counts = Counter(dump(_read(row, field)) for row in rows if row.answer is not None)
+    counts = Counter(dump(read_value(row, field)) for row in rows if row.answer is not None)
     return {dump(value): counts[dump(value)] for value in values}
 
 
