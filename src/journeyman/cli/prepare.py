@@ -126,6 +126,10 @@ def _print(quality: Quality) -> None:
         text = " ".join(str(value) for value in item.input.values())
         print_lines(f"  {item.value} ({item.given:.2f}), rather {item.likely} ({item.taken:.2f}): {text[:100]}")
     for finding in quality.findings:
-        print_lines(f"* {finding.rows:,} {finding.what}", f"    {finding.command}")
+        print_lines(
+            f"* {finding.rows:,} {finding.what}",
+            *(f"    e.g. {' '.join(text.split())}" for text in finding.examples),
+            f"    {finding.command}",
+        )
     if not quality.findings:
         print_lines("nothing was found to be wrong")

@@ -287,6 +287,10 @@ def _make_manifest(
         "set_aside": {reason: cast(list[Json], sorted(hashes)) for reason, hashes in sorted(aside.hashes.items())},
         "funnel": _make_funnel(work, aside, traces),
         "contradictions": [item.to_json() for item in work.contradictions],
+        "crossing": [
+            {"first": first, "second": second, "kind": kind, "pairs": count}
+            for (first, second, kind), count in sorted(work.placement.crossing.items())
+        ],
         "settings": settings.to_json() | {"instructions": instructions},
         "terms": dict(sorted(terms.items())),
         "synthetic": _count_synthetic(work),

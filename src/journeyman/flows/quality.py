@@ -24,14 +24,13 @@ from journeyman.core.example import SPLITS, Example
 from journeyman.core.files import refuse_existing, write_atomic
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.data.near import near_text
+from journeyman.data.oddities import find_far, find_garbled, says_answer
 from journeyman.flows.closed_values import closed_among, read_value
-from journeyman.flows.vectors import open_pulled
+from journeyman.flows.vectors import embed_rows
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
 from journeyman.measure.noise import find_suspects
 from journeyman.models.head import ClosedField
-from journeyman.models.long_texts import embed_whole
-from journeyman.models.words import weigh_words
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 from journeyman.tuning.heads import HeadRows, number_values, train_head
@@ -41,19 +40,21 @@ LEAST_ROWS = 50
 """With an answer, for labels to be looked at."""
 FEW, MANY_TIMES = 5, 10
 MOST_SHOWN = 5
+FEW_SHOWN, LONGEST_SHOWN = 3, 200
 READ = ("train", "dev", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``what`` is wrong with how many rows, and the command that acts on it."""
+    """``what`` is wrong with how many rows, and the command that acts on it; ``examples`` are inputs of some that are not sealed."""
 
     what: str
     rows: int
     command: str
+    examples: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        return {"what": self.what, "rows": self.rows, "command": self.command}
+        return {"what": self.what, "rows": self.rows, "command": self.command, "examples": list(self.examples)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,9 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     lengths = {"input": [len(near_text(row)) for row in rows]}
     lengths["answer"] = [len(dump(row.answer.to_json())) for row in rows if row.answer is not None]
     values = {field: _count_values(field, found, rows) for field, found in closed_among(task)}
-    doubts, unlooked = _find_doubts(workspace, task, [row for row in rows if row.answer is not None])
+    vectors = embed_rows([user_text(task, row.input) for row in rows], workspace.progress)[0]
+    answered = [place for place, row in enumerate(rows) if row.answer is not None]
+    doubts, unlooked = _find_doubts(task, [rows[place] for place in answered], vectors[answered])
     quality = Quality(
         task=task_name,
         dataset=dataset,
@@ -127,7 +130,7 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
         doubts=tuple(doubts),
         unlooked=unlooked,
     )
-    return _judge(quality, task, rows, manifest)
+    return _judge(quality, task, rows, manifest, _find_odd(task, rows, vectors))
 
 
 def write_doubts(quality: Quality, out: Path, now: str) -> int:
@@ -152,9 +155,42 @@ def write_doubts(quality: Quality, out: Path, now: str) -> int:
     return len(lines)
 
 
-def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapping[str, Json]) -> Quality:
+def _find_odd(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> list[Finding]:
+    """Rows whose text alone tells that something is wrong with them."""
+    texts, mend = [near_text(row) for row in rows], f"journeyman import FIXED.jsonl --task {task.name}"
+    odd = {
+        "inputs of far fewer letters than is usual": (
+            [texts[row] for row in find_garbled(texts)],
+            "look at them: leave them out, or clean them before import",
+        ),
+        "inputs unlike all others": (
+            [texts[row] for row in find_far(vectors) if texts[row].strip()],
+            f"look at them; journeyman synthesize {task.name} makes more of those that belong",
+        ),
+    }
+    for field, _values in closed_among(task):
+        said = [text for text, row in zip(texts, rows, strict=True) if _says_own(text, row, field)]
+        odd[f"inputs that say their own {field or 'answer'}"] = (said, f"take it out of the text, then {mend}")
+    return [
+        Finding(what, len(found), command, tuple(text[:LONGEST_SHOWN] for text in found[:FEW_SHOWN]))
+        for what, (found, command) in odd.items()
+        if found
+    ]
+
+
+def _says_own(text: str, row: Example, field: str) -> bool:
+    value = read_value(row, field)
+    return isinstance(value, str) and says_answer(text, field, value)
+
+
+def _judge(
+    quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapping[str, Json], odd: Sequence[Finding]
+) -> Quality:
     name = task.name
     found = list[Finding]()
+    for crossing in cast(list[dict[str, Json]], manifest.get("crossing") or []):
+        what = f"pairs of {crossing['kind']} across {crossing['first']} and {crossing['second']}, which were given to their split at import"
+        found.append(Finding(what, cast(int, crossing["pairs"]), "import one of the files without --split"))
     contradictions = len(cast(list[Json], manifest.get("contradictions") or []))
     if contradictions:
         found.append(
@@ -215,6 +251,7 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
                 f"journeyman release {name} --force REASON, or leave them out",
             )
         )
+    found += odd
     if quality.doubts:
         found.append(
             Finding(
@@ -226,14 +263,12 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
     return Quality(**{key: getattr(quality, key) for key in quality.__dataclass_fields__} | {"findings": tuple(found)})
 
 
-def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> tuple[list[Doubt], str]:
+def _find_doubts(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> tuple[list[Doubt], str]:
     closed = closed_among(task)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:
         return [], f"fewer than {LEAST_ROWS} rows with an answer"
-    texts = [user_text(task, row.input) for row in rows]
-    vectors = _embed(workspace, texts)
     folds = _fold(rows)
     doubts: list[Doubt] = []
     for name, values in closed:
@@ -271,15 +306,6 @@ def cross_validate(
         head, _report = train_head(field, train, dev, kinds=("linear",))
         shares[looked] = head.probabilities(vectors[looked])
     return shares
-
-
-def _embed(workspace: Workspace, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    """By the embedding model where it is pulled, else by words."""
-    encoder = open_pulled()
-    if encoder is None:
-        found = weigh_words(texts).embed(texts).vectors
-        return cast(npt.NDArray[np.float32], found.toarray() if not isinstance(found, np.ndarray) else found)
-    return embed_whole(encoder, texts, workspace.progress)
 
 
 def _fold(rows: Sequence[Example]) -> npt.NDArray[np.int64]:

@@ -26,22 +26,21 @@ WEIGHED_TEXTS = 20_000
 BLOCK = 2_000
 
 
-def open_pulled() -> Embedder | None:
-    """The embedding model; None where it is not pulled. Raises: ModelError: JM-403, JM-438 a damaged one."""
+def embed_rows(texts: Sequence[str], progress: Progress) -> tuple[Single, str]:
+    """[n, d], and what made them. Raises: ModelError: JM-403, JM-438 a damaged model."""
+    encoder = _open_pulled()
+    if encoder is not None:
+        return embed_whole(encoder, texts, progress), DEFAULT
+    return project_words(texts, progress), "words"
+
+
+def _open_pulled() -> Embedder | None:
     try:
         return open_embedder(DEFAULT)
     except ModelError as error:
         if error.code != "JM-401":
             raise
         return None
-
-
-def embed_rows(texts: Sequence[str], progress: Progress) -> tuple[Single, str]:
-    """[n, d], and what made them."""
-    encoder = open_pulled()
-    if encoder is not None:
-        return embed_whole(encoder, texts, progress), DEFAULT
-    return project_words(texts, progress), "words"
 
 
 def project_words(texts: Sequence[str], progress: Progress) -> Single:
