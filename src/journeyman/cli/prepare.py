@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -103,7 +104,7 @@ def _describe_kept(account: Mapping[str, Json]) -> Iterator[str]:
         how = f"by how they cover the others ({account['features']}){barely}"
     yield f"kept {rows:,} of {rows + left:,} train rows: {how}; all of them are dataset {str(account['of'])[:12]}, which prepare without --keep goes back to"
     for field, values in cast(Mapping[str, Mapping[str, list[int]]], account["values"]).items():
-        most = [f"{value} {kept:,} of {count:,}" for value, (kept, count) in values.items()]
+        most = [f"{json.loads(value)} {kept:,} of {count:,}" for value, (kept, count) in values.items()]
         yield f"  {field or 'answers'}: {', '.join(most[:MOST_SHOWN])}{', ...' if len(most) > MOST_SHOWN else ''}"
 
 
