@@ -49,6 +49,18 @@ def test_of_many_rows_some_are_barely_right_and_none_of_these_is_wrong() -> None
     assert len(np.intersect1d(many.rows, easiest)) < len(easiest)
 
 
+def test_a_value_that_gets_many_rows_gets_half_of_them_for_being_hard() -> None:
+    pool = _pool([1500, 60], spread=0.6)
+    margins = subset.find_margins(pool.vectors, pool.strata, pool.folds)
+    rows = choose_rows(pool, 300).rows
+    many = np.flatnonzero((pool.strata == 0) & (margins > 0))
+    barely = many[np.argsort(margins[many])]
+    taken = np.isin(barely, rows)
+    count = int((pool.strata[rows] == 0).sum())
+    assert count >= 200
+    assert taken[: count // 2 - 20].all()
+
+
 def test_large_strata_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = list[int]()
 

@@ -1,8 +1,8 @@
 """Fewer train rows that keep what the whole teaches: which to take, and the dataset that has them.
 
 Each stratum (rows with the same values of the closed fields) gets rows by the square root of its size, so that rare values are not lost; within it rows are taken that cover the others
-(``measure.coverage``), in parts of bounded size. Where a quarter of all rows or more is kept, a quarter of those are rows that a classifier barely gets right: few rows should be typical ones and
-many hard ones (Sorscher et al., "Beyond neural scaling laws", arXiv:2206.14486), and rows that it gets wrong are left to coverage, for some of them are labelled wrong.
+(``measure.coverage``), in parts of bounded size. Then come rows that a classifier barely gets right: half of those taken where a stratum gets 200 or more, else a quarter where a quarter of all rows or
+more is kept. Few rows should be typical ones and many hard ones (Sorscher et al., "Beyond neural scaling laws", arXiv:2206.14486); rows that it gets wrong are left to coverage, for some of them are labelled wrong.
 What was tried besides: docs/results/subset.md.
 
 Legend: ``n`` rows, ``d`` numbers of a vector.
@@ -32,6 +32,7 @@ POWER = 0.5
 PART_ROWS = 2048
 """Of a stratum that are compared with each other: 16 MB of similarities."""
 HARD_SHARE = HARD_FROM = 0.25
+MANY, HARD_OF_MANY = 200, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,15 +60,17 @@ def choose_rows(pool: Pool, count: int, seed: int = 0, progress: Progress | None
         ValueError: the pool has fewer rows.
     """
     bar, draw = progress or Silent(), np.random.default_rng(seed)
-    sizes = np.bincount(pool.strata)
+    quotas = share_out(np.bincount(pool.strata), count, POWER)
+    least = HARD_SHARE if count >= HARD_FROM * len(pool.strata) else 0.0
+    shares = np.where(quotas >= MANY, HARD_OF_MANY, least)
     margins = None
-    if count >= HARD_FROM * len(pool.strata) and len(sizes) > 1 and len(np.unique(pool.folds)) > 1:
+    if shares.any() and len(quotas) > 1 and len(np.unique(pool.folds)) > 1:
         margins = find_margins(pool.vectors, pool.strata, pool.folds)
     found, hard = list[Ints](), 0
     bar.start("choose rows", count, "rows")
-    for part, quota in _deal(pool.strata, share_out(sizes, count, POWER), draw):
+    for stratum, part, quota in _deal(pool.strata, quotas, draw):
         order = part[cover(pool.vectors[part], quota, pool.counts[part])]
-        taken = order if margins is None else _mix(order, part, margins)
+        taken = order if margins is None else _mix(order, part, margins, round(float(shares[stratum]) * quota))
         hard += len(np.setdiff1d(taken, order))
         found.append(taken)
         bar.advance(quota)
@@ -114,19 +117,19 @@ def keep_rows(
     return replace(prepared, hash=hash, manifest=manifest, funnel=funnel)
 
 
-def _deal(strata: Ints, quotas: Ints, draw: np.random.Generator) -> Iterator[tuple[Ints, int]]:
+def _deal(strata: Ints, quotas: Ints, draw: np.random.Generator) -> Iterator[tuple[int, Ints, int]]:
     """Rows of each stratum in parts of at most ``PART_ROWS``, with how many to take of each."""
     order = np.argsort(strata, kind="stable")
-    for rows, quota in zip(np.split(order, np.cumsum(np.bincount(strata))[:-1]), quotas, strict=True):
+    rows_of = np.split(order, np.cumsum(np.bincount(strata))[:-1])
+    for stratum, (rows, quota) in enumerate(zip(rows_of, quotas, strict=True)):
         number = max(1, -(-len(rows) // PART_ROWS))
         parts = np.array_split(draw.permutation(rows), number) if number > 1 else [rows]
         shares = share_out(np.array([len(part) for part in parts]), int(quota), 1.0)
-        yield from ((part, int(share)) for part, share in zip(parts, shares, strict=True) if share)
+        yield from ((stratum, part, int(share)) for part, share in zip(parts, shares, strict=True) if share)
 
 
-def _mix(order: Ints, part: Ints, margins: npt.NDArray[np.float64]) -> Ints:
-    """The first of ``order``, then rows of ``part`` that are barely right, and where these are too few the next of ``order``."""
-    hard = round(HARD_SHARE * len(order))
+def _mix(order: Ints, part: Ints, margins: npt.NDArray[np.float64], hard: int) -> Ints:
+    """The first of ``order``, then ``hard`` rows of ``part`` that are barely right, and where these are too few the next of ``order``."""
     first = order[: len(order) - hard]
     others = np.setdiff1d(part, first)
     right = others[margins[others] > 0]
