@@ -78,3 +78,28 @@ def test_too_few_rows_are_said_not_judged(tmp_path: Path) -> None:
         found = inspect_dataset(workspace, "paint")
     assert found.doubts == ()
     assert "fewer than 50" in found.unlooked
+
+
+def test_odd_inputs_and_leaks_are_counted_and_no_sealed_row_is_shown(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "project", Path("/nowhere.gguf"))
+    rows = paint_rows(120, 1)
+    told = [row | {"input": {"line": f"{row['input']['line']} colour: {row['gold']['colour']}"}} for row in rows[:4]]  # type: ignore[index]
+    sealed = paint_rows(30, 2)
+    copies = [row | {"input": {"line": f"{row['input']['line']}!"}} for row in sealed[:3]]  # type: ignore[index]
+    odd = [{"input": {"line": "<<-- ## --> %% >> q"}, "gold": rows[0]["gold"]}]
+    write_rows(folder / "train.jsonl", told + rows[4:90] + copies + odd)
+    write_rows(folder / "free.jsonl", rows[90:])
+    write_rows(folder / "sealed.jsonl", sealed)
+    with open_workspace(folder) as workspace:
+        import_sources(workspace, "paint", [str(folder / "sealed.jsonl")], split="test")
+        import_sources(workspace, "paint", [str(folder / "train.jsonl")], split="train")
+        import_sources(workspace, "paint", [str(folder / "free.jsonl")])
+        prepare_task(workspace, "paint")
+        found = {item.what: item for item in inspect_dataset(workspace, "paint").findings}
+    crossing = "pairs of near copies across train and test, which were given to their split at import"
+    assert found[crossing].rows == 3
+    assert found[crossing].examples == ()
+    assert found["inputs of far fewer letters than is usual"].examples == ("<<-- ## --> %% >> q",)
+    said = found["inputs that say their own colour"]
+    assert said.rows == 4
+    assert all("colour: " in text for text in said.examples)

@@ -22,8 +22,7 @@ from journeyman.flows.tune import tune
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.models.nearest import Examples, Nearest, load_examples
 from journeyman.models.protocol import Decoding, Request
-from journeyman.models.words import FILE
-from journeyman.tuning.words import weigh_words
+from journeyman.models.words import FILE, weigh_words
 from tests.flows.projects import fill_project, make_project
 
 KIND = {"kind": "nearest"}

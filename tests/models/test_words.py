@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from journeyman.core.errors import ModelError
-from journeyman.models.words import Words, find_terms, find_words, load_words, save_words
-from journeyman.tuning.words import mine_patterns, weigh_words
+from journeyman.models.words import Words, find_terms, find_words, load_words, save_words, weigh_words
+from journeyman.tuning.words import mine_patterns
 
 TEXTS = ["Red cars, two of them", "two RED hats", "one blue car", "ﬁne blue", "one hat", ""]
 

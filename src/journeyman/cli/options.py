@@ -22,6 +22,15 @@ ProjectFolder = Annotated[
     Path | None,
     typer.Option("--project", help="Project folder; default: this one or one above it.", show_default=False),
 ]
+KeepRows = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        min=2,
+        help="Keep no more train rows than this, those that a student learns most from; default: all.",
+        show_default=False,
+    ),
+]
 
 
 def parse_duration(text: str) -> float:

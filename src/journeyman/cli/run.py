@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
+from journeyman.cli.options import AsJson, KeepRows, ProjectFolder, TaskName, working
 from journeyman.cli.terminal import print_json, print_lines
 from journeyman.cli.verdicts import describe_assessed
 from journeyman.flows.runs import BASE_ROWS
@@ -15,6 +15,7 @@ from journeyman.flows.runs import BASE_ROWS
 def run(
     task: TaskName,
     epochs: Annotated[float | None, typer.Option(help="Passes over the rows; default: derived.")] = None,
+    keep: KeepRows = None,
     base_rows: Annotated[int, typer.Option(min=0, help="Sealed rows that the untuned base is asked.")] = BASE_ROWS,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of tuning; default: the fastest, by trying.")
@@ -30,10 +31,13 @@ def run(
     Example: journeyman run tickets
     """
     from journeyman.flows.pipeline import run_all
+    from journeyman.flows.subset import choose_keep
 
     given = {"epochs": epochs} if epochs is not None else {}
     with working(project, is_json) as workspace:
-        result = run_all(workspace, task, given, force=force, base_rows=base_rows, threads=threads)
+        result = run_all(
+            workspace, task, given, force=force, base_rows=base_rows, threads=threads, keep=choose_keep(keep)
+        )
     if is_json:
         print_json(result.assessed.document.shown())
     else:

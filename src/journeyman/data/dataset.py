@@ -1,9 +1,9 @@
 """Reading a dataset: rows of a split by manifest, the lock on the sealed one, and the check that nothing leaked.
 
 manifest = {edition, task, instruction_hash, schema_hash, splits: {split: [[row hash, count, group], ...]},
-            unlabelled, retired, set_aside, funnel, contradictions, settings, terms, sealed_by, created}
+            unlabelled, retired, set_aside, funnel, contradictions, crossing, settings, terms, sealed_by, created}
 
-The hash names ``splits``, which never change under it; the rest is the account of the last time that it was prepared.
+Of `prepare --keep` also ``kept``: {of: the dataset that it was chosen from, rows, left_out, by, seed, features, hard, values}. The hash names ``splits``, which never change under it; the rest is the account of the last time that it was prepared.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from journeyman.data.candidates import (
     hash_input,
     merge,
 )
-from journeyman.data.dataset import Entry, hash_dataset, hash_schema
+from journeyman.data.dataset import Entry, Manifest, entries, hash_dataset, hash_schema
 from journeyman.data.near import near_text
 from journeyman.data.shares import Shares
 from journeyman.data.splits import Item, Placement, place, rows_needed, wanted_shares
@@ -44,13 +44,14 @@ RECORDED_TOO = "made-up rows that were recorded too"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A dataset. ``funnel`` counts traces from import to split, ``notices`` are sentences for people."""
+    """A dataset. ``funnel`` counts traces from import to split, ``notices`` are sentences for people, ``made_up`` the hashes of synthetic rows."""
 
     hash: str
     manifest: Mapping[str, Json]
     funnel: Mapping[str, Json]
     contradictions: tuple[Contradiction, ...]
     notices: tuple[str, ...]
+    made_up: frozenset[str] = frozenset()
 
     def count(self, split: Split) -> int:
         """Rows of a split."""
@@ -95,16 +96,22 @@ def prepare(
     _check_filled(work, settings, task.name)
     _check_sums(traces.count, work, aside)
     manifest = _make_manifest(task, work, aside, settings, instructions, now, traces.count)
-    hash = hash_dataset(task.name, work.splits)
-    stored = store.dataset(hash, task=task.name)
-    if (
-        stored is not None and stored["schema_hash"] != manifest["schema_hash"]
-    ):  # the same rows, read for another output
-        hash = content_hash({"dataset": hash, "schema": manifest["schema_hash"]})
+    hash = name_dataset(store, task.name, manifest)
     _save(store, task.name, work, assigned, bar)
     store.add_dataset(task.name, hash, manifest, now.isoformat(timespec="seconds"))
     funnel = cast(Mapping[str, Json], manifest["funnel"])
-    return Prepared(hash, manifest, funnel, tuple(work.contradictions), _notices(task, work, aside))
+    return Prepared(
+        hash, manifest, funnel, tuple(work.contradictions), _notices(task, work, aside), frozenset(_made_up(work))
+    )
+
+
+def name_dataset(store: Store, task: str, manifest: Manifest) -> str:
+    """The content hash of its splits; another one where the same rows are stored already, read for another output."""
+    hash = hash_dataset(task, {split: entries(manifest, split) for split in SPLITS})
+    stored = store.dataset(hash, task=task)
+    if stored is not None and stored["schema_hash"] != manifest["schema_hash"]:
+        hash = content_hash({"dataset": hash, "schema": manifest["schema_hash"]})
+    return hash
 
 
 @dataclass(slots=True)
@@ -280,6 +287,10 @@ def _make_manifest(
         "set_aside": {reason: cast(list[Json], sorted(hashes)) for reason, hashes in sorted(aside.hashes.items())},
         "funnel": _make_funnel(work, aside, traces),
         "contradictions": [item.to_json() for item in work.contradictions],
+        "crossing": [
+            {"first": first, "second": second, "kind": kind, "pairs": count}
+            for (first, second, kind), count in sorted(work.placement.crossing.items())
+        ],
         "settings": settings.to_json() | {"instructions": instructions},
         "terms": dict(sorted(terms.items())),
         "synthetic": _count_synthetic(work),
@@ -290,9 +301,13 @@ def _make_manifest(
 
 def _count_synthetic(work: _Work) -> dict[str, Json]:
     """Made-up rows by split; splits without any are left out."""
-    made_up = {item.example.hash for item in (*work.sealed, *work.rows.values()) if item.is_synthetic}
+    made_up = _made_up(work)
     counts = {split: sum(hash in made_up for hash, _, _ in rows) for split, rows in work.splits.items()}
     return {split: count for split, count in counts.items() if count}
+
+
+def _made_up(work: _Work) -> set[str]:
+    return {item.example.hash for item in (*work.sealed, *work.rows.values()) if item.is_synthetic}
 
 
 def _to_json(rows: Sequence[Entry]) -> list[Json]:

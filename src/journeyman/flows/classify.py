@@ -32,13 +32,13 @@ from journeyman.models.embedder import Embedded, Features, open_embedder
 from journeyman.models.head import DESCRIPTION, WEIGHTS, ClosedField, save_heads
 from journeyman.models.protocol import Request
 from journeyman.models.words import FILE as WORDS
-from journeyman.models.words import Words, save_words
+from journeyman.models.words import Words, save_words, weigh_words
 from journeyman.task.answer import read_answer
 from journeyman.task.closed import MOST, closed_fields
 from journeyman.task.prompt import student_messages, user_text
 from journeyman.task.task import Task
 from journeyman.tuning.heads import HeadRows, number_values, train_heads
-from journeyman.tuning.words import mine_patterns, train_word_heads, weigh_words
+from journeyman.tuning.words import mine_patterns, train_word_heads
 
 SETTINGS = ("kind", "seed", "features")
 FEATURES = ("embedding", "words", "patterns", "none")

@@ -76,7 +76,7 @@ def write_card(
     aside = cast(Mapping[str, int], funnel["set_aside"])
     synthetic = cast(Mapping[str, int], manifest.get("synthetic") or {})
     counts = cast(Mapping[str, Sequence[Json]], manifest["splits"])
-    stages = {"recorded": funnel["traces"], **{f"set aside: {why}": count for why, count in aside.items() if count}, "repeats of a row": funnel["repeats"], "rows": funnel["rows"]}  # fmt: skip
+    stages = {"recorded": funnel["traces"], **{f"set aside: {why}": count for why, count in aside.items() if count}, "repeats of a row": funnel["repeats"], "rows": funnel["rows"], **({"left out of train by --keep": funnel["left_out"]} if "left_out" in funnel else {})}  # fmt: skip
     restricted = sum(count for (_source, terms), count in sources.items() if terms == "restricted")
     settings = cast(Mapping[str, Json], manifest["settings"])
     return TEXT.format(

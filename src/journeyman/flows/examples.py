@@ -9,7 +9,7 @@ from journeyman.core.example import Example, Target
 from journeyman.flows.student import answer_budget
 from journeyman.models.nearest import Examples
 from journeyman.models.tokenizer import Tokenizer
-from journeyman.models.words import Words
+from journeyman.models.words import Words, weigh_words
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
@@ -32,8 +32,6 @@ def gather_examples(
     task: Task, rows: Sequence[Example], chosen: Sequence[str] = (), words: Words | None = None
 ) -> Examples:
     """These rows, or the ``chosen`` ones by hash; near by ``words``, or by those of all these rows."""
-    from journeyman.tuning.words import weigh_words  # loads torch, which a prompt without examples does not need
-
     known = known_rows(rows)
     words = words or weigh_words([user_text(task, row.input) for row in known])
     shown = [row for row in known if row.hash in chosen] if chosen else known

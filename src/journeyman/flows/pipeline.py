@@ -12,6 +12,7 @@ from journeyman.flows.prepare import prepare_task
 from journeyman.flows.releases import Released, release
 from journeyman.flows.reports import write_assessed
 from journeyman.flows.runs import BASE_ROWS
+from journeyman.flows.subset import Keep
 from journeyman.flows.tune import Request, tune
 from journeyman.flows.workspace import Workspace
 
@@ -31,9 +32,10 @@ def run_all(
     force: str = "",
     base_rows: int = BASE_ROWS,
     threads: int | None = None,
+    keep: Keep | None = None,
 ) -> RunResult:
     """The whole loop. Releases when the gate passed, or with ``force``."""
-    prepare_task(workspace, task_name)
+    prepare_task(workspace, task_name, keep=keep)
     tune(workspace, task_name, given, Request(threads=threads))
     assessed = assess(workspace, task_name, base_rows=base_rows)
     path = write_assessed(workspace, assessed)

@@ -17,6 +17,7 @@ from journeyman.data.lines import Source, stream_source
 from journeyman.data.prepare import Prepared, prepare
 from journeyman.data.recorded import PASSED, take_recorded
 from journeyman.data.shares import read_shares
+from journeyman.flows.subset import Keep, keep_fewer
 from journeyman.flows.workspace import Workspace
 
 STDIN = "-"
@@ -57,13 +58,18 @@ def import_sources(
     return replace(report, files=(*report.files, *taken))
 
 
-def prepare_task(workspace: Workspace, task_name: str, instructions: Instructions = "own") -> Prepared:
-    """Make or find the dataset of the traces as they stand; ``any`` takes those made under another instruction too. Raises DataError JM-305 and others of ``data.prepare``."""
-    return prepare(
-        workspace.task(task_name),
+def prepare_task(
+    workspace: Workspace, task_name: str, instructions: Instructions = "own", keep: Keep | None = None
+) -> Prepared:
+    """Make or find the dataset of the traces as they stand; ``any`` takes those made under another instruction too, ``keep`` some of its train rows.
+    Raises DataError JM-305 and others of ``data.prepare``, JM-367 of ``flows.subset``."""
+    task = workspace.task(task_name)
+    prepared = prepare(
+        task,
         workspace.store,
         read_shares(workspace.project),
         now=datetime.now(UTC),
         instructions=instructions,
         progress=workspace.progress,
     )
+    return keep_fewer(workspace, task, prepared, keep) if keep is not None else prepared

@@ -19,41 +19,42 @@ import numpy as np
 import numpy.typing as npt
 
 from journeyman.core.canonical import Json, content_hash, dump
-from journeyman.core.errors import ModelError, TuneError
+from journeyman.core.errors import TuneError
 from journeyman.core.example import SPLITS, Example
 from journeyman.core.files import refuse_existing, write_atomic
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.data.near import near_text
+from journeyman.data.oddities import find_far, find_garbled, says_answer
+from journeyman.flows.closed_values import closed_among, read_value
+from journeyman.flows.vectors import embed_rows
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
 from journeyman.measure.noise import find_suspects
-from journeyman.models.embedder import DEFAULT, open_embedder
 from journeyman.models.head import ClosedField
-from journeyman.models.long_texts import embed_whole
-from journeyman.task.closed import choices_among, closed_answers
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 from journeyman.tuning.heads import HeadRows, number_values, train_head
-from journeyman.tuning.words import weigh_words
 
 FOLDS = 5
 LEAST_ROWS = 50
 """With an answer, for labels to be looked at."""
 FEW, MANY_TIMES = 5, 10
-MOST_VALUES, MOST_SHOWN = 128, 5
+MOST_SHOWN = 5
+FEW_SHOWN, LONGEST_SHOWN = 3, 200
 READ = ("train", "dev", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``what`` is wrong with how many rows, and the command that acts on it."""
+    """``what`` is wrong with how many rows, and the command that acts on it; ``examples`` are inputs of some that are not sealed."""
 
     what: str
     rows: int
     command: str
+    examples: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
-        return {"what": self.what, "rows": self.rows, "command": self.command}
+        return {"what": self.what, "rows": self.rows, "command": self.command, "examples": list(self.examples)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,10 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     sizes = {str(split): len(cast(list[Json], cast(dict[str, Json], manifest["splits"])[split])) for split in SPLITS}
     lengths = {"input": [len(near_text(row)) for row in rows]}
     lengths["answer"] = [len(dump(row.answer.to_json())) for row in rows if row.answer is not None]
-    values = {field: _count_values(field, found, rows) for field, found in _closed(task)}
-    doubts, unlooked = _find_doubts(workspace, task, [row for row in rows if row.answer is not None])
+    values = {field: _count_values(field, found, rows) for field, found in closed_among(task)}
+    vectors = embed_rows([user_text(task, row.input) for row in rows], workspace.progress)[0]
+    answered = [place for place, row in enumerate(rows) if row.answer is not None]
+    doubts, unlooked = _find_doubts(task, [rows[place] for place in answered], vectors[answered])
     quality = Quality(
         task=task_name,
         dataset=dataset,
@@ -127,7 +130,7 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
         doubts=tuple(doubts),
         unlooked=unlooked,
     )
-    return _judge(quality, task, rows, manifest)
+    return _judge(quality, task, rows, manifest, _find_odd(task, rows, vectors))
 
 
 def write_doubts(quality: Quality, out: Path, now: str) -> int:
@@ -152,9 +155,42 @@ def write_doubts(quality: Quality, out: Path, now: str) -> int:
     return len(lines)
 
 
-def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapping[str, Json]) -> Quality:
+def _find_odd(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> list[Finding]:
+    """Rows whose text alone tells that something is wrong with them."""
+    texts, mend = [near_text(row) for row in rows], f"journeyman import FIXED.jsonl --task {task.name}"
+    odd = {
+        "inputs of far fewer letters than is usual": (
+            [texts[row] for row in find_garbled(texts)],
+            "look at them: leave them out, or clean them before import",
+        ),
+        "inputs unlike all others": (
+            [texts[row] for row in find_far(vectors) if texts[row].strip()],
+            f"look at them; journeyman synthesize {task.name} makes more of those that belong",
+        ),
+    }
+    for field, _values in closed_among(task):
+        said = [text for text, row in zip(texts, rows, strict=True) if _says_own(text, row, field)]
+        odd[f"inputs that say their own {field or 'answer'}"] = (said, f"take it out of the text, then {mend}")
+    return [
+        Finding(what, len(found), command, tuple(text[:LONGEST_SHOWN] for text in found[:FEW_SHOWN]))
+        for what, (found, command) in odd.items()
+        if found
+    ]
+
+
+def _says_own(text: str, row: Example, field: str) -> bool:
+    value = read_value(row, field)
+    return isinstance(value, str) and says_answer(text, field, value)
+
+
+def _judge(
+    quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapping[str, Json], odd: Sequence[Finding]
+) -> Quality:
     name = task.name
     found = list[Finding]()
+    for crossing in cast(list[dict[str, Json]], manifest.get("crossing") or []):
+        what = f"pairs of {crossing['kind']} across {crossing['first']} and {crossing['second']}, which were given to their split at import"
+        found.append(Finding(what, cast(int, crossing["pairs"]), "import one of the files without --split"))
     contradictions = len(cast(list[Json], manifest.get("contradictions") or []))
     if contradictions:
         found.append(
@@ -215,6 +251,7 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
                 f"journeyman release {name} --force REASON, or leave them out",
             )
         )
+    found += odd
     if quality.doubts:
         found.append(
             Finding(
@@ -226,20 +263,18 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
     return Quality(**{key: getattr(quality, key) for key in quality.__dataclass_fields__} | {"findings": tuple(found)})
 
 
-def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> tuple[list[Doubt], str]:
-    closed = _closed(task)
+def _find_doubts(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> tuple[list[Doubt], str]:
+    closed = closed_among(task)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:
         return [], f"fewer than {LEAST_ROWS} rows with an answer"
-    texts = [user_text(task, row.input) for row in rows]
-    vectors = _embed(workspace, texts)
     folds = _fold(rows)
     doubts: list[Doubt] = []
     for name, values in closed:
         field = ClosedField(name, tuple(values))
         try:
-            labels = number_values(field, [_read(row, name) for row in rows])
+            labels = number_values(field, [read_value(row, name) for row in rows])
             shares = cross_validate(field, vectors, labels, folds)
         except TuneError as error:
             return doubts, f"{name or 'the answer'}: {error.what}"
@@ -252,7 +287,7 @@ def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> t
                 values[item.likely],
                 round(item.given, 4),
                 round(item.taken, 4),
-                _read(rows[item.row], ""),
+                read_value(rows[item.row], ""),
             )
             for item in find_suspects(shares, labels)
         ]
@@ -273,40 +308,14 @@ def cross_validate(
     return shares
 
 
-def _embed(workspace: Workspace, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    """By the embedding model where it is pulled, else by words."""
-    try:
-        encoder = open_embedder(DEFAULT)
-    except ModelError as error:
-        if error.code != "JM-401":
-            raise
-        found = weigh_words(texts).embed(texts).vectors
-        return cast(npt.NDArray[np.float32], found.toarray() if not isinstance(found, np.ndarray) else found)
-    return embed_whole(encoder, texts, workspace.progress)
-
-
 def _fold(rows: Sequence[Example]) -> npt.NDArray[np.int64]:
     """By group, groups in the order of their hashes."""
     order = {group: place for place, group in enumerate(sorted({row.group for row in rows}, key=content_hash))}
     return np.array([order[row.group] % FOLDS for row in rows], dtype=np.int64)
 
 
-def _closed(task: Task) -> list[tuple[str, list[Json]]]:
-    if task.schema is None:
-        return []
-    fields = choices_among(task.schema, MOST_VALUES)
-    if not fields and (whole := closed_answers(task.schema, MOST_VALUES)) is not None:
-        fields = [("", whole)]
-    return [(name, values) for name, values in fields if len(values) > 1]
-
-
-def _read(row: Example, field: str) -> Json:
-    value = row.answer.value if row.answer is not None else None
-    return value.get(field) if field and isinstance(value, dict) else value
-
-
 def _count_values(field: str, values: Sequence[Json], rows: Sequence[Example]) -> dict[str, int]:
-    counts = Counter(dump(_read(row, field)) for row in rows if row.answer is not None)
+    counts = Counter(dump(read_value(row, field)) for row in rows if row.answer is not None)
     return {dump(value): counts[dump(value)] for value in values}
 
 

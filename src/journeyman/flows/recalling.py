@@ -17,10 +17,10 @@ from journeyman.flows.student import Student, write_manifest
 from journeyman.flows.workspace import Workspace
 from journeyman.models.nearest import EXAMPLES, Examples, load_examples, save_examples
 from journeyman.models.words import FILE as WORDS
+from journeyman.models.words import weigh_words
 from journeyman.task.answer import answer_text, read_answer
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
-from journeyman.tuning.words import weigh_words
 
 
 def make_nearest(

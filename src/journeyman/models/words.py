@@ -30,6 +30,8 @@ FILE = "words.json"
 EDITION = 1
 LETTERS = (3, 4)
 NO_END = 2**31  # a text has no most words
+LEAST_TEXTS = 2  # that have a term
+MOST_TERMS = 20_000
 WORD = re.compile(r"\w+")
 
 
@@ -76,6 +78,14 @@ class Words:
 
     def _weigh(self, place: int, count: int) -> float:
         return self.weights[place] if self.is_pattern else self.weights[place] * float(1 + np.log(count))
+
+
+def weigh_words(texts: Sequence[str]) -> Words:
+    """The terms of at least two texts, the commonest where they are too many, by inverse document frequency."""
+    counts = Counter(term for text in texts for term in set(find_terms(find_words(text))))
+    kept = sorted(term for term, count in counts.most_common(MOST_TERMS) if count >= LEAST_TEXTS)
+    weights = [float(np.log((1 + len(texts)) / (1 + counts[term])) + 1) for term in kept]
+    return Words(tuple(kept), tuple(round(weight, 6) for weight in weights))
 
 
 def find_words(text: str) -> list[str]:

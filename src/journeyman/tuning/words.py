@@ -20,22 +20,12 @@ from journeyman.tuning.head_linear import fit_linear
 from journeyman.tuning.head_rows import ScaledRows
 from journeyman.tuning.heads import HeadReport, HeadRows, Try, report_head, score_layers, trained_classes
 
-LEAST_TEXTS = 2  # that have a term
-MOST_TERMS = 20_000
 PATTERNS = 6  # of a class
 LEAST_PATTERN = 3  # texts of the class that have it
 # Penalties as in ``tuning.heads``; vectors have length one here and are not scaled, so weights are larger.
 STRENGTHS = (3.0, 1.0, 0.3, 0.1, 0.03)
 
 Ints = npt.NDArray[np.int64]
-
-
-def weigh_words(texts: Sequence[str]) -> Words:
-    """The terms of at least two texts, the commonest where they are too many, by inverse document frequency."""
-    counts = Counter(term for text in texts for term in set(find_terms(find_words(text))))
-    kept = sorted(term for term, count in counts.most_common(MOST_TERMS) if count >= LEAST_TEXTS)
-    weights = [float(np.log((1 + len(texts)) / (1 + counts[term])) + 1) for term in kept]
-    return Words(tuple(kept), tuple(round(weight, 6) for weight in weights))
 
 
 def mine_patterns(texts: Sequence[str], labels: Sequence[Ints]) -> Words:
