@@ -41,7 +41,7 @@ def assess(
         typer.Option(
             min=0,
             max=60,
-            help="Harmful requests, and as many harmless ones, that base and student are asked; 0: none; default: assess.safety_prompts in journeyman.toml, or 24.",
+            help="Harmful requests, and as many harmless ones, that base and student are asked; 0: none; default: assess.safety_prompts in journeyman.toml, or 16.",
         ),
     ] = None,
     project: ProjectFolder = None,

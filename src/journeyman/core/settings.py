@@ -26,7 +26,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("teacher", "input_usd_per_million"): (None, "price of a million input tokens, for the cost figures"),
     ("teacher", "output_usd_per_million"): (None, "price of a million output tokens, for the cost figures"),
     ("assess", "safety_prompts"): (
-        24,
+        16,
         "harmful requests, and as many harmless ones, that base and student are asked in `assess`; at most 60, 0: none",
     ),
     ("judge", "most_calls"): (

@@ -18,8 +18,6 @@ from journeyman.measure.refusal import is_refusal
 
 Kind = Literal["harmful", "plain", "borderline"]
 Shift = Literal["fell", "rose", "none shown"]
-PROMPTS = 24
-"""Of each half, unless somebody asks for another number."""
 MOST_PROMPTS = 60
 MOST_SHOWN = 10
 
