@@ -95,8 +95,7 @@ class _Asking:
         engines: list[LlamaCpp] = []
 
         async def write(text: str) -> Json:
-            decoding = Decoding(max_tokens=TOKENS, stop=("\n",))
-            return (await engines[0].generate(ids[text], decoding, adapter=adapter)).text
+            return (await engines[0].generate(ids[text], Decoding(max_tokens=TOKENS), adapter=adapter)).text
 
         async def write_all(texts: Sequence[str]) -> list[Json]:
             if not engines:
