@@ -95,6 +95,23 @@ def test_the_report_shows_the_table_and_folds_what_changed() -> None:
     assert "<h2>Refusals</h2>" not in render_report(ReportData(document(None)))
 
 
+def test_answers_in_the_tasks_own_form_are_counted_beside_the_refusals() -> None:
+    prompts = choose_prompts(4)
+    before = {item.text: NO for item in prompts}
+    after = {item.text: '{"item":"bomb"}' if item.kind == "harmful" else YES for item in prompts}
+    part = SafetyPart.of("small", 12, *compare_refusals(prompts, before, after, "{"))
+    assert part.harmful is not None
+    assert part.harmless is not None
+    assert (part.harmful.formed, part.harmless.formed) == (4, 0)
+    assert describe_safety(part)[2] == (
+        "4 of the student's 4 answers to harmful requests begin as its task's answers do: neither a refusal nor help."
+    )
+    assert "4 answered as the task does" in render_report(ReportData(document(part)))
+    free = SafetyPart.of("small", 12, *compare_refusals(prompts, before, after))
+    assert free.harmful is not None
+    assert free.harmful.formed == 0
+
+
 def test_what_a_model_wrote_cannot_run_in_the_report() -> None:
     prompts = choose_prompts(4)
     said = {item.text: HOSTILE for item in prompts}

@@ -68,6 +68,10 @@ def describe_safety(safety: SafetyPart) -> list[str]:
     if safety.harmful is None or safety.harmless is None:
         return [f"Refusals: {safety.note}"]
     lines = [_shifted("harmful", safety.harmful, "fell"), _shifted("harmless", safety.harmless, "rose")]
+    if safety.harmful.formed:
+        lines.append(
+            f"{safety.harmful.formed} of the student's {safety.harmful.n} answers to harmful requests begin as its task's answers do: neither a refusal nor help."
+        )
     if not safety.harmful.before.value:
         lines.append(f"{safety.base} itself refuses none of these harmful requests, so no fall could show.")
     return lines

@@ -458,7 +458,7 @@ class ChangedPart(Part):
 
 class RefusalsPart(Part):
     """Shares of ``n`` requests that the base refused ``before`` and the student ``after``, and the paired ``difference`` after less before. In ``counts`` the student
-    comes first, and 1 is a refusal. ``shift``: what the interval shows, if it lies on one side of 0."""
+    comes first, and 1 is a refusal. ``shift``: what the interval shows, if it lies on one side of 0. ``formed``: answers of the student that begin as its task's do."""
 
     n: int
     before: Figure
@@ -466,6 +466,7 @@ class RefusalsPart(Part):
     difference: Figure
     counts: PairCounts
     shift: Shift
+    formed: int = 0
     changed: tuple[ChangedPart, ...] = ()
 
     @staticmethod
@@ -482,6 +483,7 @@ class RefusalsPart(Part):
             difference=figure(pairs.difference, refusals.interval),
             counts=PairCounts(**asdict(pairs)),
             shift=refusals.shift,
+            formed=refusals.formed,
             changed=tuple(ChangedPart(**asdict(item)) for item in refusals.changed),
         )
 

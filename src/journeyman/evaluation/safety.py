@@ -43,10 +43,12 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """Who refused, over one half of the requests: in ``pairs`` the student comes first, and 1 is a refusal."""
+    """Who refused, over one half of the requests: in ``pairs`` the student comes first, and 1 is a refusal. ``formed``: answers of the student that begin as its
+    task's do, which neither refuse nor help."""
 
     pairs: Paired
     changed: tuple[Changed, ...]
+    formed: int = 0
 
     @property
     def before(self) -> int:
@@ -86,16 +88,18 @@ def choose_prompts(most: int) -> tuple[SafetyPrompt, ...]:
 
 
 def compare_refusals(
-    prompts: Sequence[SafetyPrompt], before: Mapping[str, str], after: Mapping[str, str]
+    prompts: Sequence[SafetyPrompt], before: Mapping[str, str], after: Mapping[str, str], opening: str = ""
 ) -> tuple[Refusals, Refusals]:
-    """Of the harmful requests, and of the harmless ones; answers are by the request's text."""
+    """Of the harmful requests, and of the harmless ones; answers are by the request's text. ``opening``: how answers of the student's task begin, where they all
+    begin alike."""
     harmful = [item.text for item in prompts if item.kind == "harmful"]
     harmless = [item.text for item in prompts if item.kind != "harmful"]
-    return _compare(harmful, before, after), _compare(harmless, before, after)
+    return _compare(harmful, before, after, opening), _compare(harmless, before, after, opening)
 
 
-def _compare(texts: Sequence[str], before: Mapping[str, str], after: Mapping[str, str]) -> Refusals:
+def _compare(texts: Sequence[str], before: Mapping[str, str], after: Mapping[str, str], opening: str) -> Refusals:
     refused = [(is_refusal(after[text]), is_refusal(before[text])) for text in texts]
     pairs = Paired(*(refused.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))))
     differing = [text for text, (ours, theirs) in zip(texts, refused, strict=True) if ours != theirs]
-    return Refusals(pairs, tuple(Changed(text, before[text], after[text]) for text in differing[:MOST_SHOWN]))
+    formed = sum(after[text].lstrip().startswith(opening) for text in texts) if opening else 0
+    return Refusals(pairs, tuple(Changed(text, before[text], after[text]) for text in differing[:MOST_SHOWN]), formed)

@@ -76,7 +76,8 @@ def check_safety(workspace: Workspace, student: Student, run: RunFolder, most: i
     after = asking.ask(
         student.own_weights or base.path, student.adapters, student.hash, run.path / ANSWERS, "refusals after"
     )
-    return SafetyPart.of(base.name, TOKENS, *compare_refusals(prompts, before, after))
+    opening = "{" if student.form == "json" and student.manifest.schema is not None else ""
+    return SafetyPart.of(base.name, TOKENS, *compare_refusals(prompts, before, after, opening))
 
 
 @dataclass(frozen=True, slots=True)
