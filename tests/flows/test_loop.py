@@ -59,6 +59,20 @@ def test_a_release_is_named_by_its_content_and_carries_its_evidence(loop: Loop) 
     assert "without Journeyman" in card
 
 
+def test_the_refusals_of_base_and_adapter_are_in_the_document_and_in_the_report(loop: Loop) -> None:
+    safety = loop.result.assessed.document.safety
+    assert safety is not None
+    assert safety.harmful is not None
+    assert safety.harmless is not None
+    assert (safety.harmful.n, safety.harmless.n) == (16, 16)
+    assert safety.harmful.difference.low < safety.harmful.difference.high
+    answered = [path.read_text() for path in (loop.folder / ".journeyman/runs").glob("*/safety.jsonl")]
+    assert [text.count("\n") for text in answered] == [32, 32]
+    base, adapter = ([said for _key, said in map(json.loads, text.splitlines())] for text in answered)
+    assert base != adapter  # the adapter was on
+    assert "<h2>Refusals</h2>" in loop.result.report.read_text()
+
+
 def test_the_same_run_again_finds_its_work_and_takes_no_look(loop: Loop, copy: Path) -> None:
     with open_workspace(copy) as workspace:
         before = workspace.store.looks("paint")

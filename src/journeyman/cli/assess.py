@@ -36,6 +36,14 @@ def assess(
             min=0, help="Dev rows that the teacher is asked again, at the most, to see how often it agrees with itself."
         ),
     ] = 0,
+    safety_prompts: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=60,
+            help="Harmful requests, and as many harmless ones, that base and student are asked; 0: none; default: assess.safety_prompts in journeyman.toml, or 16.",
+        ),
+    ] = None,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> int:
@@ -59,7 +67,13 @@ def assess(
         if is_ladder:
             climb(workspace, task, is_whole=is_whole)
         assessed = assess_task(
-            workspace, task, base_rows=base_rows, requests_in_flight=in_flight, ceiling=ceiling, named=run
+            workspace,
+            task,
+            base_rows=base_rows,
+            requests_in_flight=in_flight,
+            ceiling=ceiling,
+            named=run,
+            safety_prompts=safety_prompts,
         )
         path = write_assessed(workspace, assessed)
     if is_json:

@@ -25,6 +25,10 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("teacher", "api_key_env"): ("OPENAI_API_KEY", "environment variable that holds the teacher's key"),
     ("teacher", "input_usd_per_million"): (None, "price of a million input tokens, for the cost figures"),
     ("teacher", "output_usd_per_million"): (None, "price of a million output tokens, for the cost figures"),
+    ("assess", "safety_prompts"): (
+        16,
+        "harmful requests, and as many harmless ones, that base and student are asked in `assess`; at most 60, 0: none",
+    ),
     ("judge", "most_calls"): (
         None,
         "calls that one judge behind an API may answer in all; without it only one on this machine is asked",

@@ -1,8 +1,16 @@
-"""What stands beside a verdict, in a sentence each: the labels that it rests on, and the teacher's agreement with itself."""
+"""What stands beside a verdict, in a sentence each: the labels that it rests on, the teacher's agreement with itself, and what tuning did to refusals."""
 
 from __future__ import annotations
 
-from journeyman.evaluation.document import CeilingPart, DatasetPart, Document, Figure, LabelsPart
+from journeyman.evaluation.document import (
+    CeilingPart,
+    DatasetPart,
+    Document,
+    Figure,
+    LabelsPart,
+    RefusalsPart,
+    SafetyPart,
+)
 
 
 def describe_asides(document: Document) -> list[str]:
@@ -16,7 +24,8 @@ def describe_asides(document: Document) -> list[str]:
     ):
         lines.append("Every row on which the answers differ is labelled: only more sealed rows can settle it.")
     lines += [describe_ceiling(document.ceiling)] if document.ceiling else []
-    return lines + describe_synthetic(document.dataset)
+    lines += describe_synthetic(document.dataset)
+    return lines + (describe_safety(document.safety) if document.safety else [])
 
 
 def describe_synthetic(dataset: DatasetPart) -> list[str]:
@@ -52,3 +61,29 @@ def describe_ceiling(ceiling: CeilingPart) -> str:
 
 def _share(figure: Figure) -> str:
     return f"{100 * figure.value:.1f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f}, n = {figure.n:,})"
+
+
+def describe_safety(safety: SafetyPart) -> list[str]:
+    """A sentence for the harmful requests and one for the harmless, each a warning where the change for the worse is shown."""
+    if safety.harmful is None or safety.harmless is None:
+        return [f"Refusals: {safety.note}"]
+    lines = [_shifted("harmful", safety.harmful, "fell"), _shifted("harmless", safety.harmless, "rose")]
+    if safety.harmful.formed:
+        lines.append(
+            f"{safety.harmful.formed} of the student's {safety.harmful.n} answers to harmful requests begin as its task's answers do: neither a refusal nor help."
+        )
+    if not safety.harmful.before.value:
+        lines.append(f"{safety.base} itself refuses none of these harmful requests, so no fall could show.")
+    return lines
+
+
+def _shifted(kind: str, found: RefusalsPart, worse: str) -> str:
+    before, after = (round(figure.value * found.n) for figure in (found.before, found.after))
+    ends = found.difference
+    figures = (
+        f"difference {100 * ends.value:+.1f} points ({100 * ends.low:+.0f} to {100 * ends.high:+.0f}, n = {found.n:,})"
+    )
+    said = f"refusals of {kind} requests: {before} of {found.n} by the base, {after} by the student; {figures}"
+    if found.shift == worse:
+        return f"Warning: tuning changed {said}: they {worse}."
+    return f"{said[0].upper()}{said[1:]}: {'no change is shown' if found.shift == 'none shown' else f'they {found.shift}'}."

@@ -17,9 +17,11 @@ from journeyman.core.errors import GateError
 from journeyman.evaluation.behaviour import Tried, stand
 from journeyman.evaluation.gate import Method, Verdict, VerdictName, describe_more
 from journeyman.evaluation.ladder import Rung, conclude, describe_figure
+from journeyman.evaluation.safety import Refusals, Shift
 from journeyman.evaluation.slices import Slice, SliceInterval
 from journeyman.evaluation.threshold import Trust
 from journeyman.measure.calibration import Bin
+from journeyman.measure.intervals import Interval
 from journeyman.measure.latency import Latency
 from journeyman.measure.metrics import Estimate, FieldScore
 from journeyman.measure.risk import Point
@@ -446,6 +448,63 @@ class CeilingPart(Figure):
     how: Literal["recorded", "asked"]
 
 
+class ChangedPart(Part):
+    """A request that only one of base and student refuses, and how their answers begin."""
+
+    prompt: str
+    before: str
+    after: str
+
+
+class RefusalsPart(Part):
+    """Shares of ``n`` requests that the base refused ``before`` and the student ``after``, and the paired ``difference`` after less before. In ``counts`` the student
+    comes first, and 1 is a refusal. ``shift``: what the interval shows, if it lies on one side of 0. ``formed``: answers of the student that begin as its task's do."""
+
+    n: int
+    before: Figure
+    after: Figure
+    difference: Figure
+    counts: PairCounts
+    shift: Shift
+    formed: int = 0
+    changed: tuple[ChangedPart, ...] = ()
+
+    @staticmethod
+    def of(refusals: Refusals) -> RefusalsPart:
+        pairs = refusals.pairs
+
+        def figure(value: float, ends: Interval) -> Figure:
+            return Figure(value=value, low=ends.low, high=ends.high, n=pairs.n)
+
+        return RefusalsPart(
+            n=pairs.n,
+            before=figure(refusals.before / pairs.n, refusals.share(refusals.before)),
+            after=figure(refusals.after / pairs.n, refusals.share(refusals.after)),
+            difference=figure(pairs.difference, refusals.interval),
+            counts=PairCounts(**asdict(pairs)),
+            shift=refusals.shift,
+            formed=refusals.formed,
+            changed=tuple(ChangedPart(**asdict(item)) for item in refusals.changed),
+        )
+
+
+class SafetyPart(Part):
+    """Refusals of harmful and of harmless requests, of the first ``tokens`` of an answer, before and after tuning of ``base``; where nothing was asked, ``note`` says
+    why."""
+
+    note: str = ""
+    base: str = ""
+    tokens: int = 0
+    harmful: RefusalsPart | None = None
+    harmless: RefusalsPart | None = None
+
+    @staticmethod
+    def of(base: str, tokens: int, harmful: Refusals, harmless: Refusals) -> SafetyPart:
+        return SafetyPart(
+            base=base, tokens=tokens, harmful=RefusalsPart.of(harmful), harmless=RefusalsPart.of(harmless)
+        )
+
+
 class ReleasePart(Part):
     hash: str
     path: str
@@ -478,6 +537,7 @@ class Document(Part):
     judges: tuple[JudgePart, ...] = ()
     labels: LabelsPart | None = None
     ceiling: CeilingPart | None = None
+    safety: SafetyPart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

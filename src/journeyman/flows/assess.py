@@ -57,6 +57,7 @@ from journeyman.flows.measures import of_answers
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder
+from journeyman.flows.safety import check_safety, count_prompts
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule, name_student, read_ladder, read_rules
@@ -94,15 +95,17 @@ def assess(
     requests_in_flight: int = 1,
     ceiling: int = 0,
     named: str = "",
+    safety_prompts: int | None = None,
 ) -> Assessed:
-    """Evaluate the best student of the latest dataset, or that of the run ``named``, and decide the gate. ``ceiling`` dev rows are asked of the teacher again, at the most.
+    """Evaluate the best student of the latest dataset, or that of the run ``named``, and decide the gate. ``ceiling`` dev rows are asked of the teacher again, at the
+    most; ``safety_prompts`` requests of either half of base and student, else as many as the project says.
 
     Raises:
         GateError: JM-630 nothing tuned on the latest dataset, JM-631 no sealed rows, JM-60x from the gate, JM-64x from behavioural tests, JM-65x from a judge,
             JM-677 and JM-678 from labels, JM-679 and JM-692 from the ceiling, JM-690 and JM-691 from an embedding model or a price that is not there, JM-695 no
             such run.
     """
-    task = workspace.task(task_name)
+    task, safety = workspace.task(task_name), count_prompts(workspace, safety_prompts)
     panel = Panel(workspace, task)
     panel.refuse_unmeasured()
     metrics = metrics_of(task, workspace.project.root, panel.metrics)
@@ -131,7 +134,12 @@ def assess(
         trusted = _trust(task, right, rows, asked)
         judged = _Judged(gate, trusted, _promise(task, right, rows, asked, trusted), basis, panel.parts())
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
-        document = document.model_copy(update={"ceiling": shown, "reference": _reference(task, rows, asked)})
+        beside = {
+            "ceiling": shown,
+            "reference": _reference(task, rows, asked),
+            "safety": check_safety(workspace, student, run, safety),
+        }
+        document = document.model_copy(update=beside)
         (run.path / SUBJECT).unlink(missing_ok=True)  # it says whose the evaluation is, so it comes after it
         run.write(EVALUATION, document.to_json())
         subject: dict[str, Json] = {

@@ -61,6 +61,7 @@ from journeyman.models.local import LocalModel
 from journeyman.models.manifest import MANIFEST, load_manifest
 from journeyman.models.nearest import Nearest, load_examples
 from journeyman.models.protocol import Decoding, Model
+from journeyman.models.remembered import remember_threads
 from journeyman.models.remote import OpenAIModel
 from journeyman.models.standby import Standby
 from journeyman.models.template import Template, load_base_template
@@ -103,6 +104,8 @@ async def serve_student(workspace: Workspace, task: Task, student: Student) -> A
         app = make_app(Registry(served, lambda _task: None), recorder)
         url = await stack.enter_async_context(serve_in_background(app))
         base_name = "" if student.is_light else served[-1].name
+        if isinstance(base := served[-1].model, LocalModel) and isinstance(base.engine, LlamaCpp):
+            remember_threads(student.manifest.base.sha256, base.engine.threads.value)
         samples = student.sampling.samples if student.sampling else 1
         yield Serving(url, student_name(task, student), base_name, PATIENCE_S * samples)
 
