@@ -113,8 +113,8 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     sizes = {str(split): len(cast(list[Json], cast(dict[str, Json], manifest["splits"])[split])) for split in SPLITS}
     lengths = {"input": [len(near_text(row)) for row in rows]}
     lengths["answer"] = [len(dump(row.answer.to_json())) for row in rows if row.answer is not None]
-    values = {field: _count_values(field, found, rows) for field, found in _closed(task)}
-    doubts, unlooked = _find_doubts(workspace, task, [row for row in rows if row.answer is not None])
+    values = {field: _count_values(field, found, rows) for field, found in choices_of(task)}
+    doubts, unlooked = find_doubts(workspace, task, [row for row in rows if row.answer is not None])
     quality = Quality(
         task=task_name,
         dataset=dataset,
@@ -226,8 +226,9 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
     return Quality(**{key: getattr(quality, key) for key in quality.__dataclass_fields__} | {"findings": tuple(found)})
 
 
-def _find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> tuple[list[Doubt], str]:
-    closed = _closed(task)
+def find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> tuple[list[Doubt], str]:
+    """Of rows with an answer, the most certain first; and why labels were not looked at, or only some of them."""
+    closed = choices_of(task)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:
@@ -291,7 +292,8 @@ def _fold(rows: Sequence[Example]) -> npt.NDArray[np.int64]:
     return np.array([order[row.group] % FOLDS for row in rows], dtype=np.int64)
 
 
-def _closed(task: Task) -> list[tuple[str, list[Json]]]:
+def choices_of(task: Task) -> list[tuple[str, list[Json]]]:
+    """The closed fields of a task's answer with their values, or the whole answer under the name ""."""
     if task.schema is None:
         return []
     fields = choices_among(task.schema, MOST_VALUES)
