@@ -7,16 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
-from journeyman.core.canonical import Json
+from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import DataError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.core.nodes import write_json
 from journeyman.data.record import parse_json
-from journeyman.flows.quality import MOST_VALUES
-from journeyman.task.answer import arrange
+from journeyman.evaluation.weak import MOST_VALUES
+from journeyman.task.answer import answer_text, arrange
 from journeyman.task.closed import SHARED, choices_among, closed_answers
 from journeyman.task.schema import verifier
 from journeyman.task.task import Task
+
+NO_ANSWER = "(no answer that can be read)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,15 @@ def read_value(task: Task, name: str, text: str) -> tuple[Json, str]:
     schema = _field_schema(task, name)
     assert schema is not None, "what has no schema fits"
     return None, f"{name}: {verifier(schema).check_value(candidates[-1]).problem}"
+
+
+def show_answer(task: Task, target: Target | None) -> str:
+    """An answer as people are shown it: both in one form, so that none gives away whose it is."""
+    if target is None:
+        return NO_ANSWER
+    if target.kind == ("object" if task.is_structured else "text"):
+        return answer_text(task, target)
+    return target.text or dump(target.to_json())
 
 
 def _field_schema(task: Task, name: str) -> Mapping[str, Json] | None:

@@ -22,16 +22,13 @@ from journeyman.data.dataset import check_current, read_manifest, read_split
 from journeyman.data.intake import settle
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.evaluation.weak import WeakSpot, find_weak_spots
-from journeyman.flows.asking import ask_student
-from journeyman.flows.assess import find_assessed
-from journeyman.flows.labels import assess_run
-from journeyman.flows.quality import Doubt, find_doubts
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.student import Student
 from journeyman.flows.students import find_best, finished_students
 from journeyman.flows.workspace import Workspace
 from journeyman.task.task import Task
 
+# Imported where they are used: torch and the server take seconds, and most queues need neither.
 Reason = Literal["differs", "doubted", "uncertain", "drawn"]
 REASONS: tuple[Reason, ...] = ("differs", "doubted", "uncertain", "drawn")
 TRAIN_ANSWERS, DOUBTS, QUEUE = "student-train.jsonl", "doubts.json", "queue.json"
@@ -93,12 +90,23 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class _Suspicion:
+    """``value`` of a field, of probability ``given``, is likelier ``likely``, of probability ``taken``."""
+
+    field: str
+    value: Json
+    likely: Json
+    given: float
+    taken: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Signs:
     """What speaks for asking about a row: by input hash, and by row hash where it is of this dataset."""
 
     known: Mapping[str, _Known]
     predictions: Mapping[str, Prediction]
-    doubts: Mapping[str, Doubt]
+    doubts: Mapping[str, _Suspicion]
     spots: Sequence[WeakSpot]
 
 
@@ -121,7 +129,7 @@ def make_queue(
     dataset, manifest = read_manifest(workspace.store, task_name)
     check_current(manifest, task_name, task.schema)
     examples = {hash_input(row): row for row in read_split(workspace.store, manifest, "train")}
-    spots = find_weak_spots(task, find_assessed(workspace, task_name).dev) if is_weak else []
+    spots = _find_spots(workspace, task) if is_weak else []
     run = find_run(workspace.project.runs, task_name, "label", {"dataset": dataset})
     known = _scan(workspace, task, manifest, examples)
     predictions, note = _ask(workspace, task, list(examples.values()), is_asking)
@@ -149,6 +157,12 @@ def make_queue(
     decided = [row for row in rows if by in row.judgements and row.judgements[by].state == "done"]
     counts = {reason: sum(row.reason == reason for row in asked) for reason in REASONS}
     return Queue(task, dataset, by, seed, (*asked, *decided), counts, tuple(notes))
+
+
+def _find_spots(workspace: Workspace, task: Task) -> list[WeakSpot]:
+    from journeyman.flows.assess import find_assessed
+
+    return find_weak_spots(task, find_assessed(workspace, task.name).dev)
 
 
 def _scan(
@@ -199,6 +213,9 @@ def _ask_student(
 ) -> tuple[dict[str, Prediction], str]:
     if not (student.is_light or is_asking):
         return {}, f"the student was not asked its {len(rows):,} train rows: --ask-student does, and takes a while"
+    from journeyman.flows.asking import ask_student
+    from journeyman.flows.labels import assess_run
+
     run = assess_run(workspace, task.name, student, dataset)
     asked = [Row.from_example(row) for row in rows]
     with run.lock():
@@ -206,17 +223,22 @@ def _ask_student(
     return {item.row: item for item in predictions.items if not item.error}, ""
 
 
-def _doubt(workspace: Workspace, task: Task, run: RunFolder, rows: Sequence[Example]) -> tuple[dict[str, Doubt], str]:
+def _doubt(
+    workspace: Workspace, task: Task, run: RunFolder, rows: Sequence[Example]
+) -> tuple[dict[str, _Suspicion], str]:
     """By row hash, the most certain of a row; kept, for embedding all rows takes a while."""
     kept = run.read(DOUBTS)
     if kept is None:
+        from journeyman.flows.quality import find_doubts
+
         doubts, unlooked = find_doubts(workspace, task, [row for row in rows if row.answer is not None])
-        kept = {"doubts": [item.to_json() for item in doubts], "unlooked": unlooked}
+        found: dict[str, Json] = {}
+        for item in doubts:
+            found.setdefault(item.hash, [item.field, item.value, item.likely, item.given, item.taken])
+        kept = {"doubts": found, "unlooked": unlooked}
         run.write(DOUBTS, kept)
-    found: dict[str, Doubt] = {}
-    for raw in cast(list[dict[str, Json]], kept["doubts"]):
-        found.setdefault(str(raw["hash"]), Doubt(**raw))  # type: ignore[arg-type]
-    return found, str(kept["unlooked"])
+    listed = cast(dict[str, list[Json]], kept["doubts"])
+    return {hash: _Suspicion(*raw) for hash, raw in listed.items()}, str(kept["unlooked"])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +291,7 @@ def _find_reason(
     recorded: Target | None,
     students: Sequence[Target],
     prediction: Prediction | None,
-    doubt: Doubt | None,
+    doubt: _Suspicion | None,
     example: Example,
 ) -> tuple[Reason, str, float]:
     """Why a row is asked about, in words, and its place among the rows of that reason: the lower the sooner."""

@@ -18,10 +18,9 @@ from journeyman.core.judgements import Judgement, State, read_judgements
 from journeyman.core.trace import Trace
 from journeyman.data.intake import settle
 from journeyman.data.near import Shingles, jaccard, make_shingles, near_text
-from journeyman.flows.label_fields import Part, get_value, parts_of, read_value, set_value, show_value
+from journeyman.flows.label_fields import Part, get_value, parts_of, read_value, set_value, show_answer, show_value
 from journeyman.flows.label_queue import Queue, QueueRow
 from journeyman.flows.label_view import Action, ShownAnswer, ShownField, View
-from journeyman.flows.labels import show_answer
 from journeyman.gateway.feedback import read_correction, refuse_personal
 from journeyman.guards.redact import Redactor
 from journeyman.store.database import Store
@@ -377,7 +376,7 @@ class TrainLabelling:
         own = self._shingles_of(fix.row)
         alike = []
         for row in self._rows.values():
-            if row.recorded != fix.old or not self._is_open(row.name) or _is_decided(row, self._by):
+            if row.recorded != fix.old or self._state.get(row.name) == "done" or _is_decided(row, self._by):
                 continue
             similarity = jaccard(own, self._shingles_of(row))
             if similarity >= NEAR and self._may_have(row, fix.new):

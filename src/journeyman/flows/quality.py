@@ -24,23 +24,23 @@ from journeyman.core.example import SPLITS, Example
 from journeyman.core.files import refuse_existing, write_atomic
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.data.near import near_text
+from journeyman.evaluation.weak import MOST_VALUES
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
 from journeyman.measure.noise import find_suspects
 from journeyman.models.embedder import DEFAULT, open_embedder
 from journeyman.models.head import ClosedField
 from journeyman.models.long_texts import embed_whole
-from journeyman.task.closed import choices_among, closed_answers
+from journeyman.task.closed import choices_of
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
-from journeyman.tuning.heads import HeadRows, number_values, train_head
 from journeyman.tuning.words import weigh_words
 
 FOLDS = 5
 LEAST_ROWS = 50
 """With an answer, for labels to be looked at."""
 FEW, MANY_TIMES = 5, 10
-MOST_VALUES, MOST_SHOWN = 128, 5
+MOST_SHOWN = 5
 READ = ("train", "dev", "calibration")
 
 
@@ -113,7 +113,7 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     sizes = {str(split): len(cast(list[Json], cast(dict[str, Json], manifest["splits"])[split])) for split in SPLITS}
     lengths = {"input": [len(near_text(row)) for row in rows]}
     lengths["answer"] = [len(dump(row.answer.to_json())) for row in rows if row.answer is not None]
-    values = {field: _count_values(field, found, rows) for field, found in choices_of(task)}
+    values = {field: _count_values(field, found, rows) for field, found in choices_of(task.schema, MOST_VALUES)}
     doubts, unlooked = find_doubts(workspace, task, [row for row in rows if row.answer is not None])
     quality = Quality(
         task=task_name,
@@ -228,11 +228,13 @@ def _judge(quality: Quality, task: Task, rows: Sequence[Example], manifest: Mapp
 
 def find_doubts(workspace: Workspace, task: Task, rows: Sequence[Example]) -> tuple[list[Doubt], str]:
     """Of rows with an answer, the most certain first; and why labels were not looked at, or only some of them."""
-    closed = choices_of(task)
+    closed = choices_of(task.schema, MOST_VALUES)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:
         return [], f"fewer than {LEAST_ROWS} rows with an answer"
+    from journeyman.tuning.heads import number_values  # here: torch takes seconds, and few rows need it not
+
     texts = [user_text(task, row.input) for row in rows]
     vectors = _embed(workspace, texts)
     folds = _fold(rows)
@@ -264,6 +266,8 @@ def cross_validate(
     field: ClosedField, vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     """Probabilities [n, k] of each row by a head that learned other folds. Raises: TuneError: JM-56x folds that nothing can be learned from."""
+    from journeyman.tuning.heads import HeadRows, train_head
+
     shares = np.zeros((len(labels), len(field.values)))
     for fold in range(FOLDS):
         looked, choosing = folds == fold, folds == (fold + 1) % FOLDS
@@ -290,16 +294,6 @@ def _fold(rows: Sequence[Example]) -> npt.NDArray[np.int64]:
     """By group, groups in the order of their hashes."""
     order = {group: place for place, group in enumerate(sorted({row.group for row in rows}, key=content_hash))}
     return np.array([order[row.group] % FOLDS for row in rows], dtype=np.int64)
-
-
-def choices_of(task: Task) -> list[tuple[str, list[Json]]]:
-    """The closed fields of a task's answer with their values, or the whole answer under the name ""."""
-    if task.schema is None:
-        return []
-    fields = choices_among(task.schema, MOST_VALUES)
-    if not fields and (whole := closed_answers(task.schema, MOST_VALUES)) is not None:
-        fields = [("", whole)]
-    return [(name, values) for name, values in fields if len(values) > 1]
 
 
 def _read(row: Example, field: str) -> Json:
