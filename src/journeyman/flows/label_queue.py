@@ -24,8 +24,8 @@ from journeyman.evaluation.run import Prediction, Row
 from journeyman.evaluation.weak import WeakSpot, find_weak_spots
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.student import Student
-from journeyman.flows.students import find_best, finished_students
 from journeyman.flows.workspace import Workspace
+from journeyman.measure.noise import LEAST_ROWS
 from journeyman.task.task import Task
 
 # Imported where they are used: torch and the server take seconds, and most queues need neither.
@@ -200,6 +200,8 @@ def _ask(
     workspace: Workspace, task: Task, rows: Sequence[Example], is_asking: bool
 ) -> tuple[dict[str, Prediction], str]:
     """What the student says to each row, by row hash: a light one is asked, a language model only where that is wanted."""
+    from journeyman.flows.students import find_best, finished_students
+
     for entry in reversed(workspace.store.datasets(task.name)):
         found = dict(finished_students(workspace, task, entry.hash))
         if found:
@@ -229,9 +231,12 @@ def _doubt(
     """By row hash, the most certain of a row; kept, for embedding all rows takes a while."""
     kept = run.read(DOUBTS)
     if kept is None:
+        answered = [row for row in rows if row.answer is not None]
+        if len(answered) < LEAST_ROWS:
+            return {}, f"fewer than {LEAST_ROWS} rows with an answer"
         from journeyman.flows.quality import find_doubts
 
-        doubts, unlooked = find_doubts(workspace, task, [row for row in rows if row.answer is not None])
+        doubts, unlooked = find_doubts(workspace, task, answered)
         found: dict[str, Json] = {}
         for item in doubts:
             found.setdefault(item.hash, [item.field, item.value, item.likely, item.given, item.taken])

@@ -27,7 +27,7 @@ from journeyman.data.near import near_text
 from journeyman.evaluation.weak import MOST_VALUES
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
-from journeyman.measure.noise import find_suspects
+from journeyman.measure.noise import LEAST_ROWS, find_suspects
 from journeyman.models.embedder import DEFAULT, open_embedder
 from journeyman.models.head import ClosedField
 from journeyman.models.long_texts import embed_whole
@@ -37,8 +37,6 @@ from journeyman.task.task import Task
 from journeyman.tuning.words import weigh_words
 
 FOLDS = 5
-LEAST_ROWS = 50
-"""With an answer, for labels to be looked at."""
 FEW, MANY_TIMES = 5, 10
 MOST_SHOWN = 5
 READ = ("train", "dev", "calibration")
