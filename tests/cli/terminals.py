@@ -20,7 +20,7 @@ from pathlib import Path
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 OTHERS = re.compile(r"\x1b\[\??[0-9;]*[A-Za-z]")
 FRAME = "\x1b[H"
-WAIT_S = 60.0
+WAIT_S = 30.0
 
 
 class Terminal:

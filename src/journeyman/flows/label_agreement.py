@@ -11,6 +11,7 @@ from journeyman.core.judgements import Judgement, read_judgements
 from journeyman.data.candidates import ORIGINS, hash_input, read_trace
 from journeyman.data.dataset import read_manifest
 from journeyman.evaluation.weak import MOST_VALUES
+from journeyman.flows.kept_labels import DrawnRow, Label
 from journeyman.flows.label_fields import get_value, show_answer
 from journeyman.flows.labels import find_labels
 from journeyman.flows.students import choose_student
@@ -100,8 +101,16 @@ def _find_sealed(workspace: Workspace, task: Task) -> tuple[tuple[str, ...], Alp
         kept = find_labels(workspace, task, dataset, student)
     except (DataError, GateError):
         return (), None
-    units = [[label.said for label in labels.values()] for labels in kept.latest.values()]
+    rows = {row.name: row for row in kept.rows}
+    units = [[_side(rows[name], label) for label in labels.values()] for name, labels in kept.latest.items()]
     return tuple(kept.people), krippendorffs_alpha(units)
+
+
+def _side(row: DrawnRow, label: Label) -> str:
+    """What was said as the person saw it: by whose answer it is, full agreement that one model is better would count as chance."""
+    if label.right not in ("student", "teacher"):
+        return label.said
+    return "first" if (label.right == "student") == row.is_student_first else "second"
 
 
 def _describe(found: Alpha | None) -> Json:
