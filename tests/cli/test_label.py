@@ -96,7 +96,7 @@ def test_a_fix_goes_to_near_neighbours_after_a_preview(folder: Path) -> None:
             screen = terminal.press("s", f"{len(MESSAGES) - place} left")
         terminal.press("4", "intent: other")
         terminal.press("\r", "1 done")
-        terminal.press("n", "1 near neighbours", "~ I want my money back", "y apply to all of them")
+        terminal.press("n", "1 near neighbour ", "~ I want my money back", "y apply to all of them")
         terminal.press("y", "2 done", "applied to 1")
         assert terminal.end()[0] == 0
     fixed = REFUND | {"intent": "other"}

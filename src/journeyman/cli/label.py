@@ -168,13 +168,13 @@ def _label_by_keys(
 
 
 def _describe_train(task: str, by: str, view: View) -> list[str]:
-    lines = [f"{view.done:,} rows labelled by {by}, {view.left:,} left; the same command goes on here"]
+    lines = [f"{view.done:,} rows labelled by {by}, {view.left + view.skipped:,} left; the same command goes on here"]
     return [*lines, f"next: journeyman prepare {task}"] if view.done else lines
 
 
 def _describe_verdict(task: str, by: str, view: View, open_rows: int) -> list[str]:
     lines = [
-        f"{view.done:,} drawn rows labelled by {by}, {view.left:,} left; who labels should not tune: these rows are sealed"
+        f"{view.done:,} drawn rows labelled by {by}, {view.left + view.skipped:,} left; who labels should not tune: these rows are sealed"
     ]
     if open_rows:
         return [*lines, f"{open_rows:,} rows are open: nobody labelled them, or people differ"]

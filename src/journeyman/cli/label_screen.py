@@ -83,8 +83,12 @@ def _body(view: View, mode: Mode, width: int, room: int) -> list[Text]:
 
 
 def _head(view: View) -> Text:
-    count = f"{view.done:,} done, {view.left:,} left"
-    title = f"{view.near_count:,} near neighbours" if view.stage == "preview" else view.title
+    count = f"{view.done:,} done, {view.left:,} left" + (f", {view.skipped:,} skipped" if view.skipped else "")
+    title = (
+        f"{view.near_count:,} near neighbour{'s' if view.near_count > 1 else ''}"
+        if view.stage == "preview"
+        else view.title
+    )
     return Text.assemble(
         (show_plainly(title), "bold"), "  ", (count, "cyan"), ("  " + view.why if view.why else "", "dim")
     )
@@ -169,7 +173,7 @@ def _end(view: View, actions: Sequence[Action], width: int) -> list[Text]:
     further = [(item.key, item.word) for item in actions if item.name in ("undo", "near")]
     return [
         Text(f"{show_plainly(view.title)}: nothing is left to label", "bold"),
-        Text(f"{view.done:,} done", "cyan"),
+        Text(f"{view.done:,} done" + (f", {view.skipped:,} skipped" if view.skipped else ""), "cyan"),
         Text(),
         *_say(view),
         *_keys([*further, ("q", "quit")], width),

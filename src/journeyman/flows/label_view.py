@@ -31,7 +31,7 @@ class ShownField:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``done`` rows by this person, ``left`` in the queue. ``note`` says what the last key did, ``problem`` why it could not. ``near``: inputs that a fix would be applied to, ``near_count`` in all."""
+    """``done`` rows by this person, ``left`` in the queue beside those ``skipped`` in this session. ``note`` says what the last key did, ``problem`` why it could not. ``near``: inputs that a fix would be applied to, ``near_count`` in all."""
 
     stage: Stage
     title: str
@@ -41,6 +41,7 @@ class View:
     why: str = ""
     done: int = 0
     left: int = 0
+    skipped: int = 0
     note: str = ""
     problem: str = ""
     near: tuple[str, ...] = ()

@@ -93,7 +93,9 @@ class TrainLabelling:
     def view(self) -> View:
         done = sum(state == "done" for state in self._state.values())
         left = sum(self._is_open(name) for name in self._rows)
-        base = View("row", self._task.name, done=done, left=left, note=self._note, problem=self._problem)
+        skipped = sum(self._state.get(name) == "skipped" for name in self._passed)
+        base = View("row", self._task.name, done=done, left=left, skipped=skipped)
+        base = replace(base, note=self._note, problem=self._problem)
         if self._near is not None:
             shown = tuple(user_text(self._task, row.example.input) for row in self._near[:PREVIEWED])
             assert self._fix is not None
@@ -404,7 +406,7 @@ class TrainLabelling:
         step = self._keep(rows, "done", self._fix.new, at)
         if step is None:
             return
-        self._note, self._fix = f"applied to {len(rows):,} near neighbours", None
+        self._note, self._fix = f"applied to {len(rows):,} near neighbour{'s' if len(rows) > 1 else ''}", None
         if not (at and self._is_open(at)):
             self._go_on()
 

@@ -69,7 +69,8 @@ class VerdictLabelling:
     def view(self) -> View:
         said = self._said
         left = sum(name not in said and name not in self._passed for name in self._rows)
-        view = View("row", self._task.name, done=len(said), left=left, note=self._note, problem=self._problem)
+        view = View("row", self._task.name, done=len(said), left=left, skipped=len(self._passed - said))
+        view = replace(view, note=self._note, problem=self._problem)
         question = self._questions.get(self._name)
         if question is None:
             return replace(view, stage="end")
