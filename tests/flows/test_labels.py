@@ -21,11 +21,14 @@ from journeyman.evaluation.labels import Frame
 from journeyman.evaluation.run import Row
 from journeyman.flows.assess import assess, find_assessed
 from journeyman.flows.kept_labels import KeptLabels
+from journeyman.flows.label_agreement import find_agreement
 from journeyman.flows.labels import _draw, draw_labels, find_labels
 from journeyman.flows.read_labels import read_labels
 from journeyman.flows.students import choose_student
 from journeyman.flows.tune import tune
+from journeyman.flows.verdict_labelling import open_verdict
 from journeyman.flows.workspace import Workspace, open_workspace
+from tests.cli.terminals import at_terminal
 from tests.flows.projects import fill_project, journeyman, make_project, paint_rows, write_rows
 from tests.flows.sheets import GOLD, SEALED, Cells, fill, judge, read_cells, write_cells
 
@@ -371,3 +374,106 @@ def test_the_commands(workspace: Workspace) -> None:
     done = journeyman(folder, "assess", "paint")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "labels by 1 person for 24 of the" in done.stdout
+
+
+def say_by_keys(workspace: Workspace, by: str, count: int | None = None) -> int:
+    """A careful person goes through the draw key by key; the number of rows shown."""
+    session, shown = open_verdict(workspace, "paint", by, count), 0
+    while session.view.stage == "row":
+        answers = session.view.answers
+        row = {"input": session.view.input, "first": answers[0].text, "second": answers[1].text}
+        right = judge(row)["right"]
+        session.act(right) if right == "neither" else session.choose("1" if right == "first" else "2")
+        assert session.view.problem == ""
+        shown += 1
+    return shown
+
+
+def test_key_by_key_says_what_a_filled_in_sheet_says(workspace: Workspace, made: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(made, tmp_path / "other"))
+    read_labels(workspace, "paint", fill(draw(workspace, 24)), "ada")
+    by_sheet = kept_of(workspace)
+    with open_workspace(other) as opened:
+        assert say_by_keys(opened, "ada", 24) == 24
+        by_keys = kept_of(opened)
+        assert by_keys.said == by_sheet.said
+        assert {label.name: label.said for label in by_keys.history} == {
+            label.name: label.said for label in by_sheet.history
+        }
+        assert assess(opened, "paint").document.gate == assess(workspace, "paint").document.gate
+        assert say_by_keys(opened, "ada", 24) == 0, "the same command draws no more"
+        assert say_by_keys(opened, "bob") == 24, "a second person has the same draw"
+        assert len(kept_of(opened).draws) == 1
+        found = find_agreement(opened, "paint")
+        assert found.sealed is not None
+        assert (found.people, found.sealed.n, found.sealed.apart, found.sealed.alpha) == (("ada", "bob"), 24, 0, 1.0)
+        assert found.train is None
+
+
+def test_what_is_taken_back_was_never_said_and_nothing_tells_whose_an_answer_is(workspace: Workspace) -> None:
+    session = open_verdict(workspace, "paint", "ada", 6)
+    before = kept_of(workspace)
+    first = session.view
+    assert (first.done, first.left) == (0, 6)
+    assert [answer.who for answer in first.answers] == ["", ""]
+    said = json.dumps([str(first), str(session.actions)])
+    assert not any(word in said for word in ("student", "teacher", kept_of(workspace).rows[0].hash))
+    session.act("both")
+    session.act("skip")
+    skipped = session.view.input
+    session.choose("2")
+    assert (session.view.done, session.view.left) == (2, 3)
+    session = open_verdict(workspace, "paint", "ada", 6)
+    assert (session.view.done, session.view.left) == (2, 4), "what was skipped comes back"
+    session.act("undo")
+    assert session.view.input == skipped
+    session.act("undo")
+    assert session.view.input == first.input
+    assert (session.view.done, session.view.left) == (0, 6)
+    session.act("undo")
+    assert session.view.problem == "there is nothing to take back"
+    after = kept_of(workspace)
+    assert (after.said, after.latest, after.people) == (before.said, {}, [])
+    assert len(after.history) == 4, "the history keeps it"
+    assert {row["row"] for row in read_cells(draw(workspace, 1))} == {row.name for row in after.rows}
+
+
+def test_an_answer_of_ones_own_is_read_by_the_rules_of_the_sheet(workspace: Workspace) -> None:
+    session = open_verdict(workspace, "paint", "ada", 6)
+    assert not session.write("  ", is_whole=False)
+    assert not session.write("purple", is_whole=False)
+    assert "an answer of this task" in session.view.problem
+    assert session.view.done == 0
+    assert session.write('{"many": true, "colour": "green"}', is_whole=False)
+    (label,) = kept_of(workspace).history
+    answers = json.loads(session.view.answers[0].text)
+    assert set(answers) == {"colour", "many"}
+    if label.answer is not None:
+        assert label.answer.value == {"colour": "green", "many": True}
+    else:
+        assert label.right in ("student", "teacher"), "it was one of the two"
+
+
+def test_the_verdict_at_a_terminal(workspace: Workspace) -> None:
+    folder = workspace.project.root
+    draw(workspace, 5)
+    with at_terminal(folder, "label", "paint", "--verdict", "--by", "ada") as terminal:
+        screen = terminal.wait("0 done, 5 left", "1 first", "b both", "n neither")
+        assert "student" not in screen
+        assert "teacher" not in screen
+        terminal.press("1", "1 done, 4 left")
+        terminal.press("n", "2 done, 3 left")
+        terminal.kill()
+    with at_terminal(folder, "label", "paint", "--verdict", "--by", "ada") as terminal:
+        terminal.wait("2 done, 3 left")
+        terminal.press("u", "1 done, 4 left", "taken back")
+        terminal.press("2", "2 done, 3 left")
+        terminal.press("bb", "4 done, 1 left")
+        terminal.press("1", "5 done", "nothing is left")
+        status, said = terminal.end()
+    assert status == 0
+    assert "next: journeyman assess paint" in said
+    kept = kept_of(workspace)
+    assert not kept.open
+    assert sorted(label.said for labels in kept.latest.values() for label in labels.values()).count("both") == 2
+    assert "neither" not in {label.said for labels in kept.latest.values() for label in labels.values()}

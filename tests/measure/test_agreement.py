@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from journeyman.measure.agreement import cohens_kappa
+from journeyman.measure.agreement import cohens_kappa, krippendorffs_alpha
 
 ratings = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=60)
 
@@ -104,3 +104,73 @@ def test_one_rating_throughout_says_nothing() -> None:
     assert (found.kappa, found.interval.low, found.interval.high, found.agreed) == (0.0, -1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="at least one"):
         cohens_kappa([], [])
+
+
+def by_pairs(units: list[list[str]]) -> float:
+    """Krippendorff's alpha from its definition: how many of the pairs of ratings within units differ, by how many of all pairs of ratings."""
+    rated = [unit for unit in units if len(unit) > 1]
+    every = [name for unit in rated for name in unit]
+    observed = sum(
+        sum(one != other for place, one in enumerate(unit) for at, other in enumerate(unit) if place != at)
+        / (len(unit) - 1)
+        for unit in rated
+    ) / len(every)
+    pairs = [(one, other) for place, one in enumerate(every) for at, other in enumerate(every) if place != at]
+    return 1 - observed / (sum(one != other for one, other in pairs) / len(pairs))
+
+
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=4), max_size=25))
+def test_alpha_is_its_definition_with_missing_ratings(units: list[list[str]]) -> None:
+    found = krippendorffs_alpha(units)
+    rated = [unit for unit in units if len(unit) > 1]
+    if not rated:
+        assert found is None
+        return
+    assert found is not None
+    assert (found.n, found.ratings) == (len(rated), sum(len(unit) for unit in rated))
+    assert found.apart == sum(len(set(unit)) > 1 for unit in rated)
+    if len({name for unit in rated for name in unit}) == 1:
+        assert (found.alpha, found.interval.low, found.interval.high) == (0.0, -1.0, 1.0)
+        return
+    assert found.alpha == pytest.approx(by_pairs(units))
+    assert -1 <= found.interval.low <= found.alpha + 1e-9
+    assert found.alpha - 1e-9 <= found.interval.high <= 1
+
+
+def test_alpha_worked_by_hand() -> None:
+    """Four units, the second differs: D_o = (1 + 1) / 8; values a 3 times and b 5 times: D_e = 2 * 3 * 5 / (8 * 7). 1 - 0.25 / 0.5357."""
+    found = krippendorffs_alpha(["aa", "ab", "bb", "bb", "c"])
+    assert found is not None
+    assert found.alpha == pytest.approx(1 - 0.25 / (30 / 56))
+    assert (found.n, found.ratings, found.apart) == (4, 8, 1)
+
+
+def test_alpha_of_three_raters_with_gaps_worked_by_hand() -> None:
+    """Units abb, aa, b- and bb: within the first two pairs of six agree, each counted half. D_o = (4 / 2) / 7; a 3, b 4: D_e = 24 / 42."""
+    found = krippendorffs_alpha(["abb", "aa", "b", "bb"])
+    assert found is not None
+    assert found.alpha == pytest.approx(1 - (2 / 7) / (24 / 42))
+
+
+def test_full_agreement_has_a_lower_end() -> None:
+    few, many = krippendorffs_alpha(["aa", "bb"] * 5), krippendorffs_alpha(["aa", "bb"] * 200)
+    assert few is not None
+    assert many is not None
+    assert (few.alpha, few.interval.high, many.alpha) == (1.0, 1.0, 1.0)
+    assert few.interval.low < 0.6 < 0.95 < many.interval.low < 1
+
+
+def test_the_interval_of_alpha_holds_its_promise() -> None:
+    """Two raters, each right nine times of ten: alpha of very many units is in the interval of 60 nineteen times of twenty."""
+    draw = np.random.default_rng(5)
+
+    def rate(count: int) -> list[list[int]]:
+        truth = draw.choice(3, count, p=[0.5, 0.25, 0.25])
+        sides = np.where(draw.random((2, count)) < 0.9, truth, draw.integers(0, 3, (2, count)))
+        return [list(pair) for pair in sides.T.tolist()]
+
+    true = krippendorffs_alpha(rate(40_000))
+    assert true is not None
+    found = [krippendorffs_alpha(rate(60)) for _ in range(400)]
+    missed = sum(not item.interval.low <= true.alpha <= item.interval.high for item in found if item is not None)
+    assert missed / len(found) <= 0.075, "at most 30 of 400, where 20 are promised"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from journeyman.core.errors import StoreError
 from journeyman.core.example import Passage, Target, object_target, text_target
+from journeyman.core.judgements import Judgement, read_judgements
 from journeyman.core.messages import ImagePart, Message, TextPart, ToolCall
 from journeyman.core.trace import Trace
 from journeyman.store.database import Store
@@ -213,3 +215,34 @@ def test_traces_are_counted_by_origin(store: Store, make_trace: Make) -> None:
     store.add_traces([make_trace("a", origin="assess"), make_trace("b", origin="serve")])
     assert store.count_traces("tickets", origins=("serve",)) == 1
     assert store.count_traces("tickets") == 2
+
+
+def test_a_judgement_is_written_beside_other_feedback_and_taken_back(store: Store, make_trace: Make) -> None:
+    store.add_traces([make_trace("t", feedback={"verdict": "up"}), make_trace("u")])
+    answer = object_target({"intent": "refund"})
+    first = Judgement("ada", "done", answer, "2026-01-01T00:00:00Z", "drawn")
+    assert store.set_judgements("ada", {"t": first.to_json(), "gone": first.to_json()}) == {"t": None}
+    second = Judgement("bob", "skipped", None, "2026-01-02T00:00:00Z")
+    store.set_judgements("bob", {"t": second.to_json(), "u": second.to_json()})
+    read = store.trace("t")
+    assert read is not None
+    assert read_judgements(read.feedback) == {"ada": first, "bob": second}
+    assert (read.correction, read.complaint) == (answer, None)
+    store.add_feedback("t", {"note": "later"})
+    assert store.set_judgements("ada", {"t": None}) == {"t": first.to_json()}
+    assert store.set_judgements("bob", {"t": None, "u": None}) == {"t": second.to_json(), "u": second.to_json()}
+    read = store.trace("t")
+    assert read is not None
+    assert read.feedback == {"verdict": "up", "note": "later"}
+    assert store.trace("u") == make_trace("u")
+
+
+def test_many_people_judging_one_call_at_once_lose_nothing(store: Store, make_trace: Make) -> None:
+    store.add_traces([make_trace("t")])
+    names = [f"person {number}" for number in range(16)]
+    said = Judgement("", "done", object_target({"intent": "refund"}), "2026-01-01T00:00:00Z").to_json()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: store.set_judgements(name, {"t": said}), names))
+    read = store.trace("t")
+    assert read is not None
+    assert sorted(read_judgements(read.feedback)) == sorted(names)

@@ -8,6 +8,7 @@ from typing import Literal, cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Passage, Target, Terms
+from journeyman.core.judgements import settle_judgements
 from journeyman.core.messages import Message, message_from_openai, message_to_openai
 
 Origin = Literal["import", "serve", "ask", "task", "assess", "synthesize", "audit", "shadow", "guard"]
@@ -19,7 +20,7 @@ class Trace:
 
     ``origin=assess`` marks calls made by an evaluation, ``guard`` those that a guard made: they can never become examples, nor can what a student said unseen (``shadow``). ``row_key`` identifies an
     imported row (provider id, else content hash and occurrence number), so that the same file twice adds nothing.
-    ``feedback`` is what people said: ``{"verdict": "up" | "down", "answer": a target, "outcome", "note", "time"}``; ``meta["logprobs"]`` holds the output's tokens
+    ``feedback`` is what people said: ``{"verdict": "up" | "down", "answer": a target, "outcome", "note", "time", "judgements": of those who label}``; ``meta["logprobs"]`` holds the output's tokens
     (``data.logprobs``).
     ``split`` is an assignment made at import. Times are ISO 8601 in UTC, money in US dollars.
     """
@@ -54,7 +55,12 @@ class Trace:
 
     @property
     def correction(self) -> Target | None:
-        """The answer that somebody said to be the right one."""
+        """The answer that somebody said to be the right one: who labels, else who called."""
+        return settle_judgements(self.feedback) or self.complaint
+
+    @property
+    def complaint(self) -> Target | None:
+        """The right answer as whoever called said it."""
         raw = self.feedback.get("answer")
         return Target.from_json(raw) if isinstance(raw, dict) else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from journeyman.core.canonical import Json
 from journeyman.core.example import Example
-from journeyman.task.closed import choices_among, closed_answers
+from journeyman.task.closed import choices_of
 from journeyman.task.task import Task
 
 MOST_VALUES = 128
@@ -12,12 +12,7 @@ MOST_VALUES = 128
 
 def closed_among(task: Task) -> list[tuple[str, list[Json]]]:
     """The closed fields of a task's answer with their values; the whole answer under the name "" where it is one choice."""
-    if task.schema is None:
-        return []
-    fields = choices_among(task.schema, MOST_VALUES)
-    if not fields and (whole := closed_answers(task.schema, MOST_VALUES)) is not None:
-        fields = [("", whole)]
-    return [(name, values) for name, values in fields if len(values) > 1]
+    return choices_of(task.schema, MOST_VALUES)
 
 
 def read_value(row: Example, field: str) -> Json:

@@ -66,7 +66,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a person said of a row: ``right`` is student, teacher, both or neither, or empty where ``answer`` is the right one."""
+    """What a person said of a row: ``right`` is student, teacher, both or neither, or empty where ``answer`` is the right one; neither of them takes back what was said before."""
 
     name: str
     by: str
@@ -76,7 +76,7 @@ class Label:
 
     @property
     def said(self) -> str:
-        """To compare with what others said."""
+        """To compare with what others said; empty where it takes back."""
         return dump(self.answer.to_json()) if self.answer else self.right
 
     def to_json(self) -> dict[str, Json]:
@@ -112,8 +112,12 @@ class KeptLabels:
         """By row and person, in the order in which people first spoke."""
         found: dict[str, dict[str, Label]] = {}
         for label in self.history:
-            found.setdefault(label.name, {})[label.by] = label
-        return found
+            labels = found.setdefault(label.name, {})
+            if label.said:
+                labels[label.by] = label
+            else:
+                labels.pop(label.by, None)
+        return {name: labels for name, labels in found.items() if labels}
 
     @property
     def settled(self) -> dict[str, Label]:
@@ -139,7 +143,7 @@ class KeptLabels:
 
     @property
     def people(self) -> list[str]:
-        return sorted({label.by for label in self.history})
+        return sorted({by for labels in self.latest.values() for by in labels})
 
     def truths(self, targets: Mapping[str, tuple[Target | None, Target | None]]) -> dict[str, Truth]:
         """By row hash; ``targets`` are the student's and the teacher's answers."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from journeyman.core.canonical import Json, content_hash, dump
+from journeyman.core.canonical import Json, content_hash
 from journeyman.core.errors import GateError
 from journeyman.core.example import Target
 from journeyman.core.files import refuse_existing
@@ -23,6 +23,7 @@ from journeyman.evaluation.run import Predictions, Row
 from journeyman.evaluation.slices import Slice, find_slices
 from journeyman.flows.asking import ask_student
 from journeyman.flows.kept_labels import Draw, DrawnRow, KeptLabels, labels_path, load_labels
+from journeyman.flows.label_fields import show_answer
 from journeyman.flows.measures import find_gate_metric
 from journeyman.flows.rows import Rows, read_rows
 from journeyman.flows.runs import RunFolder, find_run
@@ -30,12 +31,10 @@ from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import Metric
-from journeyman.task.answer import answer_text
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
 TEST_ANSWERS, DEV_ANSWERS = "student-test.jsonl", "student-dev.jsonl"
-NO_ANSWER = "(no answer that can be read)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,39 @@ def draw_labels(workspace: Workspace, task_name: str, count: int, out: Path) -> 
     """Draw ``count`` further rows and write them for people; rows that are still open are written again instead.
 
     Raises:
-        GateError: JM-630 nothing tuned, JM-670 a gate that needs no such labels, JM-671 nothing to draw, JM-672 rows without an answer, JM-673 the file's
-            ending, JM-678 the student answers otherwise than when it was drawn before, JM-690 or JM-691 of a metric.
+        GateError: those of ``open_draw``, JM-673 the file's ending.
         StoreError: JM-822 the file exists.
     """
     check_ending(out)
     refuse_existing(out, is_file=True)
+    drawn = open_draw(workspace, task_name, lambda kept: 0 if kept.open else count)
+    questions = drawn.questions(drawn.kept.open)
+    if questions:
+        write_sheet(out, questions)
+    return Drawn(drawn.student, drawn.kept.draws[-1].number, len(questions), out, drawn.is_new)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDraw:
+    """What was drawn of a student so far, and what people are asked about it."""
+
+    task: Task
+    student: str
+    kept: KeptLabels
+    frame: Frame
+    is_new: bool
+
+    def questions(self, rows: Sequence[DrawnRow]) -> list[Question]:
+        return _questions(self.task, self.frame, rows)
+
+
+def open_draw(workspace: Workspace, task_name: str, count: Callable[[KeptLabels], int]) -> OpenDraw:
+    """The rows that were drawn, with as many further ones as ``count`` says of them.
+
+    Raises:
+        GateError: JM-630 nothing tuned, JM-670 a gate that needs no such labels, JM-671 nothing to draw, JM-672 rows without an answer, JM-678 the student
+            answers otherwise than when it was drawn before, JM-690 or JM-691 of a metric.
+    """
     task = workspace.task(task_name)
     check_gate(task)
     metric = find_gate_metric(workspace, task)
@@ -83,14 +109,11 @@ def draw_labels(workspace: Workspace, task_name: str, count: int, out: Path) -> 
         frame = make_frame(metric, spec, rows.sealed, sealed)
         kept = find_labels(workspace, task, dataset, student)
         _check_answers(kept, frame, task_name)
-        is_new = not kept.open
-        if is_new:
+        further = count(kept)
+        if further:
             dev_frame = make_frame(metric, spec, rows.dev, dev) if dev else Frame((), (), ())
-            kept = kept.add_draw(_draw(workspace, task, kept, frame, dev_frame, count, student.hash, dataset))
-        questions = _questions(task, frame, kept.open)
-        if questions:
-            write_sheet(out, questions)
-    return Drawn(student.hash, kept.draws[-1].number, len(questions), out, is_new)
+            kept = kept.add_draw(_draw(workspace, task, kept, frame, dev_frame, further, student.hash, dataset))
+    return OpenDraw(task, student.hash, kept, frame, further > 0)
 
 
 def find_labels(workspace: Workspace, task: Task, dataset: str, student: Student) -> KeptLabels:
@@ -172,15 +195,6 @@ def answers_of(frame: Frame) -> dict[str, tuple[Target | None, Target | None]]:
 def assess_run(workspace: Workspace, task_name: str, student: Student, dataset: str) -> RunFolder:
     """One folder of answers for a student and a dataset, whatever rule decides on them."""
     return find_run(workspace.project.runs, task_name, "assess", {"student": student.hash, "dataset": dataset})
-
-
-def show_answer(task: Task, target: Target | None) -> str:
-    """An answer as people are shown it: both in one form, so that none gives away whose it is."""
-    if target is None:
-        return NO_ANSWER
-    if target.kind == ("object" if task.is_structured else "text"):
-        return answer_text(task, target)
-    return target.text or dump(target.to_json())
 
 
 def _ask(

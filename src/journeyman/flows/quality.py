@@ -29,15 +29,12 @@ from journeyman.flows.closed_values import closed_among, read_value
 from journeyman.flows.vectors import embed_rows
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
-from journeyman.measure.noise import find_suspects
+from journeyman.measure.noise import LEAST_ROWS, find_suspects
 from journeyman.models.head import ClosedField
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
-from journeyman.tuning.heads import HeadRows, number_values, train_head
 
 FOLDS = 5
-LEAST_ROWS = 50
-"""With an answer, for labels to be looked at."""
 FEW, MANY_TIMES = 5, 10
 MOST_SHOWN = 5
 FEW_SHOWN, LONGEST_SHOWN = 3, 200
@@ -117,7 +114,7 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     values = {field: _count_values(field, found, rows) for field, found in closed_among(task)}
     vectors = embed_rows([user_text(task, row.input) for row in rows], workspace.progress)[0]
     answered = [place for place, row in enumerate(rows) if row.answer is not None]
-    doubts, unlooked = _find_doubts(task, [rows[place] for place in answered], vectors[answered])
+    doubts, unlooked = find_doubts(task, [rows[place] for place in answered], vectors[answered])
     quality = Quality(
         task=task_name,
         dataset=dataset,
@@ -263,12 +260,15 @@ def _judge(
     return Quality(**{key: getattr(quality, key) for key in quality.__dataclass_fields__} | {"findings": tuple(found)})
 
 
-def _find_doubts(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> tuple[list[Doubt], str]:
+def find_doubts(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> tuple[list[Doubt], str]:
+    """Of rows with an answer, the most certain first; and why labels were not looked at, or only some of them. ``vectors`` [n, d] of their inputs."""
     closed = closed_among(task)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:
         return [], f"fewer than {LEAST_ROWS} rows with an answer"
+    from journeyman.tuning.heads import number_values  # here: torch takes seconds, and few rows need it not
+
     folds = _fold(rows)
     doubts: list[Doubt] = []
     for name, values in closed:
@@ -298,6 +298,8 @@ def cross_validate(
     field: ClosedField, vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], folds: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
     """Probabilities [n, k] of each row by a head that learned other folds. Raises: TuneError: JM-56x folds that nothing can be learned from."""
+    from journeyman.tuning.heads import HeadRows, train_head
+
     shares = np.zeros((len(labels), len(field.values)))
     for fold in range(FOLDS):
         looked, choosing = folds == fold, folds == (fold + 1) % FOLDS

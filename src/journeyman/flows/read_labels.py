@@ -12,7 +12,8 @@ from journeyman.data.dataset import read_manifest
 from journeyman.data.intake import settle
 from journeyman.data.sheet import Filled, read_sheet
 from journeyman.flows.kept_labels import DrawnRow, KeptLabels, Label, other_labels
-from journeyman.flows.labels import NO_ANSWER, check_gate, find_labels, show_answer
+from journeyman.flows.label_fields import NO_ANSWER, show_answer
+from journeyman.flows.labels import check_gate, find_labels
 from journeyman.flows.measures import Measures
 from journeyman.flows.students import choose_student
 from journeyman.flows.workspace import Workspace
@@ -56,7 +57,7 @@ def read_labels(workspace: Workspace, task_name: str, path: Path, by: str) -> Re
     filled = read_sheet(path)
     _check_rows(path, filled, rows, kept, student.hash, dataset)
     now = workspace.now()
-    said = [_read(path, item, rows[item.question.row], task, kind, by.strip(), now) for item in filled]
+    said = [read_filled(path, item, rows[item.question.row], task, kind, by.strip(), now) for item in filled]
     labels = [label for label in said if label is not None]
     after = kept.add_labels(labels)
     return ReadBack(
@@ -98,8 +99,10 @@ def _check_rows(
         lines[name] = item.line
 
 
-def _read(path: Path, item: Filled, row: DrawnRow, task: Task, kind: MetricKind, by: str, now: str) -> Label | None:
-    """What a line says; None where it says nothing yet."""
+def read_filled(
+    path: Path, item: Filled, row: DrawnRow, task: Task, kind: MetricKind, by: str, now: str
+) -> Label | None:
+    """What a line says; None where it says nothing yet. Raises: GateError: JM-676."""
     if not item.right and not item.answer:
         return None
     if item.right and item.right not in RIGHT:

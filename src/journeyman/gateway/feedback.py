@@ -74,7 +74,7 @@ class FeedbackDesk:
         if "verdict" in body:
             said["verdict"] = body["verdict"]
         if "answer" in body:
-            said["answer"] = _read_answer(task, trace, body, redactor).to_json()
+            said["answer"] = read_correction(task, trace, body, redactor).to_json()
         if "outcome" in body:
             said["outcome"] = redactor.value(body["outcome"])
         if "note" in body:
@@ -116,8 +116,13 @@ def _check_body(raw: Json) -> Mapping[str, Json]:
     return body
 
 
-def _read_answer(task: Task | None, trace: Trace, body: Mapping[str, Json], redactor: Redactor) -> Target:
-    """The right answer, verified before and after it is redacted."""
+def read_correction(task: Task | None, trace: Trace, body: Mapping[str, Json], redactor: Redactor) -> Target:
+    """The right answer, verified before and after it is redacted.
+
+    Raises:
+        ServeError: JM-752 the answer breaks the task's output, JM-753 it has personal data and comes without the call's input, JM-754 that input is not the call's,
+            JM-755 there is nothing that it could correct.
+    """
     if task is None or not trace.input:
         raise ServeError(
             "JM-755",
@@ -134,7 +139,7 @@ def _read_answer(task: Task | None, trace: Trace, body: Mapping[str, Json], reda
         _redact_input(task, trace, body["input"], redactor)
         redacted = redactor.value(redactor.restore_value(_content(answer)), task.verbatim)
     else:
-        _refuse_personal(task, trace, answer)
+        refuse_personal(task, trace, answer)
         redacted = Redactor(is_personal=False).value(_content(answer), task.verbatim)
     return _settle(task, text_target(str(redacted)) if answer.kind == "text" else object_target(redacted))
 
@@ -176,8 +181,8 @@ def _redact_input(task: Task, trace: Trace, given: Json, redactor: Redactor) -> 
         )
 
 
-def _refuse_personal(task: Task, trace: Trace, answer: Target) -> None:
-    """Surrogates that stand in the trace are none, whoever reads the record may write them."""
+def refuse_personal(task: Task, trace: Trace, answer: Target) -> None:
+    """Surrogates that stand in the trace are none, whoever reads the record may write them. Raises: ServeError: JM-753."""
     if not task.redact:
         return
     known = set(_surrogates(dict(trace.input)))

@@ -1,10 +1,12 @@
-"""How far two raters agree beyond chance: a judge and people, or two people."""
+"""How far raters agree beyond chance: a judge and people, or people with each other."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,66 @@ def cohens_kappa(
         columns[left] + rows[right] - 2 * chance
     )
     return Kappa(kappa, _interval(kappa, np.bincount(members, moves) / len(one), alpha), agreed, plain, len(one))
+
+
+@dataclass(frozen=True, slots=True)
+class Alpha:
+    """``alpha`` is 0 for chance and 1 for full agreement; ``n`` units that two or more rated, with so many ``ratings``. ``apart`` of them have ratings that differ."""
+
+    alpha: float
+    interval: Interval
+    n: int
+    ratings: int
+    apart: int
+
+
+def krippendorffs_alpha(units: Sequence[Sequence[Hashable]], alpha: float = 0.05) -> Alpha | None:
+    """Krippendorff's alpha for unordered ratings (Content Analysis, 2004, section 11.3): each unit's ratings by whoever rated it, in any order. A unit with one rating says nothing;
+    None where no unit has two.
+
+    The interval is the jackknife over units (Efron and Stein, 1981), on the scale of Fisher's z with Student's t. Where all agree everywhere its lower end is that of the share of units
+    on which all agree. Where there is one rating throughout, chance explains everything and alpha is 0, from -1 to 1.
+    """
+    rated = [Counter(unit) for unit in units if len(unit) > 1]
+    if not rated:
+        return None
+    names = {name: place for place, name in enumerate(dict.fromkeys(name for unit in rated for name in unit))}
+    counts = np.zeros((len(rated), len(names)))
+    for place, unit in enumerate(rated):
+        for name, count in unit.items():
+            counts[place, names[name]] = count
+    sizes = counts.sum(axis=1)
+    observed = (sizes**2 - (counts**2).sum(axis=1)) / (sizes - 1)  # of each unit: ordered pairs that differ, by m - 1
+    n, total, values = len(rated), sizes.sum(), counts.sum(axis=0)
+    apart = int((observed > 0).sum())
+    expected = total**2 - float((values**2).sum())
+    if expected == 0:
+        return Alpha(0.0, NOTHING_KNOWN, n, int(total), 0)
+    found = float(_alpha(observed.sum(), total, expected))
+    if apart == 0:
+        share, chance = clopper_pearson(n, n, alpha), 1 - expected / (total * (total - 1))
+        return Alpha(1.0, Interval(max(-1.0, (share.low - chance) / (1 - chance)), 1.0), n, int(total), 0)
+    rest = total - sizes
+    without = rest**2 - ((values - counts) ** 2).sum(axis=1)
+    is_known = without > 0
+    left = np.full(n, found)
+    left[is_known] = _alpha((observed.sum() - observed)[is_known], rest[is_known], without[is_known])
+    return Alpha(found, _spread(found, left, alpha), n, int(total), apart)
+
+
+def _alpha(observed: Any, total: Any, expected: Any) -> Any:
+    """One minus observed disagreement by what chance would give."""
+    return 1 - (total - 1) * observed / expected
+
+
+def _spread(found: float, left: Floats, alpha: float) -> Interval:
+    """``left`` [n]: the value without each unit."""
+    n = len(left)
+    if n < 2 or found <= -1:
+        return NOTHING_KNOWN
+    deviation = sqrt((n - 1) / n * float(((left - left.mean()) ** 2).sum()))
+    reach = float(stdtrit(n - 1, 1 - alpha / 2)) * deviation / (1 - found**2)
+    return Interval(tanh(atanh(found) - reach), tanh(atanh(found) + reach))
 
 
 def _interval(kappa: float, moves: Floats, alpha: float) -> Interval:

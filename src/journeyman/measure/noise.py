@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+LEAST_ROWS = 50
+"""With an answer, for labels to be looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suspect:

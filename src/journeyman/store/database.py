@@ -141,6 +141,13 @@ class Store:
         with self._database.writing() as connection:
             traces.add_feedback(connection, trace_id, feedback)
 
+    def set_judgements(
+        self, by: str, changes: Mapping[str, Mapping[str, Json] | None]
+    ) -> dict[str, dict[str, Json] | None]:
+        """What one person says of traces, all or none of it, None takes it back; what stood there before. A trace that is gone is left out."""
+        with self._database.writing() as connection:
+            return traces.set_judgements(connection, by, changes)
+
     def calls_of(self, *, key: str = "", person: str = "", id: str = "") -> Iterator[Trace]:
         """Recorded calls of a key, of a person (by hash), or one by its id, whatever their task."""
         return erasure.find_calls(self._database, key=key, person=person, id=id)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import StoreError
+from journeyman.core.judgements import JUDGEMENTS
 from journeyman.core.trace import Trace
 from journeyman.store.engine import Database
 from journeyman.store.statements import in_chunks, insert_new
@@ -117,6 +118,28 @@ def add_feedback(connection: Connection, id: str, feedback: Mapping[str, Json]) 
     changed = cast(dict[str, Json], document)
     changed["feedback"] = {**cast(dict[str, Json], changed.get("feedback") or {}), **feedback}
     connection.execute(update(TRACES).where(TRACES.c.id == id).values(document=changed))
+
+
+def set_judgements(
+    connection: Connection, by: str, changes: Mapping[str, Mapping[str, Json] | None]
+) -> dict[str, dict[str, Json] | None]:
+    """Write one person's judgement of each trace, None takes it back; what stood there before, of those that are there."""
+    before: dict[str, dict[str, Json] | None] = {}
+    for id, judgement in changes.items():
+        document = connection.scalar(select(TRACES.c.document).where(TRACES.c.id == id).with_for_update())
+        if document is None:
+            continue
+        changed = cast(dict[str, Json], document)
+        feedback = dict(cast(dict[str, Json], changed.get("feedback") or {}))
+        people = dict(cast(dict[str, dict[str, Json]], feedback.pop(JUDGEMENTS, None) or {}))
+        before[id] = people.pop(by, None)
+        if judgement is not None:
+            people[by] = dict(judgement)
+        if people:
+            feedback[JUDGEMENTS] = cast(Json, people)
+        changed["feedback"] = feedback
+        connection.execute(update(TRACES).where(TRACES.c.id == id).values(document=changed))
+    return before
 
 
 def _read_page(

@@ -52,6 +52,16 @@ def choices_among(schema: Node, most: int = MOST) -> list[tuple[str, list[Json]]
     return [(name, values) for name, values in found if values is not None]
 
 
+def choices_of(schema: Node | None, most: int = MOST) -> list[tuple[str, list[Json]]]:
+    """What there is to choose, whatever else the answer holds: the closed fields of an object, or the whole answer under the name "", with more than one value each."""
+    if schema is None:
+        return []
+    fields = choices_among(schema, most)
+    if not fields and (whole := closed_answers(schema, most)) is not None:
+        fields = [("", whole)]
+    return [(name, values) for name, values in fields if len(values) > 1]
+
+
 def _is_plain_object(schema: Node) -> bool:
     """Whether its answers are all combinations of its fields' values."""
     fields, required = schema.get("properties"), schema.get("required")
