@@ -42,8 +42,8 @@ from journeyman.data.synthesis.asking import (
 from journeyman.data.synthesis.cells import Aim, Axis, Cell, aim_cells, find_axis, make_cells, quota
 from journeyman.data.synthesis.passages import read_passages
 from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
-from journeyman.evaluation.weak import WeakSpot, find_weak_spots
-from journeyman.flows.assess import find_assessed
+from journeyman.evaluation.weak import WeakSpot
+from journeyman.flows.earlier import find_aims
 from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import require_teacher
@@ -173,7 +173,7 @@ def synthesize(workspace: Workspace, task_name: str, options: Options) -> Synthe
     """Make rows until there are enough; the same command continues one that was killed, or whose budget ended.
 
     Raises:
-        DataError: JM-360 a budget is missing, JM-361 the teacher's price is not known, JM-362 documents that cannot be read. ServeError: JM-730 no teacher. ModelError:
+        DataError: JM-360 a budget is missing, JM-361 the teacher's price is not known, JM-362 documents that cannot be read, JM-363 and JM-385 no weak spot is known. ServeError: JM-730 no teacher. ModelError:
             JM-40x, JM-42x of a local model, JM-43x of a provider. StoreError: JM-821 another process is at it.
     """
     return asyncio.run(_with_teacher(workspace, workspace.task(task_name), options, is_dry=False))
@@ -187,7 +187,7 @@ def forecast_synthesis(workspace: Workspace, task_name: str, options: Options) -
 async def _with_teacher(workspace: Workspace, task: Task, options: Options, *, is_dry: bool) -> Synthesis:
     async with AsyncExitStack() as stack:
         teacher = await _open_teacher(workspace, task, options, stack, is_dry=is_dry)
-        spots = find_spots(workspace, task) if options.is_aimed else ()
+        spots = find_aims(workspace, task).spots if options.is_aimed else ()
         key = _make_key(task, teacher, options) | ({"spots": [spot.to_json() for spot in spots]} if spots else {})
         run = find_run(workspace.project.runs, task.name, "synthesize", key)
         with run.lock():
@@ -467,25 +467,6 @@ class _Work:
         price = self.teacher.price
         usd = (tokens[0] * price[0] + tokens[1] * price[1]) / 1e6 if price is not None else None
         return Forecast(ceil(inputs / options.a_call) + inputs * ways, *tokens, usd)
-
-
-def find_spots(workspace: Workspace, task: Task) -> tuple[WeakSpot, ...]:
-    """What the assessed student of the latest dataset errs in on dev.
-
-    Raises:
-        GateError: JM-620 nothing assessed. DataError: JM-352 nothing prepared, JM-363 it errs in nothing.
-    """
-    spots = tuple(find_weak_spots(task, find_assessed(workspace, task.name).dev))
-    if not spots:
-        raise DataError(
-            "JM-363",
-            "the student has no weak spot to aim at",
-            where=f"task {task.name}",
-            expected="wrong answers on dev rows",
-            got="none",
-            hint=f"journeyman synthesize {task.name} without --weak",
-        )
-    return spots
 
 
 def make_aims(spots: Sequence[WeakSpot]) -> list[Aim]:

@@ -147,7 +147,7 @@ def aim_cells(start: int, count: int, aims: Sequence[Aim], topics: Sequence[str]
     turns = [aim for aim in aims for _ in range(aim.weight)]
     for number, cell in enumerate(make_cells(start, count, None, {}, topics=topics), start):
         aim = turns[number % len(turns)]
-        yield replace(cell, wanted=(aim.field, aim.value) if aim.field else None)
+        yield replace(cell, wanted=(aim.field, aim.value) if aim.field or aim.value is not None else None)
 
 
 def _values(node: Mapping[str, Json]) -> tuple[Json, ...]:
