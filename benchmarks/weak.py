@@ -1,6 +1,6 @@
 """Weak spots of a head on banking77: what weighing their rows, and more rows of them, do to the errors there, on rows that nobody looked at.
 
-    python benchmarks/weak.py [--data FOLDER] [--deals 2] [--json]
+    python benchmarks/weak.py [--data FOLDER] [--deals 6] [--json]
 
 Only `train.csv` is read; of near copies one is taken. Each deal has 800 rows to train on, 1,000 as dev, where the ten most frequent spots of the first head are found, 2,000 fresh ones,
 which choose nothing, and 1,200 as a pool of further rows. Linear heads on all-minilm-l6-v2. Arms: the spots' rows at two and at four times their weight, as many other rows at two times
@@ -107,7 +107,7 @@ class Bench:
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--deals", type=int, default=2)
+    parser.add_argument("--deals", type=int, default=6)
     given = parser.parse_args()
     started, cpu = time.monotonic(), time.process_time()
     bench = Bench(given.data)
@@ -221,6 +221,19 @@ def describe(document: Document) -> str:
                 points(fresh["all"]),
             ]
             lines.append(f"| {arm} | {deal['seed']} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Of all deals together, errors per 1,000 fresh rows that could have one, and the points by which they changed from deal to deal:",
+        "",
+    ]
+    lines += [
+        "| arm | spots: before → after | points, least to most | all: before → after | points, least to most |",
+        "|---|---|---|---|---|",
+    ]
+    for place, arm in enumerate(ARMS):
+        found = [deal["arms"][place]["fresh"] for deal in document["deals"]]
+        cells = [cell for part in ("spots", "all") for cell in over_deals([item[part] for item in found])]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
     machine = document["machine"]
     weighed = ", ".join(
         f"{deal['weighed']['rows']} of {deal['weighed']['of']} rows, {deal['weighed']['spots']} spots"
@@ -236,6 +249,13 @@ def describe(document: Document) -> str:
             "",
         ]
     )
+
+
+def over_deals(found: Sequence[Document]) -> tuple[str, str]:
+    rows = sum(item["n"] for item in found)
+    before, after = (1000 * sum(item[side] for item in found) / rows for side in ("before", "after"))
+    changes = [100 * item["difference"] for item in found]
+    return f"{before:.0f} → {after:.0f}", f"{min(changes):+.1f} to {max(changes):+.1f}"
 
 
 def count(found: Document) -> str:

@@ -163,9 +163,18 @@ def read_inputs(task: Task, text: str, most: int) -> tuple[list[dict[str, Json]]
         return [], 1
     kept: list[dict[str, Json]] = []
     for item in items[:most]:
-        if isinstance(item, dict) and _is_input(task, item):
+        if isinstance(item, dict) and is_input(task, item):
             kept.append({name: _trim(item[name]) for name in task.input})
     return kept, len(items[:most]) - len(kept)
+
+
+def is_input(task: Task, item: Mapping[str, Json]) -> bool:
+    """Whether fields are of the task's shape, and none of them is an empty text."""
+    try:
+        check_input(task, item)
+    except TaskError:
+        return False
+    return all(not isinstance(value, str) or bool(value.strip()) for value in item.values())
 
 
 def ask_answer(task: Task, fields: Mapping[str, Json], shots: Sequence[Example], sizes: Sizes, sample: int) -> Request:
@@ -238,7 +247,9 @@ def _describe(cell: Cell) -> str:
     said = [f"length: {cell.length}", f"style: {cell.style}", f"writing: {cell.noise}", f"kind: {cell.case}"]
     said += [f"language: {cell.language}"] if cell.language else []
     said += [f"about: {cell.topic}"] if cell.topic else []
-    if cell.wanted is not None:
+    if cell.need:
+        said.append(cell.need)
+    elif cell.wanted is not None:
         field, value = cell.wanted
         said.append(f"the right answer {f'has {field}' if field else 'is'}{'' if value is None else f' {dump(value)}'}")
     return "; ".join(said)
@@ -251,14 +262,6 @@ def _name_fields(task: Task) -> str:
 def _show(task: Task, row: Example) -> str:
     answer = f" -> {answer_text(task, row.answer)}" if row.answer is not None else ""
     return f"{dump(dict(row.input))}{answer}"
-
-
-def _is_input(task: Task, item: Mapping[str, Json]) -> bool:
-    try:
-        check_input(task, item)
-    except TaskError:
-        return False
-    return all(not isinstance(value, str) or bool(value.strip()) for value in item.values())
 
 
 def _trim(value: Json) -> Json:
