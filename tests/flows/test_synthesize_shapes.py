@@ -263,3 +263,53 @@ def test_calls_that_break_their_tools_schema_are_not_kept(make: Callable[..., Pa
         made = synthesize(workspace, "tools", Options(40))
         assert made.dropped["no answer fits the task's output"] > 0
         assert dump("clock") not in made.by_value
+
+
+OFFERED = """\
+edition: 1
+name: offered
+instruction: Call the tools that the request needs, of those that it comes with.
+input:
+  request: string
+  tools: [{name: string, parameters: {type: object}}]
+output:
+  calls: [{name: string, arguments: {type: object}}]
+gate: {metric: exact_match, against: agreement, margin: 0.1}
+"""
+CLOCK = {"type": "object", "properties": {"zone": {"type": "integer"}}, "required": ["zone"]}
+
+
+def test_offered_tools_hold_the_calls_of_their_own_input(make: Callable[..., Path]) -> None:
+    """One in three of the inputs has a tool whose schema is none, and one in three an answer that breaks it."""
+
+    def offering(body: Body) -> tuple[int, str]:
+        status, text = call(body)
+        if name_of(body) == "inputs":
+            draw = random.Random(text)
+            rows = []
+            for place in range(5):
+                kind = ("integer", "integer", "whole")[place % 3]
+                tools = [{"name": "clock", "parameters": CLOCK | {"properties": {"zone": {"type": kind}}}}]
+                zone = draw.randrange(24) + 100 * (place % 2)
+                rows.append({"request": f"{words(draw, 3)} clock of {zone} {words(draw, 3)}", "tools": tools})
+            return 200, json.dumps({"inputs": rows})
+        return status, re.sub(r'"zone": (1\d\d)\b', r'"zone": "\1"', text)
+
+    draw = random.Random(3)
+    rows: list[dict[str, object]] = [
+        {
+            "input": {"request": f"{words(draw, 4)} clock of 2", "tools": [{"name": "clock", "parameters": CLOCK}]},
+            "gold": {"calls": [{"name": "clock", "arguments": {"zone": 2}}]},
+        }
+        for _ in range(20)
+    ]
+    folder = make("offered", OFFERED, rows)
+    with provider(folder, offering), open_workspace(folder) as workspace:
+        made = synthesize(workspace, "offered", Options(6))
+        assert made.rows > 0
+        assert made.dropped["tools that nothing can be held against"] > 0
+        assert made.dropped["no answer fits the task's output"] > 0
+        for trace in made_rows(workspace, "offered"):
+            assert trace.input["tools"][0]["parameters"] == CLOCK
+            (called,) = trace.output.value["calls"]
+            assert 0 <= called["arguments"]["zone"] < 24

@@ -44,7 +44,7 @@ from journeyman.data.synthesis.cells import Aim, Balance, Cell, aim_cells, find_
 from journeyman.data.synthesis.conversations import ask_turn, find_conversation, read_turn
 from journeyman.data.synthesis.passages import read_passages
 from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
-from journeyman.data.synthesis.tools import find_tools
+from journeyman.data.synthesis.tools import find_offered, find_tools
 from journeyman.evaluation.weak import WeakSpot
 from journeyman.flows.earlier import find_aims
 from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
@@ -218,7 +218,9 @@ class _Work:
         self.sizes: Sizes = find_sizes(task, self.seeds.rows)
         self.spots = spots
         self.aims = make_aims(spots)
-        self.axis: Balance | None = (find_tools(task.schema) or find_axis(task.schema)) if not spots else None
+        self.offered = find_offered(task)
+        axis = find_tools(task.schema) or self.offered or find_axis(task.schema)
+        self.axis: Balance | None = axis if not spots else None
         self.conversation = find_conversation(task, self.seeds.rows)
         self.asked_for = self.conversation.opening(task) if self.conversation else task
         self.openings = Known(NEAR)
@@ -331,7 +333,9 @@ class _Work:
                 break
             made, unfit = read_inputs(self.asked_for, reply.text, self.options.a_call) if reply.text else ([], 1)
             self.tally.dropped["inputs that cannot be read"] += unfit
-            found += [_Asked(cell, tuple(row.id for row in rows), fields) for fields in made]
+            sound = [fields for fields in made if self.offered is None or self.offered.is_sound(fields)]
+            self.tally.dropped["tools that nothing can be held against"] += len(made) - len(sound)
+            found += [_Asked(cell, tuple(row.id for row in rows), fields) for fields in sound]
         if self.conversation is None:
             return self._keep_new(known, found), is_cut
         played, is_short = await self._play(self._keep_new(self.openings, found), number * self.options.a_call)
@@ -408,7 +412,13 @@ class _Work:
 
     def _decide(self, item: _Asked, texts: Sequence[str | None], values: Counter[str]) -> _Answered | None:
         """None, and why in the tally, where the answer is none to keep."""
-        target, share, others = vote(self.task, texts, self.options.samples)
+        offered = self.offered
+        target, share, others = vote(
+            self.task,
+            texts,
+            self.options.samples,
+            lambda target: offered is None or offered.is_fit(item.fields, target.value),
+        )
         self.tally.seen.update([self._value(target)] if self.axis and target else [])
         if target is None:
             self.tally.dropped["no answer fits the task's output"] += 1

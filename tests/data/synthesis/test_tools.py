@@ -9,7 +9,7 @@ import pytest
 from journeyman.core.canonical import dump
 from journeyman.data.synthesis.asking import vote
 from journeyman.data.synthesis.cells import make_cells
-from journeyman.data.synthesis.tools import NONE, SEVERAL, find_tools
+from journeyman.data.synthesis.tools import NONE, ONE, SEVERAL, find_offered, find_tools
 from journeyman.task.task import Task
 
 
@@ -106,3 +106,72 @@ def test_arguments_that_do_not_fit_their_tool_are_votes_for_nothing() -> None:
     target, share, others = vote(task, texts, 4)
     assert target is not None
     assert (target.value, share, others) == ({"calls": [{"name": "clock", "arguments": {"zone": 2}}]}, 0.25, [])
+
+
+OPEN_CALL = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "arguments": {"type": "object"}},
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+OFFER = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+        "required": ["name", "parameters"],
+    },
+}
+
+
+def offered_task(offer: Any = OFFER) -> Task:
+    return Task("t", "Call.", {"text": {"type": "string"}, "tools": offer}, {"type": "array", "items": OPEN_CALL})
+
+
+def test_tools_that_an_input_offers_hold_its_answer() -> None:
+    axis = find_offered(offered_task())
+    assert axis is not None
+    assert find_tools(offered_task().schema) is None
+    assert axis.values == (ONE, NONE, SEVERAL)
+    fields: dict[str, Any] = {
+        "text": "x",
+        "tools": [
+            {
+                "name": "clock",
+                "parameters": {"type": "object", "properties": {"zone": {"type": "integer"}}, "required": ["zone"]},
+            },
+            {"name": "moon", "parameters": {"type": "object", "additionalProperties": False}},
+        ],
+    }
+    assert axis.is_sound(fields)
+    right, wrong = {"name": "clock", "arguments": {"zone": 2}}, {"name": "clock", "arguments": {}}
+    assert [axis.is_fit(fields, calls) for calls in ([right], [], [right, wrong], [{**right, "name": "sun"}])] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [axis.read(calls) for calls in ([right], [], [right, right])] == [dump(ONE), dump(NONE), dump(SEVERAL)]
+    described = {axis.describe(value, number) for number in range(24) for value in axis.values}
+    assert any("leaves out something" in text for text in described)
+    assert any("more than one call" in text for text in described)
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [],
+        [{"name": "a", "parameters": {"type": "dict"}}],
+        [{"name": "a", "parameters": {"$ref": "#/$defs/none"}}],
+        [{"name": "a", "parameters": {}}, {"name": "a", "parameters": {}}],
+    ],
+)
+def test_tools_that_nothing_can_be_held_against_are_told(tools: list[dict[str, Any]]) -> None:
+    axis = find_offered(offered_task())
+    assert axis is not None
+    assert not axis.is_sound({"text": "x", "tools": tools})
+
+
+def test_an_input_without_tools_offers_none() -> None:
+    assert find_offered(offered_task({"type": "string"})) is None
+    assert find_offered(offered_task({"type": "array", "items": {"type": "object"}})) is None

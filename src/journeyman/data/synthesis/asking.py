@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from journeyman.core.canonical import Json, dump
@@ -214,13 +214,15 @@ def read_verdict(text: str) -> bool:
     return isinstance(raw, dict) and raw.get("is_right") is True
 
 
-def vote(task: Task, texts: Sequence[str | None], asked: int) -> tuple[Target | None, float, list[tuple[Target, int]]]:
+def vote(
+    task: Task, texts: Sequence[str | None], asked: int, is_fit: Callable[[Target], bool] = lambda _target: True
+) -> tuple[Target | None, float, list[tuple[Target, int]]]:
     """The answer that came most often (of equals the one that came first), its share of all that were asked for, and the others with their counts. Answers that
-    cannot be read are votes for nothing."""
+    cannot be read, or do not fit, are votes for nothing."""
     counts: dict[str, tuple[Target, int]] = {}
     for text in texts:
         target = read_answer(task, text)[0] if text is not None else None
-        if target is not None:
+        if target is not None and is_fit(target):
             key = dump(target.to_json())
             counts[key] = (target, counts[key][1] + 1 if key in counts else 1)
     if not counts:
