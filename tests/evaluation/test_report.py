@@ -19,6 +19,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.example import object_target, text_target
 from journeyman.evaluation.document import (
     CandidatePart,
+    ChangePart,
     ConfidencePart,
     ConfusionPart,
     DatasetPart,
@@ -30,6 +31,7 @@ from journeyman.evaluation.document import (
     PromisePart,
     SlicePart,
     TokensPart,
+    WeakPart,
 )
 from journeyman.evaluation.gate import Score, decide
 from journeyman.evaluation.plots import CurvePoint
@@ -132,6 +134,18 @@ def make_data(word: str = "Rome", gate: Gate | None = None) -> ReportData:
             SlicePart(name=f"city = {word}", score=low, difference=low, is_low=True),
             SlicePart(name="longest quarter", score=high, difference=None, is_low=False),
         ),
+        weak=WeakPart(
+            student="s" * 64,
+            run="tickets-assess-1",
+            dev_rows=80,
+            common_rows=70,
+            is_same_dataset=False,
+            whole=ChangePart(
+                name="all rows", rows=70, before=20, after=13, difference=Figure(value=-0.1, low=-0.2, high=0.01, n=70)
+            ),
+            spots=(ChangePart(name=f"city {word} missing", rows=1, before=1, after=0, difference=None),),
+            weighting=f"2 on 9 of 90 train rows {word}",
+        ),
     )
     return ReportData(
         document=document,
@@ -172,6 +186,9 @@ def test_it_tells_the_whole_story() -> None:
         "Of what the student answers itself, at most 5 % are wrong, with confidence 95 %",
         "Debiased expected calibration error",
         "city = Rome",
+        "city Rome missing",
+        "-10.0 points",
+        "70 of 80, since the dataset was another one",
         "student − teacher",
         "journeyman assess tickets # Rome",
     ):

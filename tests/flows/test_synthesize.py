@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from journeyman.core.canonical import dump
-from journeyman.core.errors import DataError, GateError, ModelError
+from journeyman.core.errors import DataError, ModelError
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.evaluation.asides import describe_asides
 from journeyman.flows.assess import assess
@@ -280,7 +280,7 @@ def test_sealed_rows_that_were_made_up_are_told_wherever_the_verdict_is(tmp_path
 
 def test_rows_aim_at_what_the_student_errs_in_and_dev_rows_stay_unseen(folder: Path) -> None:
     with provider(folder, say) as seen, open_workspace(folder) as workspace:
-        with pytest.raises(GateError, match="JM-6"):
+        with pytest.raises(DataError, match="JM-385"):
             synthesize(workspace, "paint", Options(20, is_aimed=True))
         tune(workspace, "paint", {"kind": "head", "features": "none"})
         dev = assess(workspace, "paint").dev

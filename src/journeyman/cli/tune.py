@@ -112,6 +112,21 @@ def tune(
     ] = 0,
     evaluations: Annotated[int | None, typer.Option(help="Looks at dev in the whole run.")] = None,
     patience: Annotated[int | None, typer.Option(help="Looks without gain before it stops.")] = None,
+    is_weak: Annotated[
+        bool,
+        typer.Option(
+            "--weak",
+            help="Train rows weigh more that have a part in which the student assessed before erred on dev; assess says whether it helped.",
+        ),
+    ] = False,
+    factor: Annotated[
+        float | None,
+        typer.Option(
+            "--weak-factor",
+            min=1,
+            help="With --weak: how much more, as long as that is half of the weight at the most; default: 2.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the order of rows and of the adapters' start.")] = None,
     base: Annotated[
         str,
@@ -129,10 +144,16 @@ def tune(
     Example: journeyman tune tickets --epochs 4
 
     Example: journeyman tune tickets --method dpo
+
+    Example: journeyman tune tickets --kind head --weak
     """
+    from journeyman.flows.runs import MATERIAL
     from journeyman.flows.tune import Request
     from journeyman.flows.tune import tune as tune_task
+    from journeyman.flows.weighting import FACTOR
 
+    if factor is not None and not is_weak:
+        raise typer.BadParameter("--weak-factor belongs to --weak")
     given = {
         "kind": kind,
         "features": features,
@@ -158,8 +179,9 @@ def tune(
         "seed": seed,
     }
     settings = {name: value for name, value in given.items() if value is not None}
+    weak = (FACTOR if factor is None else factor) if is_weak else 0.0
     if mask:
-        _show_mask(task, settings, mask, base, answers, project, is_json)
+        _show_mask(task, settings, mask, base, answers, weak, project, is_json)
         return
     request = Request(
         method,
@@ -172,6 +194,7 @@ def tune(
         parse_duration(budget) if budget else 0.0,
         tuple(text or ()),
         answers,
+        weak,
     )
     with working(project, is_json) as workspace:
         result = tune_task(
@@ -189,6 +212,7 @@ def tune(
                 "student": result.student.hash,
                 "tuned": result.tuned,
                 "parity": result.parity,
+                "weighting": (result.run.read(MATERIAL) or {}).get("weighting"),
             }
         )
         return
@@ -201,13 +225,14 @@ def _show_mask(
     count: int,
     base: str,
     form: Literal["json", "codes", "lines"],
+    weak: float,
     project: Path | None,
     is_json: bool,
 ) -> None:
     from journeyman.flows.masks import show_mask
 
     with working(project, is_json) as workspace:
-        rows = show_mask(workspace, task, given, count, base, form)
+        rows = show_mask(workspace, task, given, count, base, form, weak)
     if is_json:
         print_json({"task": task, "rows": [row.to_json() for row in rows]})
         return

@@ -1,16 +1,20 @@
-"""What stands beside a verdict, in a sentence each: the labels that it rests on, the teacher's agreement with itself, and what tuning did to refusals."""
+"""What stands beside a verdict, in a sentence each: the labels that it rests on, the teacher's agreement with itself, what became of earlier errors, and what tuning did to refusals."""
 
 from __future__ import annotations
 
 from journeyman.evaluation.document import (
     CeilingPart,
+    ChangePart,
     DatasetPart,
     Document,
     Figure,
     LabelsPart,
     RefusalsPart,
     SafetyPart,
+    WeakPart,
 )
+
+SHOWN_SPOTS = 3
 
 
 def describe_asides(document: Document) -> list[str]:
@@ -24,6 +28,7 @@ def describe_asides(document: Document) -> list[str]:
     ):
         lines.append("Every row on which the answers differ is labelled: only more sealed rows can settle it.")
     lines += [describe_ceiling(document.ceiling)] if document.ceiling else []
+    lines += describe_weak(document.weak) if document.weak else []
     lines += describe_synthetic(document.dataset)
     return lines + (describe_safety(document.safety) if document.safety else [])
 
@@ -61,6 +66,28 @@ def describe_ceiling(ceiling: CeilingPart) -> str:
 
 def _share(figure: Figure) -> str:
     return f"{100 * figure.value:.1f} % ({100 * figure.low:.0f} to {100 * figure.high:.0f}, n = {figure.n:,})"
+
+
+def describe_weak(weak: WeakPart) -> list[str]:
+    """All errors, then the spots that they were counted by."""
+    other = "" if weak.is_same_dataset else "; the dataset was another one, so rows that both answered count alone"
+    weighed = f", tuned with weight {weak.weighting}" if weak.weighting else ""
+    lines = [
+        f"Against the student assessed before ({weak.student[:12]}){weighed}, errors on {weak.common_rows:,} of {weak.dev_rows:,} dev rows: {_change(weak.whole)}{other}."
+    ]
+    if weak.spots:
+        spots = "; ".join(f"{item.name} {_change(item)}" for item in weak.spots[:SHOWN_SPOTS])
+        more = f"; {len(weak.spots) - SHOWN_SPOTS} more in the report" if len(weak.spots) > SHOWN_SPOTS else ""
+        lines.append(
+            f"Its weak spots: {spots}{more}. They were picked by its errors, so part of a fall comes by itself."
+        )
+    return lines
+
+
+def _change(change: ChangePart) -> str:
+    found = change.difference
+    ends = f", {100 * found.value:+.1f} points, {100 * found.low:+.1f} to {100 * found.high:+.1f}" if found else ""
+    return f"{change.before:,} → {change.after:,} (of {change.rows:,}{ends})"
 
 
 def describe_safety(safety: SafetyPart) -> list[str]:

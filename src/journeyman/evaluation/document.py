@@ -16,6 +16,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import GateError
 from journeyman.evaluation.behaviour import Tried, stand
 from journeyman.evaluation.gate import Method, Verdict, VerdictName, describe_more
+from journeyman.evaluation.helped import Change
 from journeyman.evaluation.ladder import Rung, conclude, describe_figure
 from journeyman.evaluation.safety import Refusals, Shift
 from journeyman.evaluation.slices import Slice, SliceInterval
@@ -521,6 +522,38 @@ class JudgePart(Part):
     objection: str
 
 
+class ChangePart(Part):
+    """See ``evaluation.helped.Change``: ``difference`` is after less before, as a share of the rows; all intervals of a table hold together with 95 %."""
+
+    name: str
+    rows: int
+    before: int
+    after: int
+    difference: Figure | None
+
+    @staticmethod
+    def of(change: Change) -> ChangePart:
+        found = change.difference
+        figure = Figure(value=found.value, low=found.low, high=found.high, n=found.n) if found else None
+        return ChangePart(
+            name=change.name, rows=change.rows, before=change.before, after=change.after, difference=figure
+        )
+
+
+class WeakPart(Part):
+    """The weak spots of the ``student`` before, which ``run`` assessed, on the ``common_rows`` of ``dev_rows`` that both answered; ``whole``: all errors on these.
+    ``weighting``: which rows this student's tuning gave more weight, where it did."""
+
+    student: str
+    run: str
+    dev_rows: int
+    common_rows: int
+    is_same_dataset: bool
+    whole: ChangePart
+    spots: tuple[ChangePart, ...]
+    weighting: str
+
+
 class Document(Part):
     edition: Literal[1] = 1
     task: str
@@ -538,6 +571,7 @@ class Document(Part):
     labels: LabelsPart | None = None
     ceiling: CeilingPart | None = None
     safety: SafetyPart | None = None
+    weak: WeakPart | None = None
     release: ReleasePart | None = None
 
     def to_json(self) -> dict[str, Json]:

@@ -21,6 +21,7 @@ from journeyman.evaluation.document import (
     BehaviourPart,
     CandidatePart,
     CeilingPart,
+    ChangePart,
     ConfidencePart,
     ConfusionPart,
     DatasetPart,
@@ -36,13 +37,16 @@ from journeyman.evaluation.document import (
     ReleasePart,
     SlicePart,
     TokensPart,
+    WeakPart,
     asks_judge,
 )
+from journeyman.evaluation.helped import Both, compare_students
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
 from journeyman.evaluation.threshold import Outcomes, Trust, disagreement, outcomes, trust
 from journeyman.flows.behaviours import Tests, load_tests, with_required
 from journeyman.flows.ceiling import ask_ceiling, find_ceiling
+from journeyman.flows.earlier import find_before
 from journeyman.flows.labels import (
     DEV_ANSWERS,
     TEST_ANSWERS,
@@ -56,11 +60,12 @@ from journeyman.flows.labels import (
 from journeyman.flows.measures import of_answers
 from journeyman.flows.panel import Panel
 from journeyman.flows.rows import Rows, read_rows
-from journeyman.flows.runs import BASE_ROWS, EVALUATION, RunFolder
+from journeyman.flows.runs import BASE_ROWS, EVALUATION, SUBJECT, RunFolder
 from journeyman.flows.safety import check_safety, count_prompts
 from journeyman.flows.serving import serve_student, student_name
 from journeyman.flows.student import Student
 from journeyman.flows.students import choose_student, gate_rule, name_student, read_ladder, read_rules
+from journeyman.flows.weighting import read_weighting
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.declared import metrics_of
 from journeyman.measure.latency import measure_latency
@@ -69,7 +74,7 @@ from journeyman.measure.novelty import Vocabulary, thin
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
-REPORT, SUBJECT = "report.html", "subject.json"
+REPORT = "report.html"
 BASE_SEED = 20_26
 DECIDED = ("verdict", "alone", "unmet")
 
@@ -137,6 +142,7 @@ def assess(
         beside = {
             "ceiling": shown,
             "reference": _reference(task, rows, asked),
+            "weak": _helped(workspace, task, dataset, rows, run, tune_run, student, asked),
             "safety": check_safety(workspace, student, run, safety),
         }
         document = document.model_copy(update=beside)
@@ -147,6 +153,7 @@ def assess(
             "tune_run": tune_run.id,
             "dataset": dataset,
             "labels": kept.said,
+            "time": workspace.now(),
             "rule": read_rules(workspace, task) | basis.rule,
         }
         run.write(SUBJECT, subject)
@@ -279,6 +286,41 @@ def _reference(task: Task, rows: Rows, asked: _Asked) -> ReferencePart:
         confidence=thin([item.confidence.whole for item in answers if item.confidence]),
         novelty=thin([vocabulary.novelty(user_text(task, row.input)) for row in shown]),
         words=vocabulary.write(),
+    )
+
+
+def _helped(
+    workspace: Workspace,
+    task: Task,
+    dataset: str,
+    rows: Rows,
+    run: RunFolder,
+    tune_run: RunFolder,
+    student: Student,
+    asked: _Asked,
+) -> WeakPart | None:
+    """What became of the weak spots of the student before; None where there was none, or no dev row that both answered."""
+    before = find_before(workspace, task, run, tune_run, student.hash)
+    if before is None or asked.dev is None:
+        return None
+    earlier = {row.hash: item for row, item in before.answers(task, rows.dev)}
+    both = [
+        Both(row, row.expected, earlier[row.hash], item)
+        for row, item in zip(rows.dev, asked.dev.items, strict=True)
+        if row.expected is not None and row.hash in earlier
+    ]
+    if not both:
+        return None
+    whole, spots = compare_students(task, both, rows.heaviest)
+    return WeakPart(
+        student=before.student,
+        run=before.run.id,
+        dev_rows=sum(row.expected is not None for row in rows.dev),
+        common_rows=len(both),
+        is_same_dataset=before.dataset == dataset,
+        whole=ChangePart.of(whole),
+        spots=tuple(ChangePart.of(item) for item in spots),
+        weighting=read_weighting(tune_run),
     )
 
 

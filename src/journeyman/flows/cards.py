@@ -168,7 +168,7 @@ def write_card(
         "hash": manifest.hash,
         "instruction": str(manifest.task["instruction"]),
         "verdict": _verdict_line(evaluation),
-        "table": _table(evaluation),
+        "table": _table(evaluation) + _weighting(evaluation),
         "forced": f"Released although {' and '.join(against or ['nothing stood against it'])}; the reason given: {forced}\n"
         if forced
         else "",
@@ -260,6 +260,12 @@ def _verdict_line(evaluation: Mapping[str, Json]) -> str:
         f"at one-sided level {gate['level']}, n = {gate['n']}."
         + (f" Required tests that do not pass: {', '.join(unmet)}." if unmet else "")
     )
+
+
+def _weighting(evaluation: Mapping[str, Json]) -> str:
+    weak = cast(dict[str, Json], evaluation.get("weak") or {})
+    said = weak.get("weighting")
+    return f"\n\nTuned with weight {said}: those of weak spots of an earlier student." if said else ""
 
 
 def _table(evaluation: Mapping[str, Json]) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from journeyman.core.canonical import Json
 from journeyman.core.errors import TuneError
 from journeyman.core.example import Example, Target
-from journeyman.flows.material import Material, load_material
+from journeyman.flows.material import Material, load_material, weigh_weak
 from journeyman.flows.once import make_once
 from journeyman.flows.parity import Parity, choose_prompts, refuse_defects
 from journeyman.flows.runs import PLAN, RESULT, STUDENT, RunFolder
@@ -83,11 +83,13 @@ def tune_heads(
     base: str = "",
     dataset: str = "",
     threads: int | None = None,
+    weak: float = 0.0,
 ) -> tuple[RunFolder, Material, Student]:
-    """Train a head per field on the train rows' answers, chosen on dev; the same arguments find their own finished run.
+    """Train a head per field on the train rows' answers, chosen on dev; the same arguments find their own finished run. ``weak``: how much more train rows weigh that have a
+    weak spot's part.
 
     Raises:
-        DataError: JM-352 nothing prepared. ModelError: JM-401 the embedding model is not pulled. TuneError: JM-560 to
+        DataError: JM-352 nothing prepared, JM-363, JM-385 to JM-387 rows that cannot weigh more. ModelError: JM-401 the embedding model is not pulled. TuneError: JM-560 to
         JM-566 of the rows and the task, JM-567 a setting that heads do not have, JM-568 texts that are too long.
     """
     for name in given:
@@ -112,6 +114,7 @@ def tune_heads(
         workspace, task_name, base, dataset, use="embedding" if features == FEATURES[0] else "none"
     )
     choice = find_choice(material.task)
+    material = weigh_weak(workspace, material, weak)
     seed = int(cast(int, given.get("seed", 0)))
 
     def check(student: Student) -> Mapping[str, Json]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 from journeyman.core.canonical import Json
-from journeyman.flows.material import load_material
+from journeyman.flows.material import load_material, weigh_weak
 from journeyman.flows.signals import Writer, make_writing
 from journeyman.flows.student import Form
 from journeyman.flows.workspace import Workspace
@@ -49,14 +49,20 @@ class MaskedRow:
 
 
 def show_mask(
-    workspace: Workspace, task_name: str, given: Mapping[str, Json], count: int, base: str = "", form: Form = "json"
+    workspace: Workspace,
+    task_name: str,
+    given: Mapping[str, Json],
+    count: int,
+    base: str = "",
+    form: Form = "json",
+    weak: float = 0.0,
 ) -> list[MaskedRow]:
     """The first ``count`` rows that plain tuning would see; no model is loaded.
 
     Raises:
-        DataError: JM-352 nothing prepared. TuneError: JM-501, JM-502, JM-505, JM-532, JM-546.
+        DataError: JM-352 nothing prepared, JM-363, JM-385 to JM-387 rows that cannot weigh more. TuneError: JM-501, JM-502, JM-505, JM-532, JM-546.
     """
-    material = load_material(workspace, task_name, base)
+    material = weigh_weak(workspace, load_material(workspace, task_name, base), weak)
     template = make_student_template(material.base.path)
     writing = make_writing(material.task, template.tokenizer, form)
     writer = Writer(material.task, template, read_config(material.base.path).context, writing)

@@ -27,12 +27,7 @@ def make_once(
     check: Callable[[Student], Mapping[str, Json]],
 ) -> tuple[RunFolder, Student]:
     """The finished run of these settings; ``make`` writes its student, ``check`` says how what was written answers (parity)."""
-    key: dict[str, Json] = {
-        "task": material.task.answering(),
-        "dataset": material.dataset,
-        "base": material.base.sha256,
-        "given": dict(given),
-    }
+    key: dict[str, Json] = material.key() | {"given": dict(given)}
     run = find_run(workspace.project.runs, material.task.name, "tune", key)
     with run.lock():
         run.decide(MATERIAL, material.to_json)

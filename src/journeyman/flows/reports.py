@@ -15,6 +15,7 @@ from journeyman.evaluation.report import Failure, FunnelStage, Look, Loss, Repor
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.flows.assess import REPORT, Assessed, find_assessed
 from journeyman.flows.runs import MACHINE, PARITY, PLAN, RunFolder
+from journeyman.flows.weighting import read_setting
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.metrics import exact_match
 
@@ -99,7 +100,7 @@ def find_failures(dev: Sequence[tuple[Row, Prediction]]) -> tuple[Failure, ...]:
 
 def read_settings(run: RunFolder, manifest: Mapping[str, Json]) -> tuple[SettingLine, ...]:
     lines = []
-    for part in (run.read(PLAN) or {}, cast(dict[str, Json], manifest.get("settings") or {})):
+    for part in (run.read(PLAN) or {}, read_setting(run), cast(dict[str, Json], manifest.get("settings") or {})):
         for name, setting in part.items():
             if isinstance(setting, dict) and "origin" in setting:
                 lines.append(

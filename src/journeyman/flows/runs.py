@@ -27,7 +27,7 @@ STUDENT = "student"
 BASE_ROWS = 150  # sealed rows that the untuned base is asked: it is slow
 MATERIAL, PLAN, MACHINE, RESULT, PARITY = "material.json", "plan.json", "machine.json", "tuned.json", "parity.json"
 METHOD, CHECKPOINT = "method.json", "checkpoint.safetensors"
-LADDER, NAMED, EVALUATION = "ladder.json", "named.json", "evaluation.json"
+LADDER, NAMED, EVALUATION, SUBJECT = "ladder.json", "named.json", "evaluation.json", "subject.json"
 ATTACHMENTS = "attachments"  # of a release: what refers to it and is no part of its hash
 
 

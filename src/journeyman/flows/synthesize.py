@@ -1,6 +1,6 @@
 """`synthesize T`: rows to tune on from an instruction and a few examples.
 
-    cells ──► inputs by the teacher ──► new ones ──► several answers each ──► agreed on, and right ──► traces of origin `synthesize`
+    cells ──► inputs by the teacher ──► (further turns) ──► new ones ──► several answers each ──► agreed on, and right ──► traces of origin `synthesize`
 
 A round at a time: what a round asks for follows from what was kept before it, so that the same command after a kill makes the same rows from the calls that were
 answered. Examples that the teacher is shown are train rows, and stay so. Sealed and dev rows are shown to nobody; inputs near to any of them are dropped.
@@ -34,16 +34,19 @@ from journeyman.data.synthesis.asking import (
     ask_verdict,
     find_sizes,
     find_uncopied,
+    is_input,
     read_inputs,
     read_topics,
     read_verdict,
     vote,
 )
-from journeyman.data.synthesis.cells import Aim, Axis, Cell, aim_cells, find_axis, make_cells, quota
+from journeyman.data.synthesis.cells import Aim, Balance, Cell, aim_cells, find_axis, make_cells, quota
+from journeyman.data.synthesis.conversations import ask_turn, find_conversation, read_turn
 from journeyman.data.synthesis.passages import read_passages
 from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
-from journeyman.evaluation.weak import WeakSpot, find_weak_spots
-from journeyman.flows.assess import find_assessed
+from journeyman.data.synthesis.tools import find_offered, find_tools
+from journeyman.evaluation.weak import WeakSpot
+from journeyman.flows.earlier import find_aims
 from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import require_teacher
@@ -173,7 +176,7 @@ def synthesize(workspace: Workspace, task_name: str, options: Options) -> Synthe
     """Make rows until there are enough; the same command continues one that was killed, or whose budget ended.
 
     Raises:
-        DataError: JM-360 a budget is missing, JM-361 the teacher's price is not known, JM-362 documents that cannot be read. ServeError: JM-730 no teacher. ModelError:
+        DataError: JM-360 a budget is missing, JM-361 the teacher's price is not known, JM-362 documents that cannot be read, JM-363 and JM-385 no weak spot is known. ServeError: JM-730 no teacher. ModelError:
             JM-40x, JM-42x of a local model, JM-43x of a provider. StoreError: JM-821 another process is at it.
     """
     return asyncio.run(_with_teacher(workspace, workspace.task(task_name), options, is_dry=False))
@@ -187,7 +190,7 @@ def forecast_synthesis(workspace: Workspace, task_name: str, options: Options) -
 async def _with_teacher(workspace: Workspace, task: Task, options: Options, *, is_dry: bool) -> Synthesis:
     async with AsyncExitStack() as stack:
         teacher = await _open_teacher(workspace, task, options, stack, is_dry=is_dry)
-        spots = find_spots(workspace, task) if options.is_aimed else ()
+        spots = find_aims(workspace, task).spots if options.is_aimed else ()
         key = _make_key(task, teacher, options) | ({"spots": [spot.to_json() for spot in spots]} if spots else {})
         run = find_run(workspace.project.runs, task.name, "synthesize", key)
         with run.lock():
@@ -215,7 +218,12 @@ class _Work:
         self.sizes: Sizes = find_sizes(task, self.seeds.rows)
         self.spots = spots
         self.aims = make_aims(spots)
-        self.axis: Axis | None = find_axis(task.schema) if not spots else None
+        self.offered = find_offered(task)
+        axis = find_tools(task.schema) or self.offered or find_axis(task.schema)
+        self.axis: Balance | None = axis if not spots else None
+        self.conversation = find_conversation(task, self.seeds.rows)
+        self.asked_for = self.conversation.opening(task) if self.conversation else task
+        self.openings = Known(NEAR)
         self.passages = read_passages(options.documents)
         budget = options.budget_usd if teacher.price is not None else None
         price = teacher.price or (0.0, 0.0)
@@ -323,14 +331,51 @@ class _Work:
         for cell, rows, reply in zip(cells, shown, replies, strict=True):
             if reply is None:
                 break
-            made, unfit = read_inputs(self.task, reply.text, self.options.a_call) if reply.text else ([], 1)
+            made, unfit = read_inputs(self.asked_for, reply.text, self.options.a_call) if reply.text else ([], 1)
             self.tally.dropped["inputs that cannot be read"] += unfit
-            for fields in made:
-                if known.add(near_text(Example(fields, None))):
-                    found.append(_Asked(cell, tuple(row.id for row in rows), fields))
+            sound = [fields for fields in made if self.offered is None or self.offered.is_sound(fields)]
+            self.tally.dropped["tools that nothing can be held against"] += len(made) - len(sound)
+            found += [_Asked(cell, tuple(row.id for row in rows), fields) for fields in sound]
+        if self.conversation is None:
+            return self._keep_new(known, found), is_cut
+        played, is_short = await self._play(self._keep_new(self.openings, found), number * self.options.a_call)
+        return self._keep_new(known, played), is_cut or is_short
+
+    def _keep_new(self, known: Known, asked: Sequence[_Asked]) -> list[_Asked]:
+        found = [item for item in asked if known.add(near_text(Example(item.fields, None)))]
+        self.tally.dropped["near copies of known inputs"] += len(asked) - len(found)
+        return found
+
+    async def _play(self, asked: Sequence[_Asked], first: int) -> tuple[list[_Asked], bool]:
+        """Conversations from their first messages, all of them a turn at a time; up to the first that the budget left unfinished, and whether there was one."""
+        conversation, task = self.conversation, self.task
+        assert conversation is not None, "the task is asked about conversations"
+        fields = [conversation.begin(item.fields) for item in asked]
+        shown = [item.shown for item in asked]
+        lengths = [conversation.length(first + place) for place in range(len(asked))]
+        ended, lost = set[int](), set[int]()
+        for turn in range(1, max(lengths, default=0)):
+            places = [place for place in range(len(asked)) if lengths[place] > turn and place not in ended | lost]
+            requests = [
+                ask_turn(
+                    task, conversation, fields[place], self._shots(fields[place]), self.sizes, self._seed(first + place)
+                )
+                for place in places
+            ]
+            replies, _is_cut = await self.calls.ask_all(requests)
+            for place, request, reply in zip(places, requests, replies, strict=True):
+                if task.schema is None:
+                    shown[place] = (*shown[place], *(row.id for row in self._shots(fields[place])))
+                if reply is None:
+                    lost.add(place)
+                elif said := read_turn(request, reply.text or ""):
+                    fields[place] = conversation.add(fields[place], said)
                 else:
-                    self.tally.dropped["near copies of known inputs"] += 1
-        return found, is_cut
+                    ended.add(place)
+        whole = range(min(lost, default=len(asked)))
+        fitting = [place for place in whole if place not in ended and is_input(task, fields[place])]
+        self.tally.dropped["conversations that broke off"] += len(whole) - len(fitting)
+        return [_Asked(asked[place].cell, shown[place], fields[place]) for place in fitting], bool(lost)
 
     def _make_cells(self, number: int, count: int) -> Iterator[Cell]:
         if self.aims:
@@ -339,7 +384,7 @@ class _Work:
 
     def _input_request(self, number: int, cell: Cell, shown: Sequence[Example]) -> Request:
         passage = self.passages[number % len(self.passages)] if self.passages else ""
-        return ask_inputs(self.task, cell, shown, self.options.a_call, self.sizes, self._seed(number), passage)
+        return ask_inputs(self.asked_for, cell, shown, self.options.a_call, self.sizes, self._seed(number), passage)
 
     async def _ask_answers(self, asked: Sequence[_Asked]) -> tuple[list[_Answered], bool]:
         """Those on which the samples agree, up to the first that the budget left without an answer."""
@@ -367,7 +412,13 @@ class _Work:
 
     def _decide(self, item: _Asked, texts: Sequence[str | None], values: Counter[str]) -> _Answered | None:
         """None, and why in the tally, where the answer is none to keep."""
-        target, share, others = vote(self.task, texts, self.options.samples)
+        offered = self.offered
+        target, share, others = vote(
+            self.task,
+            texts,
+            self.options.samples,
+            lambda target: offered is None or offered.is_fit(item.fields, target.value),
+        )
         self.tally.seen.update([self._value(target)] if self.axis and target else [])
         if target is None:
             self.tally.dropped["no answer fits the task's output"] += 1
@@ -463,29 +514,12 @@ class _Work:
         ways = options.samples + options.is_judged
         read = inputs / options.a_call * sum(of_inputs) / len(of_inputs) + inputs * ways * sum(of_answers) / len(some)
         told = inputs * (written + ways * answered)
+        turns = ceil(inputs * (self.conversation.mean_length - 1)) if self.conversation else 0
+        read += turns * sum(of_answers) / len(some)
         tokens = ceil(read / LETTERS_A_TOKEN), ceil(told / LETTERS_A_TOKEN)
         price = self.teacher.price
         usd = (tokens[0] * price[0] + tokens[1] * price[1]) / 1e6 if price is not None else None
-        return Forecast(ceil(inputs / options.a_call) + inputs * ways, *tokens, usd)
-
-
-def find_spots(workspace: Workspace, task: Task) -> tuple[WeakSpot, ...]:
-    """What the assessed student of the latest dataset errs in on dev.
-
-    Raises:
-        GateError: JM-620 nothing assessed. DataError: JM-352 nothing prepared, JM-363 it errs in nothing.
-    """
-    spots = tuple(find_weak_spots(task, find_assessed(workspace, task.name).dev))
-    if not spots:
-        raise DataError(
-            "JM-363",
-            "the student has no weak spot to aim at",
-            where=f"task {task.name}",
-            expected="wrong answers on dev rows",
-            got="none",
-            hint=f"journeyman synthesize {task.name} without --weak",
-        )
-    return spots
+        return Forecast(ceil(inputs / options.a_call) + turns + inputs * ways, *tokens, usd)
 
 
 def make_aims(spots: Sequence[WeakSpot]) -> list[Aim]:

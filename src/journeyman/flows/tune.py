@@ -18,7 +18,7 @@ from journeyman.core.example import Example
 from journeyman.flows.classify import tune_heads
 from journeyman.flows.lessons import Lesson, Work, make_lesson
 from journeyman.flows.making import write_student
-from journeyman.flows.material import Material, load_material
+from journeyman.flows.material import Material, load_material, weigh_weak
 from journeyman.flows.parity import Trial, ask_engine, ask_in_fp32, choose_prompts, judge_served, refuse_defects
 from journeyman.flows.prompting import make_prompted
 from journeyman.flows.recalling import make_nearest
@@ -64,7 +64,7 @@ CANNOT: dict[Form, tuple[str, ...]] = {"codes": (*CONTINUING, "orpo", "reject")}
 class Request:
     """What a caller asks for besides the settings of the plan. ``start`` is a finished run's id, ``teacher`` that or a model;
     ``budget_s`` is the time for a search and its winner, 0 for the derived settings; ``texts`` are files that the base reads first;
-    ``answers`` is how the student writes them."""
+    ``answers`` is how the student writes them; ``weak``: how much more train rows weigh that have a weak spot's part, 0 for no more."""
 
     method: Asked = "auto"
     teacher: str = ""
@@ -76,6 +76,7 @@ class Request:
     budget_s: float = 0.0
     texts: tuple[str, ...] = ()
     answers: Form = "json"
+    weak: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +113,13 @@ def tune(
     The same arguments on the same dataset continue or repeat the same run.
 
     Raises:
-        DataError: JM-352 nothing prepared. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
+        DataError: JM-352 nothing prepared, JM-363, JM-385 to JM-387 rows that cannot weigh more. ModelError: JM-401 base not pulled. TuneError: JM-5xx.
     """
     request, given = request or Request(), dict(given or {})
     if given.get("kind") in PLAIN:
         return _make_plain(workspace, task_name, given, request)
     material = load_material(workspace, task_name, request.base, request.dataset)
+    material = weigh_weak(workspace, material, request.weak)
     holding = hold(material.learnable)
     method, reason = choose_method(request.method, holding, bool(request.teacher))
     way = _choose_way(workspace, material, given, request, Way(method, reason))
@@ -148,14 +150,14 @@ def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json],
         TuneError: JM-567, JM-569, JM-595 it was asked for what only tuned language models have; what making it raises.
     """
     kind = str(given["kind"])
-    has_threads = {"threads": request.threads} if kind == "head" else {}
-    plain = Request(base=request.base, dataset=request.dataset, **has_threads)  # type: ignore[arg-type]
+    of_head = {"threads": request.threads, "weak": request.weak} if kind == "head" else {}
+    plain = Request(base=request.base, dataset=request.dataset, **of_head)  # type: ignore[arg-type]
     if replace(request, method="auto" if request.method == "sft" else request.method) != plain:
         code, what, expected = {
             "head": (
                 "JM-567",
                 "a head has no setting of a language model's",
-                " --base, --seed, --features and --threads",
+                " --base, --seed, --features, --threads and --weak",
             ),
             "nearest": ("JM-569", "the nearest example is not tuned", "out another option"),
             "prompt": ("JM-569", "a prompted base is not tuned", " --shots and --base"),
@@ -168,7 +170,7 @@ def _make_plain(workspace: Workspace, task_name: str, given: Mapping[str, Json],
             hint=f"leave out the other options, or tune a language model without --kind {kind}",
         )
     if kind == "head":
-        made = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads)
+        made = tune_heads(workspace, task_name, given, request.base, request.dataset, request.threads, request.weak)
     else:
         make = {"nearest": make_nearest, "prompt": make_prompted, "votes": make_votes}[kind]
         made = make(workspace, task_name, given, request.base, request.dataset)
@@ -221,6 +223,7 @@ def _refuse_unread(given: Mapping[str, Json], request: Request, method: str) -> 
         "--text": bool(request.texts and request.start) and is_moved,
         "--rank": "rank" in given and given.get("kind") == "full",
         "--alpha": "alpha" in given and given.get("kind") == "full",
+        "--weak": bool(request.weak and request.start) and method == "kto",
     }
     for option, is_given in unread.items():
         if is_given:
@@ -230,6 +233,7 @@ def _refuse_unread(given: Mapping[str, Json], request: Request, method: str) -> 
                 expected={
                     "--start": "--start with dpo, ipo, kto or reject",
                     "--text": "--text without --start: the run that is begun at has read its own",
+                    "--weak": "--weak with another method, whose rows have weights",
                 }.get(option, f"{option} with adapters"),
                 got=f"--method {method}" + (" --kind full" if given.get("kind") == "full" else ""),
                 hint=f"leave out {option}",
@@ -278,10 +282,7 @@ def _key(
     request: Request,
     way: Way,
 ) -> dict[str, Json]:
-    key: dict[str, Json] = {
-        "task": material.task.answering(),
-        "dataset": material.dataset,
-        "base": material.base.sha256,
+    key: dict[str, Json] = material.key() | {
         "given": dict(given),
         "number": request.number,
         "threads": request.threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from journeyman.core.canonical import Json, dump
@@ -163,9 +163,18 @@ def read_inputs(task: Task, text: str, most: int) -> tuple[list[dict[str, Json]]
         return [], 1
     kept: list[dict[str, Json]] = []
     for item in items[:most]:
-        if isinstance(item, dict) and _is_input(task, item):
+        if isinstance(item, dict) and is_input(task, item):
             kept.append({name: _trim(item[name]) for name in task.input})
     return kept, len(items[:most]) - len(kept)
+
+
+def is_input(task: Task, item: Mapping[str, Json]) -> bool:
+    """Whether fields are of the task's shape, and none of them is an empty text."""
+    try:
+        check_input(task, item)
+    except TaskError:
+        return False
+    return all(not isinstance(value, str) or bool(value.strip()) for value in item.values())
 
 
 def ask_answer(task: Task, fields: Mapping[str, Json], shots: Sequence[Example], sizes: Sizes, sample: int) -> Request:
@@ -205,13 +214,15 @@ def read_verdict(text: str) -> bool:
     return isinstance(raw, dict) and raw.get("is_right") is True
 
 
-def vote(task: Task, texts: Sequence[str | None], asked: int) -> tuple[Target | None, float, list[tuple[Target, int]]]:
+def vote(
+    task: Task, texts: Sequence[str | None], asked: int, is_fit: Callable[[Target], bool] = lambda _target: True
+) -> tuple[Target | None, float, list[tuple[Target, int]]]:
     """The answer that came most often (of equals the one that came first), its share of all that were asked for, and the others with their counts. Answers that
-    cannot be read are votes for nothing."""
+    cannot be read, or do not fit, are votes for nothing."""
     counts: dict[str, tuple[Target, int]] = {}
     for text in texts:
         target = read_answer(task, text)[0] if text is not None else None
-        if target is not None:
+        if target is not None and is_fit(target):
             key = dump(target.to_json())
             counts[key] = (target, counts[key][1] + 1 if key in counts else 1)
     if not counts:
@@ -238,7 +249,9 @@ def _describe(cell: Cell) -> str:
     said = [f"length: {cell.length}", f"style: {cell.style}", f"writing: {cell.noise}", f"kind: {cell.case}"]
     said += [f"language: {cell.language}"] if cell.language else []
     said += [f"about: {cell.topic}"] if cell.topic else []
-    if cell.wanted is not None:
+    if cell.need:
+        said.append(cell.need)
+    elif cell.wanted is not None:
         field, value = cell.wanted
         said.append(f"the right answer {f'has {field}' if field else 'is'}{'' if value is None else f' {dump(value)}'}")
     return "; ".join(said)
@@ -251,14 +264,6 @@ def _name_fields(task: Task) -> str:
 def _show(task: Task, row: Example) -> str:
     answer = f" -> {answer_text(task, row.answer)}" if row.answer is not None else ""
     return f"{dump(dict(row.input))}{answer}"
-
-
-def _is_input(task: Task, item: Mapping[str, Json]) -> bool:
-    try:
-        check_input(task, item)
-    except TaskError:
-        return False
-    return all(not isinstance(value, str) or bool(value.strip()) for value in item.values())
 
 
 def _trim(value: Json) -> Json:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import cast
+from typing import Protocol, cast
 
 from journeyman.core.canonical import Json, dump
 from journeyman.measure.metrics import flatten
@@ -46,6 +46,22 @@ MOST_VALUES = 60
 """Of a field that rows are balanced by."""
 
 
+class Balance(Protocol):
+    """What rows are balanced by: ``values`` that answers have, each of which comes as often as the others."""
+
+    @property
+    def field(self) -> str: ...
+
+    @property
+    def values(self) -> tuple[Json, ...]: ...
+
+    def read(self, answer: Json) -> str:
+        """The value that an answer has, as a key for counting."""
+
+    def describe(self, value: Json, number: int) -> str:
+        """What is said of the inputs of call ``number``, which are to have the value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Axis:
     """A closed field of the answer, by its path, and its values; the path is empty where the answer itself is closed."""
@@ -54,10 +70,12 @@ class Axis:
     values: tuple[Json, ...]
 
     def read(self, answer: Json) -> str:
-        """The value that an answer has, as a key for counting."""
         if not self.field:
             return dump(answer)
         return dump(answer.get(self.field)) if isinstance(answer, dict) else dump(None)
+
+    def describe(self, value: Json, number: int) -> str:
+        return f"the right answer {f'has {self.field}' if self.field else 'is'} {dump(value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,8 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One call's worth of inputs. ``wanted``: what the answer should say, where an axis is balanced, or have, where one aims (the value is None then); None: whatever comes."""
+    """One call's worth of inputs. ``wanted``: what the answer should say, where an axis is balanced, or have, where one aims (the value is None then); None: whatever comes. ``need``: how that is said,
+    where it has words of its own."""
 
     length: str
     style: str
@@ -88,6 +107,7 @@ class Cell:
     language: str = ""
     topic: str = ""
     wanted: tuple[str, Json] | None = None
+    need: str = ""
 
     def to_json(self) -> dict[str, Json]:
         said: dict[str, Json] = {"length": self.length, "style": self.style, "noise": self.noise, "case": self.case}
@@ -110,7 +130,7 @@ def find_axis(schema: Mapping[str, Json] | None) -> Axis | None:
     return None
 
 
-def quota(rows: int, axis: Axis) -> int:
+def quota(rows: int, axis: Balance) -> int:
     """Rows that one value may have: a quarter more than its share, since a value that never comes must not stop the others."""
     return ceil(1.25 * rows / len(axis.values))
 
@@ -118,7 +138,7 @@ def quota(rows: int, axis: Axis) -> int:
 def make_cells(
     start: int,
     count: int,
-    axis: Axis | None,
+    axis: Balance | None,
     had: Mapping[str, int],
     languages: Sequence[str] = (),
     topics: Sequence[str] = (),
@@ -126,11 +146,11 @@ def make_cells(
     """Cells number ``start`` and following. ``had``: rows by value so far."""
     counts = Counter({dump(value): had.get(dump(value), 0) for value in axis.values} if axis else {})
     for number in range(start, start + count):
-        wanted = None
+        wanted, need = None, ""
         if axis is not None:
             value = min(axis.values, key=lambda value: counts[dump(value)])
             counts[dump(value)] += 1
-            wanted = (axis.field, value)
+            wanted, need = (axis.field, value), axis.describe(value, number)
         yield Cell(
             LENGTHS[number % len(LENGTHS)],
             STYLES[(number + number // len(STYLES)) % len(STYLES)],
@@ -139,6 +159,7 @@ def make_cells(
             languages[number % len(languages)] if languages else "",
             topics[number % len(topics)] if topics else "",
             wanted,
+            need,
         )
 
 
@@ -147,7 +168,7 @@ def aim_cells(start: int, count: int, aims: Sequence[Aim], topics: Sequence[str]
     turns = [aim for aim in aims for _ in range(aim.weight)]
     for number, cell in enumerate(make_cells(start, count, None, {}, topics=topics), start):
         aim = turns[number % len(turns)]
-        yield replace(cell, wanted=(aim.field, aim.value) if aim.field else None)
+        yield replace(cell, wanted=(aim.field, aim.value) if aim.field or aim.value is not None else None)
 
 
 def _values(node: Mapping[str, Json]) -> tuple[Json, ...]:
