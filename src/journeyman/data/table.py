@@ -18,6 +18,7 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import Target, object_target, text_target
+from journeyman.data.columnar import refuse_repeated
 from journeyman.data.lines import Line
 from journeyman.data.record import (
     Record,
@@ -63,9 +64,7 @@ def has_input(names: Collection[str], task: Task) -> bool:
 
 def check_header(header: Header, where: str) -> None:
     """Raises: DataError: JM-303, a column name comes twice."""
-    twice = sorted({name for name in header.names if header.names.count(name) > 1 and name})
-    if twice:
-        raise DataError("JM-303", "a column of this table comes twice", where=where, got=", ".join(twice))
+    refuse_repeated(header.names, where)
 
 
 def unused_columns(header: Header, task: Task) -> frozenset[str]:
