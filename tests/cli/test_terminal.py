@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from rich.console import Console
 from journeyman.cli.compare import print_comparison
 from journeyman.cli.improve import _print as print_improvement
 from journeyman.cli.judge import _print as print_measured
-from journeyman.cli.terminal import SLOW_LOG_S, Bars
+from journeyman.cli.terminal import SLOW_LOG_S, Bars, print_error, print_lines
 from journeyman.cli.verdicts import print_ladder
+from journeyman.core.errors import DataError
 from journeyman.evaluation.comparison import CellPart, Comparison
 from journeyman.evaluation.document import Figure, LadderPart, RungPart
 from journeyman.evaluation.improvement import ArmPart, ChosenPart, Improvement
@@ -113,3 +115,19 @@ def test_bars_show_names_as_they_are(name: str, is_terminal: bool) -> None:
     bars.finish(f"end {name}")
     for text in (f"stage {name}", f"detail {name}", f"end {name}"):
         assert text in file.getvalue()
+
+
+def test_a_terminal_gets_no_control_characters_of_data(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "\x1b]0;title\x07\x1b[31mred\r\x9b1m \ud800 é\tö"
+    print_error(DataError("JM-303", "no format", got=hostile), is_json=False)
+    Bars(Console(file=(noted := io.StringIO()))).note(hostile)
+    print_lines("as it is\x1b[0m")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_lines(hostile)
+    shown = capsys.readouterr()
+    assert shown.out.startswith("as it is\x1b[0m\n")
+    for text in (shown.err, noted.getvalue(), shown.out.split("\n", 1)[1]):
+        assert "\\x1b]0;title\\x07\\x1b[31mred\\x0d\\x9b1m" in text
+        assert not any(sign in text for sign in "\x1b\x07\r\x9b\ud800")

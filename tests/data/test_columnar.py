@@ -228,3 +228,58 @@ def test_a_text_is_no_list_of_turns(take: Take, store: Store, tmp_path: Path) ->
     assert report.files[0].unused == ("instruction",)
     (trace,) = store.traces("tickets")
     assert trace.output == object_target(GOOD)
+
+
+BROKEN = pa.Array.from_buffers(
+    pa.string(),
+    3,
+    [None, pa.py_buffer(bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0])), pa.py_buffer(b"a\xffc")],
+)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        BROKEN,
+        pa.ListArray.from_arrays([0, 1, 2, 3], BROKEN),
+        pa.array([1, 2**30, 3], pa.date32()),
+        pa.array([1, 2**62, 3], pa.duration("s")),
+        pa.array([1, 2**60, 3], pa.timestamp("us")),
+    ],
+)
+def test_a_value_that_cannot_be_read_costs_its_own_row(take: Take, tmp_path: Path, values: Any) -> None:
+    table = pa.table({"message": ["one", "two", "three"], "output": [ANSWER] * 3, "noted": values})
+    with (tmp_path / "rows.arrow").open("wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    report = take(tmp_path / "rows.arrow")
+    assert (report.read, report.added) == (3, 2)
+    assert dict(report.reasons) == {"a value of the column noted cannot be read": 1}
+    assert report.quarantine is not None
+    assert json.loads(report.quarantine.read_text())["line"] == 2
+
+
+def test_a_first_row_that_cannot_be_read_does_not_hide_the_format(take: Take, tmp_path: Path) -> None:
+    chats = [[{"role": "user", "content": f"hi {n}"}, {"role": "assistant", "content": ANSWER}] for n in range(3)]
+    pq.write_table(
+        pa.table({"messages": chats, "noted": pa.array([2**60, 1, 2], pa.timestamp("us"))}), tmp_path / "a.parquet"
+    )
+    assert take(tmp_path / "a.parquet").added == 2
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.timestamp("ns", "UTC"), pa.time64("ns"), pa.duration("ns")])
+def test_nanoseconds_need_no_pandas(tmp_path: Path, kind: Any) -> None:
+    pq.write_table(pa.table({"noted": pa.array([1_001], kind)}), tmp_path / "a.parquet")
+    with open_columns(tmp_path / "a.parquet") as columns:
+        (row,) = columns.rows
+    assert isinstance(row, dict)
+    assert "00.000001" in str(row["noted"])
+    assert "000001001" not in str(row["noted"])
+
+
+def test_a_column_that_comes_twice_is_refused(take: Take, tmp_path: Path) -> None:
+    twice = pa.Table.from_arrays(
+        [pa.array(["one"]), pa.array([ANSWER]), pa.array(["two"])], ["message", "output", "message"]
+    )
+    pq.write_table(twice, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"(?s)JM-303.*comes twice.*message"):
+        take(tmp_path / "a.parquet")

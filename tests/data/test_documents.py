@@ -137,3 +137,16 @@ def test_a_document_of_nothing_known_says_what_it_has(take: Take, tmp_path: Path
     path.write_text("[\n]\n")
     with pytest.raises(DataError, match="JM-302"):
         take(path)
+
+
+@pytest.mark.parametrize("size", [3, 3_000])
+def test_a_packed_document_that_breaks_keeps_its_elements_and_says_so(take: Take, tmp_path: Path, size: int) -> None:
+    rows = [{"input": f"message {number} {'x' * 300}", "output": GOOD} for number in range(size)]
+    whole = gzip.compress(json.dumps(rows).encode())
+    path = tmp_path / "rows.json.gz"
+    path.write_bytes(whole[:-8] + bytes(8))  # its last bytes are the check sum
+    report = take(path)
+    assert report.added == size
+    assert dict(report.reasons) == {"the gzip stream is broken here": 1}
+    path.write_bytes(gzip.compress(json.dumps(rows).encode()[:-400]) + b"garbage")
+    assert take(path).repeated >= size - 2

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import object_target, text_target
+from journeyman.core.progress import Silent
 from journeyman.core.trace import Trace
 from journeyman.data import imports as imports_module
 from journeyman.data import lines as lines_module
@@ -339,3 +340,31 @@ def test_the_order_of_files_does_not_matter(task: Task, write: Write, tmp_path: 
             import_files(task, order, store, quarantine_folder=tmp_path, now=NOW)
             keys.add(frozenset(trace.row_key for trace in traces(store)))
     assert len(keys) == 1
+
+
+def test_counts_of_tokens_that_are_none_cost_nothing(take: Take, write: Write, store: Store) -> None:
+    def call(number: int, tokens: Json) -> Json:
+        choice: Json = {"message": {"role": "assistant", "content": json.dumps(GOOD)}}
+        usage: Json = {"prompt_tokens": tokens, "completion_tokens": 2}
+        return {
+            "messages": [{"role": "user", "content": f"hi {number}"}],
+            "response": {"choices": [choice], "usage": usage},
+        }
+
+    report = take(write("a.jsonl", [call(number, tokens) for number, tokens in enumerate((5, 10**30, -3, "9", True))]))
+    assert report.added == 5
+    assert [trace.input_tokens for trace in store.traces("tickets")] == [5, None, None, None, None]
+
+
+def test_a_file_that_is_gone_when_its_turn_comes_is_named(
+    task: Task, store: Store, write: Write, tmp_path: Path
+) -> None:
+    first, second = write("a.jsonl", [chat("one", GOOD)]), write("b.jsonl", [chat("two", GOOD)])
+
+    class Removing(Silent):
+        def finish(self, detail: str = "") -> None:
+            second.unlink(missing_ok=True)
+
+    with pytest.raises(DataError, match=r"(?s)JM-301 .*b\.jsonl"):
+        import_files(task, [first, second], store, quarantine_folder=tmp_path / "q", now=NOW, progress=Removing())
+    assert store.count_traces("tickets") == 1

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from journeyman.core.errors import DataError
 from journeyman.data import lines as lines_module
+from journeyman.data.columnar import is_columnar
 from journeyman.data.lines import Line, file_source, open_source, stream_source
 
 
@@ -78,3 +81,42 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         file_source(tmp_path / "nothing.jsonl")
     with pytest.raises(DataError, match="got: a folder"):
         file_source(tmp_path)
+
+
+def test_a_short_gzip_stream_that_breaks_keeps_what_came_before() -> None:
+    data = gzip.compress(b"one\ntwo\n") + b"garbage"
+    with open_source(stream_source(io.BytesIO(data))) as reader:
+        assert reader.look(65_536) == "one\ntwo\n"
+        found = list(reader)
+    assert [line.text for line in found] == ["one", "two", ""]
+    assert found[-1].problem == lines_module.BROKEN
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert not is_columnar(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"(?s)JM-301.*got: a pipe.*import -"):
+        file_source(tmp_path / "pipe")
+
+
+def test_a_disk_that_fails_in_the_middle_is_named() -> None:
+    class Failing(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read1(1000)
+
+    with open_source(stream_source(Failing(b"one line\n" * 1_000), "rows.jsonl")) as reader:
+        lines = iter(reader)
+        assert next(lines).text == "one line"
+        with pytest.raises(DataError, match=r"(?s)JM-301 rows\.jsonl.*Input/output error"):
+            list(lines)
+
+
+def test_a_name_that_is_not_utf_8_can_be_stored(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl"))
+    try:
+        path.write_text("{}\n")
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    assert file_source(path).name.endswith("/\ufffd.jsonl")

@@ -196,11 +196,108 @@ def test_what_a_form_cannot_say_is_counted(workspace: Workspace, tmp_path: Path)
         export_dataset(workspace, "fresh", "dpo", tmp_path / "pairs")
 
 
+def test_what_a_written_row_loses_is_counted(workspace: Workspace, tmp_path: Path) -> None:
+    rows = list(read_open(workspace))
+    others = sum(bool(row.alternatives) for row in rows)
+    both = sum(row.gold is not None and row.target is not None for row in rows)
+    assert others
+    assert both
+    done = export_dataset(workspace, "parcel", "openai", tmp_path / "openai")
+    assert done.unsaid["other answers"] == others
+    assert done.unsaid["the teacher's answer beside the gold"] == both
+    assert export_dataset(workspace, "parcel", "parquet", tmp_path / "parquet").unsaid == {"other answers": others}
+
+
+NAMED = """\
+edition: 1
+name: named
+instruction: Sort it.
+input:
+  output: string
+  group: string
+  plan: {enum: [free, pro]}
+output:
+  kind: {enum: [a, b]}
+gate: {metric: exact_match, against: agreement, margin: 0.05}
+"""
+
+
+def test_fields_with_the_names_of_columns_and_choices_come_back_from_parquet(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    for name in ("named", "again"):
+        text = NAMED.replace("name: named", f"name: {name}")
+        (workspace.project.tasks / f"{name}.yaml").write_text(text)
+    rows = [
+        {
+            "input": {
+                "output": f"said {number} {7 * number}",
+                "group": f"g{number}",
+                "plan": ("free", "pro")[number % 2],
+            },
+            "output": {"kind": "ab"[number % 3 % 2]},
+        }
+        for number in range(60)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_sources(workspace, "named", [str(tmp_path / "rows.jsonl")])
+    prepare_task(workspace, "named")
+    done = export_dataset(workspace, "named", "parquet", tmp_path / "out")
+    (plan,) = {type(row["plan"]) for row in pq.read_table(tmp_path / "out/train.parquet").to_pylist()}
+    assert plan is str
+    report = import_sources(workspace, "again", [str(path) for path in done.rows])
+    assert (report.added, report.quarantined) == (sum(done.rows.values()), 0)
+    found = {
+        json.dumps([dict(trace.input), trace.output and trace.output.value])
+        for trace in workspace.store.traces("again")
+    }
+    assert found <= {json.dumps([row["input"], row["output"]]) for row in rows}
+
+
+def test_numbers_that_no_column_holds_are_left_out(workspace: Workspace, tmp_path: Path) -> None:
+    text = NAMED.replace("  plan: {enum: [free, pro]}", "  whole: integer\n  any: number")
+    (workspace.project.tasks / "named.yaml").write_text(text)
+    sizes = [(2**63, 1), (2**63 - 1, 2**53), (1, 2**53 + 1), (3, 0.5), (-(2**63), -1e300)]
+    rows = [
+        {
+            "input": {"output": f"said {n} {7 * n}", "group": "", "whole": sizes[n % 5][0], "any": sizes[n % 5][1]},
+            "output": {"kind": "a"},
+        }
+        for n in range(60)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    import_sources(workspace, "named", [str(tmp_path / "rows.jsonl")])
+    prepare_task(workspace, "named")
+    done = export_dataset(workspace, "named", "parquet", tmp_path / "out")
+    (reason,) = done.left_out
+    assert "larger than a column" in reason
+    assert done.left_out[reason] + sum(done.rows.values()) == len(list(read_open(workspace, "named")))
+    written = [row for path in done.rows for row in pq.read_table(path).to_pylist()]
+    assert {(row["whole"], row["any"]) for row in written} == {sizes[1], sizes[3], sizes[4]}
+
+
+def test_a_task_whose_input_has_changed_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    path = workspace.project.tasks / "parcel.yaml"
+    path.write_text(path.read_text().replace("input:\n", "input:\n  more: string\n"))
+    for form in ("openai", "parquet"):
+        with pytest.raises(DataError, match=r"(?s)JM-390.*no more"):
+            export_dataset(workspace, "parcel", form, tmp_path / "out")  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_the_target_may_be_a_link_to_an_empty_folder(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    done = export_dataset(workspace, "parcel", "openai", tmp_path / "link")
+    assert all(path.is_file() for path in done.rows)
+    assert (tmp_path / "real/train.jsonl").is_file()
+
+
 def test_the_command(folder: Path) -> None:
     done = journeyman(folder, "export", "parcel", "--to", "openai", "--out", "out", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert set(told) == {"task", "to", "dataset", "files", "rows", "left_out", "terms"}
+    assert set(told) == {"task", "to", "dataset", "files", "rows", "left_out", "terms", "unsaid"}
     assert all((folder / path).is_file() for path in told["files"])
     shown = journeyman(folder, "export", "parcel", "--to", "parquet", "--split", "dev")
     assert "parcel-parquet/dev.parquet: " in shown.stdout

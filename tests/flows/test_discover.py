@@ -242,3 +242,21 @@ def test_every_arrangement_that_can_be_imported_is_read(workspace: Workspace) ->
             item.group.draft.instruction for item in whole.found
         ]
         assert [item.group.tally.calls for item in found.found] == [item.group.tally.calls for item in whole.found]
+
+
+def test_a_system_text_longer_than_the_sample_keeps_is_found_and_written_whole(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    draw = random.Random(5)
+    long = "Sort the parcel notes by colour. " + " ".join(f"Rule {number}: keep it tidy." for number in range(700))
+    assert len(long) > 12_000
+    rows = [
+        row(draw, number, [("system", long), ("user", f"Note: {words(draw)}")], words(draw, 1)) for number in range(40)
+    ]
+    write_rows(tmp_path / "long.jsonl", rows)
+    found = look(workspace, "long.jsonl")
+    (item,) = found.found
+    assert (item.group.tally.calls, item.group.tally.instructed, found.rest.calls) == (40, 40, 0)
+    (path,) = write_tasks(workspace, found, ["long=1"])
+    assert workspace.task("long").instruction == long
+    assert path.name == "long.yaml"

@@ -8,9 +8,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from journeyman.core.errors import TaskError
-from journeyman.task.file import load_task, load_tasks, task_file_schema, task_from_mapping
+from journeyman.task.file import load_task, load_tasks, task_file_schema, task_from_mapping, write_task
 from journeyman.task.task import Gate, Task
 
 HEAD = "edition: 1\nname: t\ninstruction: Sort it.\ninput:\n  message: string\n"
@@ -176,3 +178,27 @@ def test_the_schema_for_editors_agrees_with_the_loader(tmp_path: Path) -> None:
             assert not validator.is_valid(yaml.safe_load(text)), text
     described = task_file_schema()["properties"]
     assert all("description" in value or "$ref" in value for value in described.values())
+
+
+SIGNS = st.text(st.sampled_from("0123456789eE+-._~ny: #'\"!|>\n\x1b\u2028é"), min_size=1, max_size=8)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        SIGNS | st.sampled_from(["1e3", "08", "0x1F", "1_000", "null", "12:30"]), min_size=1, max_size=4, unique=True
+    )
+)
+def test_texts_that_are_written_stay_texts(tmp_path: Path, values: list[str]) -> None:
+    mapping: dict[str, Any] = {
+        "edition": 1,
+        "name": "t",
+        "instruction": f"Sort it {values[0]}",
+        "input": {"message": "string"},
+        "output": {"type": "string", "enum": values},
+        "gate": {"metric": "exact_match", "against": "agreement", "margin": 0.05},
+    }
+    task = load_task(write(tmp_path, write_task(mapping)))
+    assert task.schema is not None
+    assert task.schema["enum"] == values
+    assert task.instruction == task_from_mapping(mapping, "t").instruction

@@ -72,6 +72,8 @@ def _tell_rows(task: str, to: str, done: Written, is_json: bool) -> None:
         print_lines(f"{path}: {count:,} rows")
     for reason, count in done.left_out.items():
         print_lines(f"  {count:,} left out: {reason}")
+    for what, count in done.unsaid.items():
+        print_lines(f"  of {count:,} rows this form does not say: {what}")
     if restricted := done.terms.get("restricted"):
         print_lines(f"{restricted:,} of them come from a source whose terms restrict training")
     print_lines(f"next: journeyman import FILE --task OTHER reads such files; dataset {done.dataset[:12]} of {task}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from rich.table import Table
 from journeyman.core.errors import JourneymanError
 
 SLOW_LOG_S = 15.0
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Bars:
@@ -74,7 +76,7 @@ class Bars:
 
     def note(self, text: str) -> None:
         if not self.is_quiet:
-            self.console.print(text, highlight=False, markup=False, emoji=False)
+            self.console.print(plain(text), highlight=False, markup=False, emoji=False)
 
 
 def print_json(document: Mapping[str, object]) -> None:
@@ -84,8 +86,14 @@ def print_json(document: Mapping[str, object]) -> None:
 
 
 def print_lines(*lines: str) -> None:
+    """A terminal gets no control characters, which data may hold; a pipe gets the text as it is."""
     for line in lines:
-        sys.stdout.write(line + "\n")
+        sys.stdout.write((plain(line) if sys.stdout.isatty() else line) + "\n")
+
+
+def plain(text: str) -> str:
+    """Without what moves a cursor, colours or renames a terminal: it is shown instead."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def print_table(table: Table) -> None:
@@ -97,4 +105,4 @@ def print_error(error: JourneymanError, is_json: bool) -> None:
     """To stderr for people; with ``--json`` also the document ``{"error": …}`` on stdout."""
     if is_json:
         print_json({"error": error.to_json()})
-    sys.stderr.write(error.message() + "\n")
+    sys.stderr.write(plain(error.message()) + "\n")

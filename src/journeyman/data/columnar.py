@@ -1,13 +1,15 @@
 """Parquet and Arrow files as rows of typed values, a batch in memory at a time, whatever the size of a row group.
 
-Batches are cut so that one holds about ``BATCH_BYTES`` of values. Moments become ISO 8601, decimals texts, bytes UTF-8 texts, NaN no value; a
-column without a value is left out of its row. This module knows nothing about tasks.
+Batches are cut so that one holds about ``BATCH_BYTES`` of values. Moments become ISO 8601 with microseconds at the most, decimals texts, bytes UTF-8 texts, NaN no value; a
+column without a value is left out of its row. A row with a value that Python has none for (a year after 9999, broken text) is named, the others are read. This module knows
+nothing about tasks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -17,16 +19,19 @@ from typing import Any, cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
+from journeyman.data.lines import show_path, unreadable
 
 PARQUET, ARROW_FILE, ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 BATCH_BYTES, BATCH_ROWS = 8_000_000, 1_000
+UNREADABLE = (ValueError, OverflowError, KeyError)
+"""What pyarrow raises for a value that Python has none for; its own ArrowInvalid is a ValueError."""
 BUFFER_BYTES = 1 << 18  # of a column's pages; without it a whole row group would be read at once
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """``rows`` may be read once; a text among them says that the file is damaged from there on. ``read_bytes`` is how much of the file's size
-    has been given out."""
+    """``rows`` may be read once; a text among them says why a row cannot be read, or that the file is damaged from there on. ``read_bytes`` is how much of the
+    file's size has been given out."""
 
     format: str
     names: tuple[str, ...]
@@ -36,6 +41,8 @@ class Columns:
 
 def is_columnar(path: Path) -> bool:
     try:
+        if not path.is_file():  # a pipe would be read, or waited for
+            return False
         with path.open("rb") as file:
             return file.read(6).startswith((PARQUET, ARROW_FILE, ARROW_STREAM))
     except OSError:
@@ -47,17 +54,21 @@ def open_columns(path: Path) -> Iterator[Columns]:
     """Open for one pass.
 
     Raises:
-        DataError: JM-302 no row, JM-303 the file is damaged, or of a version that pyarrow does not read.
+        DataError: JM-301 not readable, JM-302 no row, JM-303 the file is damaged, or of a version that pyarrow does not read, or has a column twice.
     """
     import pyarrow as pa
 
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise unreadable(show_path(path), error) from error
+    with opened as file:
         is_parquet = file.read(4) == PARQUET
         file.seek(0)
         try:
             columns = _open_parquet(file, path) if is_parquet else _open_arrow(path)
         except (pa.ArrowException, OSError) as error:
-            raise damaged(_said(error), str(path)) from error
+            raise damaged(_said(error), show_path(path)) from error
         yield columns
 
 
@@ -91,6 +102,7 @@ def _open_arrow(path: Path) -> Columns:
 
 def _columns(format: str, schema: Any, batches: Iterator[Any], total: int | None, path: Path) -> Columns:
     size, taken = path.stat().st_size, [0, 0]  # rows, bytes of values
+    refuse_repeated(schema.names, show_path(path))
     needs_change = any(_needs_change(field.type) for field in schema)
 
     def rows() -> Iterator[dict[str, Json] | str]:
@@ -100,8 +112,11 @@ def _columns(format: str, schema: Any, batches: Iterator[Any], total: int | None
                 return
             step = int(min(BATCH_ROWS, max(1.0, BATCH_BYTES / max(batch.nbytes / max(batch.num_rows, 1), 1.0))))
             for start in range(0, batch.num_rows, step):
-                for row in batch.slice(start, step).to_pylist():
+                for row in _read_rows(batch.slice(start, step)):
                     taken[0] += 1
+                    if isinstance(row, str):
+                        yield row
+                        continue
                     kept = {name: value for name, value in row.items() if value is not None}
                     yield cast(dict[str, Json], _change(kept) if needs_change else kept)
             taken[1] += batch.nbytes
@@ -114,6 +129,13 @@ def _columns(format: str, schema: Any, batches: Iterator[Any], total: int | None
     return Columns(format, tuple(schema.names), rows(), read_bytes)
 
 
+def refuse_repeated(names: Sequence[str], where: str) -> None:
+    """Raises: DataError: JM-303, a column name comes twice."""
+    twice = sorted({name for name, count in Counter(names).items() if count > 1 and name})
+    if twice:
+        raise DataError("JM-303", "a column of this table comes twice", where=where, got=", ".join(twice)[:300])
+
+
 def damaged(said: str, where: str) -> DataError:
     return DataError(
         "JM-303",
@@ -123,6 +145,38 @@ def damaged(said: str, where: str) -> DataError:
         got=said,
         hint="write the file again",
     )
+
+
+def _read_rows(batch: Any) -> Iterator[dict[str, Any] | str]:
+    """The rows of a batch; of one with a value that cannot be read in which column that is."""
+    import pyarrow as pa
+
+    columns = [_without_nanoseconds(column) for column in batch.columns]
+    try:
+        yield from pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist()
+        return
+    except UNREADABLE:
+        pass
+    for place in range(batch.num_rows):
+        row, problem = dict[str, Any](), ""
+        for name, column in zip(batch.schema.names, columns, strict=True):
+            try:
+                row[name] = column[place].as_py()
+            except UNREADABLE:
+                problem = f"a value of the column {name} cannot be read"
+        yield problem or row
+
+
+def _without_nanoseconds(column: Any) -> Any:
+    """Python's moments have microseconds."""
+    import pyarrow as pa
+
+    kind = column.type
+    if not pa.types.is_temporal(kind) or getattr(kind, "unit", "") != "ns":
+        return column
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp("us", kind.tz), safe=False)
+    return column.cast(pa.time64("us") if pa.types.is_time(kind) else pa.duration("us"), safe=False)
 
 
 def _whole(batches: Iterator[Any]) -> Iterator[Any]:
@@ -183,4 +237,4 @@ def _is_nan(value: object) -> bool:
 
 
 def _empty(path: Path) -> DataError:
-    return DataError("JM-302", "this file is empty", where=str(path), expected="at least one row")
+    return DataError("JM-302", "this file is empty", where=show_path(path), expected="at least one row")

@@ -17,7 +17,7 @@ from journeyman.core.errors import DataError
 from journeyman.data import openai, pairs, preferences, table
 from journeyman.data.columnar import Columns, damaged, is_columnar, open_columns
 from journeyman.data.documents import HEAD, is_document, split_document
-from journeyman.data.lines import Line, Source, open_source
+from journeyman.data.lines import BROKEN, Line, Reader, Source, open_source
 from journeyman.data.readers import (
     alpaca,
     anthropic,
@@ -111,7 +111,7 @@ def open_rows(source: Source, task: Task) -> Iterator[Opened]:
         return
     with open_source(source) as reader:
         if is_document(reader.look(HEAD)):
-            rows = _read_document(split_document(reader.chunks()), task, source.name)
+            rows = _read_document(_split(reader), task, source.name)
         else:
             rows = read_rows(reader, task, source.name)
         yield Opened(rows, lambda: reader.position_bytes)
@@ -154,10 +154,13 @@ def read_columns(columns: Columns, task: Task, name: str) -> Rows:
     Raises:
         DataError: JM-302 no row, JM-303 columns that no format has, JM-313 those of a form that we do not read.
     """
-    first = next(columns.rows)
+    head = list(islice(columns.rows, 1))
+    while isinstance(head[-1], str) and len(head) < LOOKED_AT_LINES and (more := next(columns.rows, None)) is not None:
+        head.append(more)
+    first = head[-1]
     if isinstance(first, str):
         raise damaged(first, name)
-    rows = enumerate(chain([first], columns.rows), 1)
+    rows = enumerate(chain(head, columns.rows), 1)
     if table.has_fields(columns.names, task):
         unused = table.unused_columns(table.Header(columns.names, ""), task)
         return Rows(columns.format, (_read_values(number, row, task) for number, row in rows), unused)
@@ -172,6 +175,16 @@ def read_columns(columns: Columns, task: Task, name: str) -> Rows:
         got=f"the columns {', '.join(columns.names)}"[:300],
         hint=f"rename the columns; {FORMATS_PAGE}",
     )
+
+
+def _split(reader: Reader) -> Iterator[Line]:
+    """A document's elements, and that the file is broken behind them."""
+    number = 0
+    for line in split_document(reader.chunks()):
+        number = line.number
+        yield line
+    if reader.is_broken:
+        yield Line(number + 1, "", BROKEN)
 
 
 def _read_document(elements: Iterator[Line], task: Task, name: str) -> Rows:

@@ -23,7 +23,7 @@ from journeyman.data.columnar import is_columnar
 from journeyman.data.folders import find_files
 from journeyman.data.formats import Row, Rows, open_rows
 from journeyman.data.intake import Intake, make_trace
-from journeyman.data.lines import Line, Source, file_source
+from journeyman.data.lines import Line, Source, file_source, show_path
 from journeyman.data.quarantine import Quarantine
 from journeyman.data.record import Record, detail_of
 from journeyman.store.database import Store
@@ -152,7 +152,7 @@ def find_sources(item: Source | Path) -> list[Source]:
     if isinstance(item, Source):
         return [item]
     paths = find_files(item) if item.is_dir() else [item]
-    return [Source(str(path), path=path) if is_columnar(path) else file_source(path) for path in paths]
+    return [Source(show_path(path), path=path) if is_columnar(path) else file_source(path) for path in paths]
 
 
 class _FileImport:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ LINE_LIMIT_BYTES = 10_000_000
 KEPT_BYTES = 8_000
 CHUNK_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
+BROKEN = "the gzip stream is broken here"
 UTF8_BOM = b"\xef\xbb\xbf"
 
 # What a person may hand over by mistake: first bytes -> what it is, what to do.
@@ -67,8 +69,11 @@ class Source:
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes on disk; None for a stream."""
-        return self.path.stat().st_size if self.path is not None else None
+        """Bytes on disk; None for a stream, or for a file that is gone."""
+        try:
+            return self.path.stat().st_size if self.path is not None else None
+        except OSError:
+            return None
 
 
 def file_source(path: Path) -> Source:
@@ -78,14 +83,21 @@ def file_source(path: Path) -> Source:
         DataError: JM-301 missing, a folder, or not readable; JM-302 empty.
     """
     if not path.is_file():
-        got = "a folder" if path.is_dir() else "nothing there"
+        got, hint = "a folder" if path.is_dir() else "nothing there", "check the path"
+        if path.is_fifo():
+            got, hint = "a pipe", "write it to a file; `journeyman import -` reads stdin"
         raise DataError(
-            "JM-301", "this file cannot be read", where=str(path), expected="a file", got=got, hint="check the path"
+            "JM-301", "this file cannot be read", where=show_path(path), expected="a file", got=got, hint=hint
         )
-    source = Source(str(path), path=path)
+    source = Source(show_path(path), path=path)
     with open_source(source):  # unreadable and foreign files are refused before anything is imported
         pass
     return source
+
+
+def show_path(path: Path) -> str:
+    """Its name as text that can be stored, also where its bytes are not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def stream_source(stream: BinaryIO, name: str = "stdin") -> Source:
@@ -98,11 +110,13 @@ class Reader:
     def __init__(self, raw: BinaryIO, name: str) -> None:
         self._raw = raw
         self.name = name
-        buffered = cast(BinaryIO, io.BufferedReader(_Pushback(raw), 1 << 16))
+        buffered = cast(BinaryIO, io.BufferedReader(_Disk(raw, name), 1 << 16))
         head = cast(io.BufferedReader, buffered).peek(16)[:16]
         _refuse_foreign(head, name)
-        self._file = cast(BinaryIO, gzip.GzipFile(fileobj=buffered)) if head.startswith(GZIP_MAGIC) else buffered
+        packed = head.startswith(GZIP_MAGIC)
+        self._file = cast(io.BufferedReader, gzip.GzipFile(fileobj=buffered) if packed else buffered)
         self._begin = b""
+        self.is_broken = False
 
     @property
     def position_bytes(self) -> int:
@@ -111,24 +125,26 @@ class Reader:
     def look(self, size: int) -> str:
         """The first ``size`` bytes as text, which are read again afterwards; fewer where a gzip stream is broken."""
         with suppress(EOFError, gzip.BadGzipFile, zlib.error):
-            while len(self._begin) < size and (block := self._file.read(size - len(self._begin))):
+            while len(self._begin) < size and (block := self._file.read1(size - len(self._begin))):
                 self._begin += block
         return self._begin.decode("utf-8", "replace")
 
     def chunks(self) -> Iterator[str]:
-        """The text in pieces; what is not UTF-8 stands as lone surrogates. A broken gzip stream just ends."""
+        """The text in pieces; what is not UTF-8 stands as lone surrogates. A broken gzip stream ends, and then ``is_broken`` is true."""
         decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogateescape")
-        with suppress(EOFError, gzip.BadGzipFile, zlib.error):
+        try:
             file = self._again()
-            while block := file.read(CHUNK_BYTES):
+            while block := file.read1(CHUNK_BYTES):
                 if text := decoder.decode(block):
                     yield text
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            self.is_broken = True
         yield decoder.decode(b"", final=True)
 
-    def _again(self) -> BinaryIO:
-        """The file from its beginning, after a look."""
+    def _again(self) -> io.BufferedReader:
+        """The file from its beginning, after a look. Read with ``read1``: ``read`` loses what came before the place where a gzip stream breaks."""
         begin, self._begin = self._begin, b""
-        return cast(BinaryIO, io.BufferedReader(_Pushback(self._file, begin), 1 << 16)) if begin else self._file
+        return io.BufferedReader(_Pushback(self._file, begin), 1 << 16) if begin else self._file
 
     def __iter__(self) -> Iterator[Line]:
         number, file = 0, self._again()
@@ -140,7 +156,7 @@ class Reader:
                     return
                 yield _decode(number, data.removeprefix(UTF8_BOM) if number == 1 else data, is_long)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            yield Line(number, "", "the gzip stream is broken here", str(error))
+            yield Line(number, "", BROKEN, str(error))
 
 
 @contextmanager
@@ -156,13 +172,7 @@ def open_source(source: Source) -> Iterator[Reader]:
     try:
         file = cast(Path, source.path).open("rb")
     except OSError as error:
-        raise DataError(
-            "JM-301",
-            "this file cannot be read",
-            where=source.name,
-            got=error.strerror or str(error),
-            hint="check the path and its permissions",
-        ) from error
+        raise unreadable(source.name, error) from error
     with file:
         yield Reader(file, source.name)
 
@@ -184,6 +194,30 @@ class _Pushback(io.RawIOBase):
         self._begin = self._begin[len(data) :]
         view[: len(data)] = data
         return len(data)
+
+
+class _Disk(_Pushback):
+    """The file itself: what it cannot read is told by its name."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        super().__init__(stream)
+        self._name = name
+
+    def readinto(self, buffer: object) -> int:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise unreadable(self._name, error) from error
+
+
+def unreadable(name: str, error: OSError) -> DataError:
+    return DataError(
+        "JM-301",
+        "this file cannot be read",
+        where=name,
+        got=error.strerror or str(error),
+        hint="check the path and its permissions",
+    )
 
 
 def _refuse_foreign(head: bytes, name: str) -> None:

@@ -19,6 +19,7 @@ from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import Message, message_from_openai, messages_from_openai
 from journeyman.data.logprobs import read_logprobs
 from journeyman.data.record import Record, hash_content, read_feedback, read_group, read_target, read_time, row_error
+from journeyman.models.counts import read_count
 
 KNOWN = {
     "request",
@@ -72,8 +73,8 @@ def read(row: dict[str, Json]) -> Record:
         group=read_group(row.get("group")),
         model=str((response or {}).get("model") or request.get("model") or row.get("model") or ""),
         time=read_time((response or {}).get("created") or row.get("created") or row.get("time")),
-        input_tokens=_count(counts.get("prompt_tokens")),
-        output_tokens=_count(counts.get("completion_tokens")),
+        input_tokens=read_count(counts.get("prompt_tokens")),
+        output_tokens=read_count(counts.get("completion_tokens")),
         unused=frozenset(row) - KNOWN - (REQUEST_KEYS if request is row else set()),
     )
 
@@ -155,10 +156,6 @@ def _key(response: Mapping[str, Json] | None) -> str:
     """The provider's id. Ids beside the response (``custom_id``) are the caller's own and may repeat between files."""
     value = (response or {}).get("id")
     return value if isinstance(value, str) else ""
-
-
-def _count(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _mapping(value: Json, where: str) -> dict[str, Json]:

@@ -18,7 +18,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import TaskError
 from journeyman.core.example import Example, Split, Target
 from journeyman.core.messages import Message, make_message, message_to_openai
-from journeyman.core.nodes import write_json
+from journeyman.core.nodes import EXACT, write_json
 from journeyman.data.readers import chatml
 from journeyman.task.answer import answer_text
 from journeyman.task.prompt import teacher_messages, user_text
@@ -73,7 +73,7 @@ def to_columns(task: Task, example: Example, split: Split) -> Node:
     """Objects are JSON texts; a field that is called like another column is ``input.FIELD``.
 
     Raises:
-        Unsayable: there is no answer in text, or there are earlier turns.
+        Unsayable: there is no answer in text, there are earlier turns, or a number is too large for a column.
     """
     if example.context:
         raise Unsayable("the row has earlier turns")
@@ -99,14 +99,35 @@ def column_of(field: str) -> str:
     return f"input.{field}" if field in COLUMNS else field
 
 
+def find_unsaid(example: Example, form: str) -> list[str]:
+    """What a row that was written has and the form no place for."""
+    found = ["how often the row came"] if example.count > 1 and form != "parquet" else []
+    found += ["the passages beside the input"] if example.passages else []
+    if form == "dpo":
+        return found
+    if example.gold is not None and example.target is not None and form != "parquet":
+        found.append("the teacher's answer beside the gold")
+    return found + (["other answers"] if example.alternatives else [])
+
+
 def plain_type(schema: Json) -> str:
     """The type of a field's values where all are of one that a column can have; else nothing."""
     kind = schema.get("type") if isinstance(schema, dict) else None
+    choices = schema.get("enum") if isinstance(schema, dict) else None
+    if isinstance(choices, list) and all(isinstance(item, str) for item in choices):
+        return "string"
     return kind if isinstance(kind, str) and kind in ("string", "integer", "number", "boolean") else ""
 
 
 def _write(value: Json, schema: object) -> Json:
-    return value if plain_type(cast(Json, schema)) or value is None else write_json(value)
+    kind = plain_type(cast(Json, schema))
+    if isinstance(value, int) and not isinstance(value, bool) and not _fits(value, kind):
+        raise Unsayable("a number is larger than a column of Parquet holds exactly")
+    return value if kind or value is None else write_json(value)
+
+
+def _fits(value: int, kind: str) -> bool:
+    return -(2**63) <= value < 2**63 if kind == "integer" else kind != "number" or abs(value) <= EXACT
 
 
 def _asked(task: Task, example: Example) -> Sequence[Message]:

@@ -18,6 +18,7 @@ from typing import cast
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import Target, object_target, text_target
+from journeyman.data.columnar import refuse_repeated
 from journeyman.data.lines import Line
 from journeyman.data.record import (
     Record,
@@ -63,9 +64,7 @@ def has_input(names: Collection[str], task: Task) -> bool:
 
 def check_header(header: Header, where: str) -> None:
     """Raises: DataError: JM-303, a column name comes twice."""
-    twice = sorted({name for name in header.names if header.names.count(name) > 1 and name})
-    if twice:
-        raise DataError("JM-303", "a column of this table comes twice", where=where, got=", ".join(twice))
+    refuse_repeated(header.names, where)
 
 
 def unused_columns(header: Header, task: Task) -> frozenset[str]:
@@ -161,7 +160,7 @@ def read_values(row: dict[str, Json], task: Task) -> Record:
     for name, schema in task.input.items():
         value = _field(row, name)
         fields[name] = _read_cell(value, schema, name) if isinstance(value, str) else value
-    is_free = "group" not in task.input
+    is_free = _is_free(row, "group", task)
     return Record(
         key="",
         content=(hash_content if is_free else hash_row)(row),
@@ -172,19 +171,24 @@ def read_values(row: dict[str, Json], task: Task) -> Record:
         feedback="" if "feedback" in task.input else read_feedback(row.get("feedback")),
         group=read_group(row.get("group")) if is_free else "",
         model="" if "model" in task.input else str(row.get("model") or ""),
-        time="" if "time" in task.input else read_time(row.get("time")),
+        time=read_time(row.get("time")) if _is_free(row, "time", task) else "",
         unused=unused_columns(Header(tuple(row), ""), task) - {"alternatives", "feedback"},
     )
 
 
 def _read_value(row: Mapping[str, Json], column: str, task: Task) -> Target | None:
-    if column not in task.input and row.get(column) is not None:
+    if _is_free(row, column, task) and row.get(column) is not None:
         return read_target(row[column])
     prefix = f"{column}."
     values: dict[str, Json] = {
         name[len(prefix) :]: value for name, value in row.items() if name.startswith(prefix) and value is not None
     }
     return object_target(values) if values else None
+
+
+def _is_free(row: Mapping[str, Json], column: str, task: Task) -> bool:
+    """Whether the column is not the input field of that name, which may stand as ``input.NAME``."""
+    return column not in task.input or f"input.{column}" in row
 
 
 def _field(row: Mapping[str, Json], name: str) -> Json:

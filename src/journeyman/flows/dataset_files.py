@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -23,6 +23,7 @@ from journeyman.data.rendering import (
     COLUMNS,
     Unsayable,
     column_of,
+    find_unsaid,
     plain_type,
     to_alpaca,
     to_chatml,
@@ -45,12 +46,13 @@ LINES: dict[str, Callable[[Task, Example], Node]] = {"openai": to_openai, "alpac
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """``rows`` by file; ``left_out`` by reason; ``terms`` of the rows that were written."""
+    """``rows`` by file; ``left_out`` by reason; ``terms`` of the rows that were written; ``unsaid``: of how many of these the form has no place for something."""
 
     dataset: str
     rows: dict[Path, int]
     left_out: dict[str, int]
     terms: dict[str, int]
+    unsaid: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> Node:
         return {
@@ -59,6 +61,7 @@ class Written:
             "rows": {path.name: count for path, count in self.rows.items()},
             "left_out": dict(self.left_out),
             "terms": dict(self.terms),
+            "unsaid": dict(self.unsaid),
         }
 
 
@@ -68,7 +71,7 @@ def export_dataset(
     """Write the folder ``out`` with a file for ``split``, or one each for train and dev, and a data card: beside its place first, and under its name when it is whole.
 
     Raises:
-        DataError: JM-352 nothing prepared, JM-354 it was for another output, JM-355 the sealed split, JM-356 not one row has this form.
+        DataError: JM-352 nothing prepared, JM-354 it was for another output, JM-355 the sealed split, JM-356 not one row has this form, JM-390 it has other input fields.
         StoreError: JM-801, JM-802 it cannot be written, JM-822 the target exists.
     """
     if split == "test":
@@ -77,9 +80,10 @@ def export_dataset(
     name, manifest = read_manifest(workspace.store, task_name)
     check_current(manifest, task_name, task.schema)
     refuse_existing(out)
-    partial = out.with_name(f".{out.name}.partial")
+    place = out.resolve()
+    partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    left_out, terms = Counter[str](), Counter[str]()
+    left_out, terms, unsaid = Counter[str](), Counter[str](), Counter[str]()
     rows: dict[Path, int] = {}
     try:
         with disk_errors(out):
@@ -87,7 +91,7 @@ def export_dataset(
             for part in DEFAULT if split is None else (split,):
                 path = partial / f"{part}.{'parquet' if form == 'parquet' else 'jsonl'}"
                 workspace.progress.start(f"export {part}", len(entries(manifest, part)), "rows")
-                nodes = _render(workspace, task, manifest, part, form, left_out, terms)
+                nodes = _render(workspace, task, manifest, part, form, left_out, terms, unsaid)
                 count = _write_table(path, task, nodes) if form == "parquet" else _write_lines(path, nodes)
                 if count:
                     rows[out / path.name] = count
@@ -99,13 +103,12 @@ def export_dataset(
             files = {path.stem: path.name for path in rows}
             shown = ((part, row) for part in files for row in stream_split(workspace.store, manifest, part))  # type: ignore[arg-type]
             (partial / CARD).write_text(write_card(task, name, manifest, shown, files), encoding="utf-8")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            if out.is_dir():
-                out.rmdir()
-            partial.rename(out)
+            if place.is_dir():
+                place.rmdir()
+            partial.rename(place)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Written(name, rows, dict(left_out), dict(terms))
+    return Written(name, rows, dict(left_out), dict(terms), dict(unsaid))
 
 
 def refuse_options(form: str, split: str | None, written_as: str) -> None:
@@ -130,15 +133,19 @@ def _render(
     form: DatasetForm,
     left_out: Counter[str],
     terms: Counter[str],
+    unsaid: Counter[str],
 ) -> Iterator[Node]:
     for example in stream_split(workspace.store, manifest, split):
         workspace.progress.advance()
+        if missing := [name for name in task.input if name not in example.input]:
+            raise _other_fields(task.name, missing)
         try:
             nodes = list(_nodes(task, example, split, form))
         except Unsayable as error:
             left_out[str(error)] += 1
             continue
         terms[example.terms] += bool(nodes)
+        unsaid.update(find_unsaid(example, form) if nodes else ())
         left_out["no answer of the row was rejected"] += not nodes
         yield from nodes
     left_out += Counter()  # without zeros
@@ -201,6 +208,17 @@ def _sealed(task_name: str) -> DataError:
         expected="--split train, dev or calibration",
         got="--split test",
         hint=f"journeyman assess {task_name} measures on it; to measure elsewhere, export --split dev",
+    )
+
+
+def _other_fields(task_name: str, missing: list[str]) -> DataError:
+    return DataError(
+        "JM-390",
+        "the task's input has changed since this dataset was prepared",
+        where=f"task {task_name}",
+        expected="rows with the fields of the task file",
+        got="no " + ", ".join(missing),
+        hint=f"import rows with these fields, then journeyman prepare {task_name}",
     )
 
 

@@ -142,8 +142,11 @@ def _mapping(node: yaml.MappingNode, path: Place, lines: dict[Place, int], name:
 
 def _scalar(node: yaml.Node) -> Json:
     text = str(node.value)
-    if getattr(node, "style", None) is not None:
-        return text
+    return text if getattr(node, "style", None) is not None else read_plain(text)
+
+
+def read_plain(text: str) -> Json:
+    """What a text without quotes stands for."""
     if text in KEYWORDS or text == "":
         return KEYWORDS.get(text)
     if INTEGER.fullmatch(text):

@@ -18,7 +18,7 @@ from journeyman.core.errors import TaskError
 from journeyman.core.grammar import copied_fields
 from journeyman.core.nodes import Where, resolve, split_dotted
 from journeyman.task.behaviour_file import BehaviourFile, find_contradictions
-from journeyman.task.document import Document, Place, load_document
+from journeyman.task.document import Document, Place, load_document, read_plain
 from journeyman.task.guard import GuardSpec
 from journeyman.task.guard_file import GuardFile, GuardList, read_guards
 from journeyman.task.prompt import is_text, parse_template
@@ -327,8 +327,20 @@ def task_from_mapping(mapping: Mapping[str, object], where: str) -> Task:
 
 
 def write_task(mapping: Mapping[str, Json]) -> str:
-    """The text of a task file with this content, keys in the order given."""
-    return yaml.safe_dump(dict(mapping), sort_keys=False, allow_unicode=True, width=110)
+    """The text of a task file with this content, keys in the order given; `load_task` reads the same."""
+    return yaml.dump(dict(mapping), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes also what `read_plain` would take for a number, such as 08 and 1e3."""
+
+
+def _write_text(dumper: _Dumper, text: str) -> yaml.Node:
+    style = None if isinstance(read_plain(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)
 
 
 def task_file_schema() -> dict[str, Any]:

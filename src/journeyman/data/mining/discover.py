@@ -17,7 +17,7 @@ from journeyman.core.errors import UserError
 from journeyman.core.progress import Progress, Silent
 from journeyman.data.intake import settle
 from journeyman.data.mining.call import Call, Seen
-from journeyman.data.mining.draft import Draft, make_draft
+from journeyman.data.mining.draft import Draft, clean_instruction, make_draft
 from journeyman.data.mining.form import Form, Matcher, align, squeeze
 from journeyman.data.mining.groups import find_groups
 from journeyman.data.mining.outputs import infer_schema
@@ -30,6 +30,8 @@ HEAD, TAIL = 8_000, 4_000
 """Characters of a text that the sample keeps."""
 LEAST = 10
 """Calls in the sample that make a group."""
+MOST_LONG = 200
+"""System texts longer than that of which the whole is kept."""
 SHOWN = 3
 REPORTED = 200
 Read = Callable[[], Iterator[Seen]]
@@ -71,11 +73,13 @@ def mine(
     """Find the groups of what ``read`` gives, which is called twice."""
     bar = progress or Silent()
     bar.start("read", None, "calls")
-    sample, total = _draw(read(), bar)
+    whole = Whole()
+    sample, total = _draw(read(), bar, whole)
     bar.finish(f"{total:,} calls")
     bar.start("mine", None, "groups")
     groups = [
-        _describe([sample[place] for place in places]) for places in find_groups([seen.call for seen in sample], least)
+        _describe([sample[place] for place in places], whole)
+        for places in find_groups([seen.call for seen in sample], least)
     ]
     groups = [replace(group, number=number) for number, group in enumerate(_merge(groups), 1)]
     bar.finish(f"{len(groups):,} groups in a sample of {len(sample):,}")
@@ -108,16 +112,37 @@ class Sorter:
         rivals = self._by_tools.get(call.tools)
         if rivals is None:
             return None
-        system, body = squeeze(call.system), squeeze(call.body)
+        system, body = squeeze(_cut(call.system)), squeeze(_cut(call.body))
         return next((group for first, second, group in rivals if first.matches(system) and second.matches(body)), None)
 
 
-def _draw(calls: Iterator[Seen], bar: Progress) -> tuple[list[Seen], int]:
+class Whole:
+    """Long system texts that came twice, as they were before they were cut for the sample."""
+
+    def __init__(self) -> None:
+        self._once: set[int] = set()
+        self._texts: dict[str, str] = {}
+
+    def add(self, text: str) -> None:
+        if len(text) <= HEAD + TAIL or len(self._texts) == MOST_LONG:
+            return
+        mark = hash(text)
+        if mark in self._once:
+            self._texts.setdefault(_cut(text), text)
+        elif len(self._once) < SAMPLE:
+            self._once.add(mark)
+
+    def find(self, cut: str) -> str:
+        return self._texts.get(cut, cut)
+
+
+def _draw(calls: Iterator[Seen], bar: Progress, whole: Whole) -> tuple[list[Seen], int]:
     """A fair sample, in the order in which the calls came, and how many there were."""
     draw, total = random.Random(0), 0
     kept: list[tuple[int, Seen]] = []
     for seen in calls:
         total += 1
+        whole.add(seen.call.system)
         if total % REPORTED == 0:
             bar.advance(REPORTED)
         if len(kept) < SAMPLE:
@@ -136,13 +161,15 @@ def _cut(text: str) -> str:
     return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]}\n{text[-TAIL:]}"
 
 
-def _describe(seen: Sequence[Seen]) -> Group:
+def _describe(seen: Sequence[Seen], whole: Whole) -> Group:
     calls = [item.call for item in seen]
     calls_in_time = sorted(calls, key=lambda call: call.seconds or 0.0)
     systems = [call.system for call in calls_in_time]
     system, body = align(systems), align([call.body for call in calls])
     singles = [call.user for call in calls if call.is_single]
     draft = make_draft(systems, system, singles)
+    if draft.instruction == clean_instruction(systems[-1]):
+        draft = replace(draft, instruction=clean_instruction(whole.find(systems[-1])))
     lengths = sum(len(call.system) + len(call.body) for call in calls) / len(calls)
     step = max(1, len(calls) // SHOWN)
     return Group(

@@ -73,16 +73,19 @@ def _reads(task: Task, text: str) -> bool:
     return True
 
 
+def clean_instruction(text: str) -> str:
+    return Redactor(is_personal=False).text(text).strip("\n")
+
+
 def _instruct(systems: Sequence[str], form: Form) -> tuple[str, int, tuple[str, ...]]:
     """The system text as an instruction, at how many places it changes, and what a task file cannot say of it."""
-    clean = Redactor(is_personal=False)
     if not form.places:
-        return clean.text(form.literals[0]).strip("\n"), 0, ()
+        return clean_instruction(form.literals[0]), 0, ()
     values = [found for text in systems if (found := read_values(form, text)) is not None]
     if values and len({tuple(found) for found in values}) <= 3:
         versions = "the system text has several versions; the latest is the instruction"
-        return clean.text(systems[-1]).strip("\n"), form.places, (versions,)
-    text = clean.text(GAP.join(form.literals)).strip("\n")
+        return clean_instruction(systems[-1]), form.places, (versions,)
+    text = clean_instruction(GAP.join(form.literals))
     hint = "the system text changes from call to call: send what changes in the user message"
     return (text if text.strip(f"{GAP} \n") else ""), form.places, (hint,)
 
