@@ -59,3 +59,8 @@ def test_they_come_back_from_their_file(tmp_path: Path) -> None:
         load_words(tmp_path)
     with pytest.raises(ModelError, match="JM-436"):
         load_words(tmp_path / "nowhere")
+
+
+def test_of_equally_common_terms_the_first_by_name_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("journeyman.models.words.MOST_TERMS", 3)
+    assert weigh_words(["zeta yew", "yew zeta", "ash oak", "oak ash"]).terms == ("#<as", "#<ash", "#<oa")

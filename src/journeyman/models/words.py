@@ -81,9 +81,10 @@ class Words:
 
 
 def weigh_words(texts: Sequence[str]) -> Words:
-    """The terms of at least two texts, the commonest where they are too many, by inverse document frequency."""
+    """The terms of at least two texts, the commonest where they are too many (of equals the first by name), by inverse document frequency."""
     counts = Counter(term for text in texts for term in set(find_terms(find_words(text))))
-    kept = sorted(term for term, count in counts.most_common(MOST_TERMS) if count >= LEAST_TEXTS)
+    commonest = sorted(counts, key=lambda term: (-counts[term], term))[:MOST_TERMS]
+    kept = sorted(term for term in commonest if counts[term] >= LEAST_TEXTS)
     weights = [float(np.log((1 + len(texts)) / (1 + counts[term])) + 1) for term in kept]
     return Words(tuple(kept), tuple(round(weight, 6) for weight in weights))
 
