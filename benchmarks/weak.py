@@ -203,7 +203,7 @@ def describe(document: Document) -> str:
         "first head on dev are its weak spots. Each arm is trained anew and compared with the first head row by row: errors of these ten spots on the rows that could have "
         "them, and all errors. Fresh rows chose nothing; on dev the spots were picked, and the penalty too. The control says how far errors on dev fall without any aim.",
         "",
-        "Intervals are of 95 %, each by itself, and are about these heads: another draw of train rows is another deal.",
+        "Intervals are of 95 %, each by itself, and are about these heads: another draw of train rows is another deal. Deals are drawn from the same 5,000 rows, so they overlap.",
         "",
         "| arm | deal | spots, dev | spots, fresh | points | all errors, dev | all errors, fresh | points |",
         "|---|---|---|---|---|---|---|---|",
