@@ -88,6 +88,7 @@ def test_it_has_the_promised_keys() -> None:
         "judges",
         "labels",
         "ceiling",
+        "safety",
         "release",
     } == set(raw)
     gate, candidates = raw["gate"], raw["candidates"]
