@@ -19,9 +19,11 @@ from journeyman.core.example import object_target
 from journeyman.evaluation import run as asking
 from journeyman.evaluation.labels import Frame
 from journeyman.evaluation.run import Row
+from journeyman.evaluation.weak import find_weak_spots
 from journeyman.flows.assess import assess, find_assessed
 from journeyman.flows.kept_labels import KeptLabels
 from journeyman.flows.label_agreement import find_agreement
+from journeyman.flows.label_queue import make_queue
 from journeyman.flows.labels import _draw, draw_labels, find_labels
 from journeyman.flows.read_labels import read_labels
 from journeyman.flows.students import choose_student
@@ -477,3 +479,21 @@ def test_the_verdict_at_a_terminal(workspace: Workspace) -> None:
     assert not kept.open
     assert sorted(label.said for labels in kept.latest.values() for label in labels.values()).count("both") == 2
     assert "neither" not in {label.said for labels in kept.latest.values() for label in labels.values()}
+
+
+def test_train_rows_on_which_the_student_differs_come_first_and_weak_ones_before_them(workspace: Workspace) -> None:
+    """Each tenth recorded answer of the train file is wrong, and the student learned the rule."""
+    queue = make_queue(workspace, "paint", "ada")
+    differing = [row for row in queue.rows if row.reason == "differs"]
+    assert differing
+    assert list(queue.rows[: len(differing)]) == differing
+    wrong = [row.recorded is not None and row.recorded.value == WRONG for row in differing]
+    assert sum(wrong) / len(wrong) > 0.5, f"of all rows it is one in ten, here {sum(wrong)} of {len(wrong)}"
+    assert all("% sure" in row.why and row.answers[1].who == "the student" for row in differing)
+    read_labels(workspace, "paint", fill(draw(workspace, 24)), "ada")
+    assess(workspace, "paint")
+    spots = find_weak_spots(workspace.task("paint"), find_assessed(workspace, "paint").dev)
+    weak = make_queue(workspace, "paint", "ada", is_weak=True)
+    marked = ["the student errs on" in row.why for row in weak.rows]
+    assert any(marked) == bool(spots)
+    assert marked == sorted(marked, reverse=True)
