@@ -97,7 +97,9 @@ def _head(view: View) -> Text:
 def _middle(view: View, mode: Mode) -> list[Text]:
     lines = [
         Text.assemble(
-            (f"{item.letter:>2} ", "bold"), (f"{show_plainly(item.who)}: " if item.who else "", "dim"), show_plainly(item.text)
+            (f"{item.letter:>2} ", "bold"),
+            (f"{show_plainly(item.who)}: " if item.who else "", "dim"),
+            show_plainly(item.text),
         )
         for item in view.answers
     ]
