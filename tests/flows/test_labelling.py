@@ -201,6 +201,20 @@ def test_personal_data_that_the_row_has_not_are_refused(workspace: Workspace) ->
     assert len(documents(workspace)) == len(before)
 
 
+def test_a_row_whose_text_was_kept_may_have_what_it_has_already_in_its_answer(tmp_path: Path) -> None:
+    folder = make_tickets(tmp_path / "project")
+    (folder / "kept.jsonl").write_text(
+        json.dumps({"input": {"message": "write to eve@example.org of the branch"}, "output": REFUND}) + "\n"
+    )
+    with open_workspace(folder) as workspace:
+        import_sources(workspace, "tickets", [str(folder / "kept.jsonl")], split="train")
+        prepare_task(workspace, "tickets")
+        session = find(workspace, "eve@example.org")
+        assert session.write(json.dumps(REFUND | {"product": "eve@example.org"}), is_whole=True)
+        session = find(workspace, "machine")
+        assert not session.write(json.dumps(REFUND | {"product": "eve@example.org"}), is_whole=True)
+
+
 def test_all_calls_of_an_input_are_judged_and_repeats_do_not_outvote_it(tmp_path: Path) -> None:
     copies = [{"input": {"message": MESSAGES[0]}, "output": dict(REFUND), "id": f"again {place}"} for place in range(3)]
     folder = make_tickets(tmp_path / "project", more=copies)  # type: ignore[arg-type]

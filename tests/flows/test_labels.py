@@ -19,10 +19,13 @@ from journeyman.core.example import object_target
 from journeyman.evaluation import run as asking
 from journeyman.evaluation.labels import Frame
 from journeyman.evaluation.run import Row
+from journeyman.evaluation.weak import find_weak_spots
 from journeyman.flows.assess import assess, find_assessed
 from journeyman.flows.kept_labels import KeptLabels
 from journeyman.flows.label_agreement import find_agreement
+from journeyman.flows.label_queue import make_queue
 from journeyman.flows.labels import _draw, draw_labels, find_labels
+from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.read_labels import read_labels
 from journeyman.flows.students import choose_student
 from journeyman.flows.tune import tune
@@ -477,3 +480,34 @@ def test_the_verdict_at_a_terminal(workspace: Workspace) -> None:
     assert not kept.open
     assert sorted(label.said for labels in kept.latest.values() for label in labels.values()).count("both") == 2
     assert "neither" not in {label.said for labels in kept.latest.values() for label in labels.values()}
+
+
+def test_new_rows_on_which_an_earlier_student_differs_come_first(workspace: Workspace) -> None:
+    """Every second recorded answer of rows that came after tuning is wrong, and the student learned the rule. Rows that it learned it says by heart."""
+    rows = [
+        {"input": row["input"], "output": WRONG if place % 2 == 0 else row["gold"]}
+        for place, row in enumerate(paint_rows(30, 9))
+    ]
+    wrong = {str(row["input"]["line"]) for row in rows[::2]}  # type: ignore[index,call-overload]
+    path = write_rows(workspace.project.root / "more.jsonl", rows)
+    import_sources(workspace, "paint", [str(path)], split="train")
+    prepare_task(workspace, "paint")
+    queue = make_queue(workspace, "paint", "ada")
+    differing = [row for row in queue.rows if row.reason == "differs"]
+    assert list(queue.rows[: len(differing)]) == differing
+    found = {str(row.example.input["line"]) for row in differing}
+    assert len(found & wrong) >= 0.7 * len(wrong)
+    assert len(found & wrong) >= 0.7 * len(found)
+    assert all("% sure" in row.why and row.answers[1].who == "the student" for row in differing)
+
+
+def test_rows_that_have_what_the_student_gets_wrong_on_dev_come_first_where_asked(workspace: Workspace) -> None:
+    read_labels(workspace, "paint", fill(draw(workspace, 24)), "ada")
+    assess(workspace, "paint")
+    spots = find_weak_spots(workspace.task("paint"), find_assessed(workspace, "paint").dev)
+    assert spots
+    weak = make_queue(workspace, "paint", "ada", is_weak=True)
+    marked = ["the student errs on" in row.why for row in weak.rows]
+    assert any(marked)
+    assert marked == sorted(marked, reverse=True)
+    assert not any("errs on" in row.why for row in make_queue(workspace, "paint", "ada").rows)

@@ -62,6 +62,7 @@ class Keyboard:
     def __init__(self, file: int) -> None:
         self._file = file
         self._held = b""
+        self._is_ended = False
 
     @property
     def is_held(self) -> bool:
@@ -71,21 +72,21 @@ class Keyboard:
     def read(self) -> Key | None:
         """The next key; None where none came for a while, so that the size of the window can be looked at. The end of the input is ``quit``."""
         if not self._held and not self._fill(LOOK_S):
-            return None
-        if not self._held:
-            return Key("quit")
+            return Key("quit") if self._is_ended else None
         return self._take_escape() if self._held[:1] == b"\x1b" else self._take_plain()
 
     def _fill(self, wait_s: float) -> bool:
-        """Whether something came, were it the end."""
+        """Whether something came; at the end nothing does."""
         ready, _, _ = select.select([self._file], [], [], wait_s)
         if not ready:
             return False
         try:
-            self._held += os.read(self._file, 4096)
+            data = os.read(self._file, 4096)
         except OSError:  # the terminal is gone
-            self._held = b""
-        return True
+            data = b""
+        self._held += data
+        self._is_ended = not data
+        return bool(data)
 
     def _take_escape(self) -> Key | None:
         if len(self._held) == 1:

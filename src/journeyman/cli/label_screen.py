@@ -90,14 +90,16 @@ def _head(view: View) -> Text:
         else view.title
     )
     return Text.assemble(
-        (show_plainly(title), "bold"), "  ", (count, "cyan"), ("  " + view.why if view.why else "", "dim")
+        (show_plainly(title), "bold"), "  ", (count, "cyan"), ("  " + show_plainly(view.why) if view.why else "", "dim")
     )
 
 
 def _middle(view: View, mode: Mode) -> list[Text]:
     lines = [
         Text.assemble(
-            (f"{item.letter:>2} ", "bold"), (f"{item.who}: " if item.who else "", "dim"), show_plainly(item.text)
+            (f"{item.letter:>2} ", "bold"),
+            (f"{show_plainly(item.who)}: " if item.who else "", "dim"),
+            show_plainly(item.text),
         )
         for item in view.answers
     ]

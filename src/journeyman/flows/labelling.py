@@ -22,6 +22,7 @@ from journeyman.flows.label_fields import Part, get_value, parts_of, read_value,
 from journeyman.flows.label_queue import Queue, QueueRow
 from journeyman.flows.label_view import Action, ShownAnswer, ShownField, View
 from journeyman.gateway.feedback import read_correction, refuse_personal
+from journeyman.guards.detect import SECRET
 from journeyman.guards.redact import Redactor
 from journeyman.store.database import Store
 from journeyman.task.prompt import user_text
@@ -272,19 +273,24 @@ class TrainLabelling:
         """An answer of a person's own, by the same check as a correction that comes over HTTP."""
         if answer.kind == "object" and answer.value is None:
             return answer
-        trace = self._trace(row)
-        task = replace(self._task, redact=False) if row.keeps_text else self._task
+        trace, task = self._trace(row), self._asked(row)
         body: dict[str, Json] = {"answer": answer.text if answer.kind == "text" else answer.value}
         return read_correction(task, trace, body, Redactor(is_personal=task.redact, more=task.redact_also))
+
+    def _asked(self, row: QueueRow) -> Task:
+        """The task, without its redaction for a row whose text was imported as it is and has personal data."""
+        if not (row.keeps_text and self._task.redact):
+            return self._task
+        search = Redactor(more=self._task.redact_also)
+        search.value(dict(row.example.input), self._task.verbatim)
+        return replace(self._task, redact=not any(kind != SECRET for kind in search.counts))
 
     def _admit(self, answer: Target) -> bool:
         """Whether an answer may be kept at all, done or not: no personal data that the row has not."""
         row = self._current
         assert row is not None
         try:
-            refuse_personal(
-                replace(self._task, redact=self._task.redact and not row.keeps_text), self._trace(row), answer
-            )
+            refuse_personal(self._asked(row), self._trace(row), answer)
         except ServeError as error:
             self._problem = _explain(error)
             return False
