@@ -13,13 +13,16 @@ from datetime import datetime
 from journeyman.core.canonical import Json, bytes_hash, content_hash, dump
 from journeyman.core.errors import DataError
 from journeyman.core.example import Alternative, Split, Target, Terms, object_target, text_target
-from journeyman.core.messages import Message, make_message
+from journeyman.core.messages import Message, make_message, message_to_openai
 from journeyman.core.trace import Trace
 from journeyman.data.record import Record, parse_json, row_error
 from journeyman.data.redaction import RowRedaction
 from journeyman.task.prompt import check_input, read_messages, user_text
 from journeyman.task.schema import Checked, verifier
 from journeyman.task.task import Task
+
+SAID = "said"
+"""In the ``meta`` of a row with a provider's id: what it said, as a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         _check_use(output, gold, flaw, intake.split)
     verdicts: dict[str, Json] = {"output": flaw} if flaw else {}
     return Trace(
-        id=f"trace-{bytes_hash(f'{task.name} {row_key}'.encode())[:32]}",
+        id=make_trace_id(task.name, row_key),
         task=task.name,
         time=record.time or intake.now.isoformat(timespec="seconds"),
         origin="import",
@@ -81,8 +84,23 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         feedback={"verdict": record.feedback} if record.feedback else {},
         meta=({} if record.time else {"undated": True})
         | ({"group": content_hash([task.name, record.group])} if record.group else {})
+        | ({"person": record.person} if record.person else {})
+        | ({SAID: hash_said(record)} if record.key else {})
         | _logprobs(record, output),
     )
+
+
+def make_trace_id(task_name: str, row_key: str) -> str:
+    return f"trace-{bytes_hash(f'{task_name} {row_key}'.encode())[:32]}"
+
+
+def hash_said(record: Record) -> str:
+    """What a row says of a call, whatever else the file notes beside it: 24 hexadecimal digits."""
+    targets = [target.to_json() if target is not None else None for target in (record.output, record.gold)]
+    said: list[Json] = [message_to_openai(message) for message in record.messages]
+    asked = record.input if isinstance(record.input, str) or record.input is None else dict(record.input)
+    others: list[Json] = [item.to_json() for item in record.alternatives]
+    return content_hash([said, asked, targets, others, record.feedback])[:24]
 
 
 def instruction_hash(text: str) -> str:
