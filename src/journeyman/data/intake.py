@@ -15,7 +15,7 @@ from journeyman.core.errors import DataError
 from journeyman.core.example import Alternative, Split, Target, Terms, object_target, text_target
 from journeyman.core.messages import Message, make_message, message_to_openai
 from journeyman.core.trace import Trace
-from journeyman.data.record import Record, parse_json, row_error
+from journeyman.data.record import Record, hash_row, parse_json, row_error
 from journeyman.data.redaction import RowRedaction
 from journeyman.task.prompt import check_input, read_messages, user_text
 from journeyman.task.schema import Checked, verifier
@@ -57,6 +57,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
     output, flaw = _read_output(record, verified_by, redaction)
     gold = _read_gold(record, verified_by, redaction)
     alternatives = _read_alternatives(record, verified_by, redaction)
+    _check_storable(system, seen, output, gold, alternatives)
     if not (record.feedback == "down" or alternatives):
         _check_use(output, gold, flaw, intake.split)
     verdicts: dict[str, Json] = {"output": flaw} if flaw else {}
@@ -231,6 +232,22 @@ def _redact(target: Target, schema: Mapping[str, Json] | None, redaction: RowRed
             expected="a field that may hold a surrogate, or one listed under verbatim in the task file",
         )
     return redacted
+
+
+def _check_storable(
+    system: str,
+    fields: Mapping[str, Json],
+    output: Target | None,
+    gold: Target | None,
+    alternatives: tuple[Alternative, ...],
+) -> None:
+    """A text that a row holds as JSON within JSON may write lone surrogates and NUL in signs that the row itself does not have.
+
+    Raises:
+        DataError: JM-311, no store keeps it.
+    """
+    targets = [target.to_json() for target in (output, gold) if target is not None]
+    hash_row([system, dict(fields), *targets, *(item.to_json() for item in alternatives)])
 
 
 def _check_use(output: Target | None, gold: Target | None, flaw: str, split: Split | None) -> None:
