@@ -80,7 +80,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         row_key=row_key,
         split=intake.split or "",
         provenance=intake.provenance,
-        terms=intake.terms,
+        terms="restricted" if record.is_restricted else intake.terms,
         verdicts=verdicts,
         feedback={"verdict": record.feedback} if record.feedback else {},
         meta=({} if record.time else {"undated": True})
