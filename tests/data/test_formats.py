@@ -223,3 +223,10 @@ def test_any_json_object_is_read_or_named(value: dict[str, Json]) -> None:
 def test_any_time_is_read_or_left_out(value: Json) -> None:
     found = read_time(value)
     assert found == "" or found.endswith("+00:00")
+
+
+def test_a_field_called_input_beside_others_is_a_field() -> None:
+    task = Task("t", "Answer.", {"input": {"type": "string"}, "context": {"type": "string"}}, None)
+    (row,) = read_rows(iter([Line(1, '{"input": "why", "context": "because", "output": "so"}')]), task, "a").rows
+    assert row.record is not None
+    assert (row.record.input, row.record.output) == ({"input": "why", "context": "because"}, text_target("so"))

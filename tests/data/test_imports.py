@@ -368,3 +368,17 @@ def test_a_file_that_is_gone_when_its_turn_comes_is_named(
     with pytest.raises(DataError, match=r"(?s)JM-301 .*b\.jsonl"):
         import_files(task, [first, second], store, quarantine_folder=tmp_path / "q", now=NOW, progress=Removing())
     assert store.count_traces("tickets") == 1
+
+
+def test_an_id_that_comes_in_another_file_with_other_content_is_named(take: Take, write: Write) -> None:
+    def call(text: str, **more: Json) -> Json:
+        made = chat(text, GOOD, **more)
+        made["response"] = {**made["response"], "id": "chatcmpl-1"}  # type: ignore[dict-item]
+        return made
+
+    assert take(write("a.jsonl", [call("one")])).added == 1
+    assert take(write("b.jsonl", [call("one", exported_at="today")])).repeated == 1
+    for changed in (call("two"), call("one", gold=GOOD), call("one", feedback="down")):
+        report = take(write("c.jsonl", [chat("more", GOOD), changed]))
+        check_sums(report)
+        assert dict(report.reasons) == {"this id is recorded already, with other content": 1}

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
 from journeyman.core.example import object_target, text_target
 from journeyman.data.formats import Rows, read_rows
-from journeyman.data.imports import ImportReport
+from journeyman.data.imports import ImportReport, import_files
 from journeyman.data.lines import Line
 from journeyman.data.readers import chatml
 from journeyman.data.record import Record
@@ -644,3 +645,20 @@ def test_every_log_becomes_traces(
     assert {trace.input["message"] for trace in found} == {ASKED}
     assert all(trace.output == object_target(json.loads(ANSWER)) for trace in found)
     assert {trace.instruction_hash for trace in found} == {task.instruction_hash}
+
+
+@pytest.mark.parametrize("place", ["asked", "expected"])
+def test_json_within_json_holds_nothing_that_no_store_keeps(
+    store: Store, write: Callable[..., Path], tmp_path: Path, place: str
+) -> None:
+    def trace(asked: str = "hello", expected: str = "fine") -> Json:
+        attributes = {"mlflow.spanInputs": json.dumps(asked), "mlflow.spanOutputs": json.dumps("fine")}
+        noted = [{"assessment_name": "expected_response", "expectation": {"value": expected}}]
+        return {"info": {"assessments": noted}, "data": {"spans": [{"attributes": attributes}]}}
+
+    task = Task("free", "Answer.", {"message": {"type": "string"}}, None)
+    rows = [trace(), *(json.dumps(trace(**{place: f"bad {sign}"})) for sign in ("\ud800", "\x00"))]
+    report = import_files(
+        task, [write("rows.jsonl", rows)], store, quarantine_folder=tmp_path / "q", now=datetime.now(UTC)
+    )
+    assert (report.read, report.added, report.quarantined) == (3, 1, 2)

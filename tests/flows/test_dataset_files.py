@@ -293,6 +293,12 @@ def test_the_target_may_be_a_link_to_an_empty_folder(workspace: Workspace, tmp_p
     assert (tmp_path / "real/train.jsonl").is_file()
 
 
+def test_restricted_terms_come_back_from_parquet(workspace: Workspace, tmp_path: Path) -> None:
+    done = export_dataset(workspace, "parcel", "parquet", tmp_path / "out", "dev")
+    import_sources(workspace, "fresh", [str(path) for path in done.rows], terms="free")
+    assert {trace.terms for trace in workspace.store.traces("fresh")} == {"restricted"}
+
+
 def test_the_command(folder: Path) -> None:
     done = journeyman(folder, "export", "parcel", "--to", "openai", "--out", "out", "--json")
     assert done.returncode == 0, done.stderr

@@ -258,7 +258,7 @@ def _read_object(row: dict[str, Json], line: Line, task: Task) -> Iterator[Row]:
 def _read_one(row: dict[str, Json], line: Line, task: Task) -> Row:
     try:
         for matches, read in JSON_FORMATS.values():
-            if matches(row):
+            if matches(row) and not _is_field_alone(row, read, task):
                 record = read(row)
                 return Row(line, record, is_other=record is None)
         if table.has_fields(row, task):
@@ -268,6 +268,11 @@ def _read_one(row: dict[str, Json], line: Line, task: Task) -> Row:
         )
     except DataError as error:
         return Row(replace(line, problem=error.what, detail=detail_of(error)))
+
+
+def _is_field_alone(row: Mapping[str, Json], read: Read, task: Task) -> bool:
+    """Whether the text under ``input`` is one of several fields that the row has by their names."""
+    return read is pairs.read and len(task.input) > 1 and isinstance(row["input"], str) and table.has_fields(row, task)
 
 
 def _read_row(number: int, row: dict[str, Json] | str, task: Task) -> Iterator[Row]:

@@ -22,7 +22,7 @@ from journeyman.core.trace import Trace
 from journeyman.data.columnar import is_columnar
 from journeyman.data.folders import find_files
 from journeyman.data.formats import Row, Rows, open_rows
-from journeyman.data.intake import Intake, make_trace
+from journeyman.data.intake import SAID, Intake, hash_said, make_trace, make_trace_id
 from journeyman.data.lines import Line, Source, file_source, show_path
 from journeyman.data.quarantine import Quarantine
 from journeyman.data.record import Record, detail_of
@@ -196,8 +196,11 @@ class _FileImport:
             trace for key, line, record in self._batch if key not in known for trace in self._read(key, line, record)
         ]
         added = self._store.add_traces(traces)
+        changed = [line for key, line, record in self._batch if key in known and self._has_changed(key, record)]
+        for line in changed:
+            self._refuse(replace(line, problem="this id is recorded already, with other content"))
         self.added += added
-        self.repeated += len(known) + len(traces) - added
+        self.repeated += len(known) - len(changed) + len(traces) - added
         self._quarantine.flush()
         self._batch.clear()
         self._batch_characters = 0
@@ -212,7 +215,7 @@ class _FileImport:
     def _queue(self, line: Line, record: Record) -> None:
         self._unused |= record.unused
         if record.key:
-            mark, content = _mark(record.key), _mark(record.content)
+            mark, content = _mark(record.key), bytes.fromhex(hash_said(record))
             earlier = self._provider_rows.setdefault(mark, content)
             if self._occurrences[mark] and earlier == content:
                 self.repeated += 1
@@ -225,6 +228,11 @@ class _FileImport:
         key = make_row_key(record, self._occurrences[mark], self._intake.split)
         self._batch.append((key, line, record))
         self._batch_characters += len(line.text)
+
+    def _has_changed(self, key: str, record: Record) -> bool:
+        """Whether the call of this id was imported before and said something else then."""
+        before = self._store.trace(make_trace_id(self._intake.task.name, key)) if record.key else None
+        return before is not None and before.meta.get(SAID, hash_said(record)) != hash_said(record)
 
     def _read(self, key: str, line: Line, record: Record) -> Iterable[Trace]:
         try:

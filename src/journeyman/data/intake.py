@@ -13,13 +13,16 @@ from datetime import datetime
 from journeyman.core.canonical import Json, bytes_hash, content_hash, dump
 from journeyman.core.errors import DataError
 from journeyman.core.example import Alternative, Split, Target, Terms, object_target, text_target
-from journeyman.core.messages import Message, make_message
+from journeyman.core.messages import Message, make_message, message_to_openai
 from journeyman.core.trace import Trace
-from journeyman.data.record import Record, parse_json, row_error
+from journeyman.data.record import Record, hash_row, parse_json, row_error
 from journeyman.data.redaction import RowRedaction
 from journeyman.task.prompt import check_input, read_messages, user_text
 from journeyman.task.schema import Checked, verifier
 from journeyman.task.task import Task
+
+SAID = "said"
+"""In the ``meta`` of a row with a provider's id: what it said, as a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,12 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
     output, flaw = _read_output(record, verified_by, redaction)
     gold = _read_gold(record, verified_by, redaction)
     alternatives = _read_alternatives(record, verified_by, redaction)
+    _check_storable(system, seen, output, gold, alternatives)
     if not (record.feedback == "down" or alternatives):
         _check_use(output, gold, flaw, intake.split)
     verdicts: dict[str, Json] = {"output": flaw} if flaw else {}
     return Trace(
-        id=f"trace-{bytes_hash(f'{task.name} {row_key}'.encode())[:32]}",
+        id=make_trace_id(task.name, row_key),
         task=task.name,
         time=record.time or intake.now.isoformat(timespec="seconds"),
         origin="import",
@@ -76,13 +80,28 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         row_key=row_key,
         split=intake.split or "",
         provenance=intake.provenance,
-        terms=intake.terms,
+        terms="restricted" if record.is_restricted else intake.terms,
         verdicts=verdicts,
         feedback={"verdict": record.feedback} if record.feedback else {},
         meta=({} if record.time else {"undated": True})
         | ({"group": content_hash([task.name, record.group])} if record.group else {})
+        | ({"person": record.person} if record.person else {})
+        | ({SAID: hash_said(record)} if record.key else {})
         | _logprobs(record, output),
     )
+
+
+def make_trace_id(task_name: str, row_key: str) -> str:
+    return f"trace-{bytes_hash(f'{task_name} {row_key}'.encode())[:32]}"
+
+
+def hash_said(record: Record) -> str:
+    """What a row says of a call, whatever else the file notes beside it: 24 hexadecimal digits."""
+    targets = [target.to_json() if target is not None else None for target in (record.output, record.gold)]
+    said: list[Json] = [message_to_openai(message) for message in record.messages]
+    asked = record.input if isinstance(record.input, str) or record.input is None else dict(record.input)
+    others: list[Json] = [item.to_json() for item in record.alternatives]
+    return content_hash([said, asked, targets, others, record.feedback])[:24]
 
 
 def instruction_hash(text: str) -> str:
@@ -213,6 +232,22 @@ def _redact(target: Target, schema: Mapping[str, Json] | None, redaction: RowRed
             expected="a field that may hold a surrogate, or one listed under verbatim in the task file",
         )
     return redacted
+
+
+def _check_storable(
+    system: str,
+    fields: Mapping[str, Json],
+    output: Target | None,
+    gold: Target | None,
+    alternatives: tuple[Alternative, ...],
+) -> None:
+    """A text that a row holds as JSON within JSON may write lone surrogates and NUL in signs that the row itself does not have.
+
+    Raises:
+        DataError: JM-311, no store keeps it.
+    """
+    targets = [target.to_json() for target in (output, gold) if target is not None]
+    hash_row([system, dict(fields), *targets, *(item.to_json() for item in alternatives)])
 
 
 def _check_use(output: Target | None, gold: Target | None, flaw: str, split: Split | None) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from journeyman.core.canonical import Json
 from journeyman.core.example import Alternative, Target, text_target
 from journeyman.core.messages import Message, message_from_openai, messages_from_openai
+from journeyman.core.person import find_person
 from journeyman.data.logprobs import read_logprobs
 from journeyman.data.record import Record, hash_content, read_feedback, read_group, read_target, read_time, row_error
 from journeyman.models.counts import read_count
@@ -36,7 +37,7 @@ KNOWN = {
     "choices",
     "object",
 }
-REQUEST_KEYS = {"messages", "tools", "response_format", "parallel_tool_calls"}
+REQUEST_KEYS = {"messages", "user", "safety_identifier", "tools", "response_format", "parallel_tool_calls"}
 FLAWS = {"length": "the answer was cut off at the token limit", "content_filter": "the answer was filtered"}
 
 
@@ -71,6 +72,7 @@ def read(row: dict[str, Json]) -> Record:
         logprobs=tuple(read_logprobs(response, answer.text)) if response is not None and answer is not None else (),
         flaw=FLAWS.get(finish, ""),
         group=read_group(row.get("group")),
+        person=find_person(request),
         model=str((response or {}).get("model") or request.get("model") or row.get("model") or ""),
         time=read_time((response or {}).get("created") or row.get("created") or row.get("time")),
         input_tokens=read_count(counts.get("prompt_tokens")),

@@ -25,7 +25,7 @@ class Record:
     ``output`` and ``gold`` are unread: text targets may hold JSON. ``flaw`` says why the output is no full answer
     (cut off, filtered). ``group`` names a conversation, document or person that several rows come from. ``key`` is the provider's id, ``time`` what the provider recorded; either may be empty.
     ``alternatives`` are other answers to the same input, unread; ``feedback`` is what people said of the output: ``up``, ``down``
-    or nothing; ``logprobs`` are its tokens as ``logprobs.read_logprobs`` gives them. ``unused`` are keys that no format gives a
+    or nothing; ``person`` whom it was made for, as ``core.person`` keeps it; ``is_restricted`` where the row itself says that its terms restrict training; ``logprobs`` are its tokens as ``logprobs.read_logprobs`` gives them. ``unused`` are keys that no format gives a
     meaning to.
     """
 
@@ -42,6 +42,8 @@ class Record:
     logprobs: tuple[Json, ...] = ()
     flaw: str = ""
     group: str = ""
+    person: str = ""
+    is_restricted: bool = False
     model: str = ""
     time: str = ""
     input_tokens: int | None = None

@@ -170,6 +170,7 @@ def read_values(row: dict[str, Json], task: Task) -> Record:
         alternatives=() if "alternatives" in task.input else read_alternatives(row.get("alternatives")),
         feedback="" if "feedback" in task.input else read_feedback(row.get("feedback")),
         group=read_group(row.get("group")) if is_free else "",
+        is_restricted=_is_free(row, "terms", task) and row.get("terms") == "restricted",
         model="" if "model" in task.input else str(row.get("model") or ""),
         time=read_time(row.get("time")) if _is_free(row, "time", task) else "",
         unused=unused_columns(Header(tuple(row), ""), task) - {"alternatives", "feedback"},

@@ -33,6 +33,8 @@ SEARCHED = 4000
 """Calls among which the largest prompt is looked for first; only where there is none, among all."""
 PEELED, SPLIT = 150, 80
 """Runs that are tried in one round."""
+REMEMBERED = 2000
+"""Sets of calls of which is known what they share, while prompts are taken away."""
 PIECES = 8
 COVERED = 0.96
 SHORT = 3
@@ -42,6 +44,8 @@ BOUND = frozenset(BOUNDS)
 TURNS = frozenset((USER, ASSISTANT, TOOL))
 OPENERS = frozenset(":：\"'`>=")
 Rows = npt.NDArray[np.int64]
+Known = dict[bytes, tuple[Rows, int]]
+"""Of a set of calls its constant runs, and what they say."""
 
 
 def find_groups(calls: Sequence[Call], least: int) -> list[list[int]]:
@@ -96,11 +100,14 @@ class _Splitter:
     def _peel(self, rows: Rows) -> list[Rows]:
         """Sets that share a prompt, taken away one after the other, the one that says the most first."""
         found: list[Rows] = []
+        known: Known = {}
         while len(rows) >= self.least:
             step = max(1, len(rows) // SEARCHED)
-            gram = self._best_run(rows[::step])
+            if len(known) > REMEMBERED:
+                known.clear()
+            gram = self._best_run(rows[::step], known)
             if gram is None and step > 1:
-                gram = self._best_run(rows)
+                gram = self._best_run(rows, known)
             if gram is None:
                 break
             taken = self.texts.index.having(rows, gram)
@@ -108,8 +115,8 @@ class _Splitter:
             rows = rows[~taken]
         return found
 
-    def _best_run(self, rows: Rows) -> int | None:
-        """The run whose calls share the most: their number times what their prompt says."""
+    def _best_run(self, rows: Rows, known: Known) -> int | None:
+        """The run whose calls share the most: their number times what their prompt says. What is ``known`` of a set of calls holds until one of them is taken away."""
         counts = np.where(self.texts.is_bound, self.texts.index.counts(rows), 0)
         tried, best, found = counts < self.least, 0, None
         for _ in range(PEELED):
@@ -117,10 +124,13 @@ class _Splitter:
             if not len(counts) or tried[gram]:
                 break
             having = rows[self.texts.index.having(rows, gram)]
-            constants = self._constants(having)
+            name = having.tobytes()
+            if name not in known:
+                constants = self._constants(having)
+                known[name] = constants, self._evidence(having, constants)
+            constants, evidence = known[name]
             tried[gram] = True
             tried[constants[counts[constants] <= counts[gram] / CONSTANT]] = True
-            evidence = self._evidence(having, constants)
             if evidence >= EVIDENCE and evidence * len(having) > best:
                 best, found = evidence * len(having), gram
         return found

@@ -13,6 +13,7 @@ from typing import cast
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError, ServeError
+from journeyman.core.person import find_person
 from journeyman.data import openai
 from journeyman.data.record import Record, hash_content, parse_json, read_target, row_error
 from journeyman.models.anthropic_reply import is_message, read_said
@@ -34,12 +35,13 @@ Node = dict[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What a log says beside question and answer; the response's own id, model, time and tokens come first but for ``key``."""
+    """What a log says beside question and answer; the response's own id, model, time and tokens come first but for ``key``. ``user`` is whom the call was made for."""
 
     key: str = ""
     model: str = ""
     time: str = ""
     group: str = ""
+    user: Json = None
     feedback: str = ""
     flaw: str = ""
     input_tokens: int | None = None
@@ -79,6 +81,7 @@ def read_call(row: Mapping[str, Json], asked: Json, answered: Json, noted: Noted
         feedback=noted.feedback,
         flaw=record.flaw or noted.flaw,
         group=noted.group,
+        person=" ".join(sorted({*record.person.split(), *find_person({"user": noted.user}).split()})),
         model=record.model or noted.model,
         time=noted.time or record.time,
         input_tokens=record.input_tokens if record.input_tokens is not None else noted.input_tokens,
@@ -126,7 +129,8 @@ def read_anthropic(asked: Node) -> Node:
         own = (
             [read_tool(tool, f"tools[{place}]") for place, tool in enumerate(tools)] if isinstance(tools, list) else []
         )
-        said: Node = {"messages": read_turns(asked), "model": asked.get("model")}
+        said: Node = {name: asked[name] for name in ("model", "metadata") if name in asked}
+        said["messages"] = read_turns(asked)
         return said | ({"tools": cast(Json, own)} if own else {}) | read_format(asked)
     except ServeError as error:
         raise DataError(

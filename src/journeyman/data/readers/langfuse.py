@@ -32,7 +32,7 @@ def unfold(row: Mapping[str, Json]) -> list[Json] | None:
     observations = row.get("observations")
     if not isinstance(observations, list) or not matches(row):
         return None
-    kept = {name: row[name] for name in ("sessionId", "session_id", "scores") if row.get(name)}
+    kept = {name: row[name] for name in ("sessionId", "session_id", "userId", "user_id", "scores") if row.get(name)}
     found = [item for item in observations if isinstance(item, dict) and item.get("type") == "GENERATION"]
     return [{"traceId": row.get("id")} | kept | item for item in found] or None
 
@@ -54,6 +54,7 @@ def read(row: dict[str, Json]) -> Record | None:
         model=str(next((_get(row, name) for name in ("model", "providedModelName", "modelId") if _get(row, name)), "")),
         time=read_time(_get(row, "startTime") or _get(row, "timestamp")),
         group=read_group(_get(row, "sessionId") or None),
+        user=_get(row, "userId"),
         feedback=_thumb(row.get("scores")),
         input_tokens=read_count(counts.get("input", counts.get("promptTokens"))),
         output_tokens=read_count(counts.get("output", counts.get("completionTokens"))),

@@ -45,12 +45,15 @@ def read(row: dict[str, Json]) -> Record | None:
     body: Json = {"messages": asked} if isinstance(asked, list) else asked
     given = row.get("model_parameters")
     if isinstance(body, dict) and isinstance(given, dict):
-        body |= {name: given[name] for name in ("tools", "response_format", "system") if given.get(name)}
+        body |= {
+            name: given[name] for name in ("tools", "response_format", "system", "user", "metadata") if given.get(name)
+        }
     elif isinstance(asked, str):
         body = {"messages": [{"role": "user", "content": asked}]}
     noted = Noted(
         key=str(row.get("id") or row.get("request_id") or ""),
         model=str(row.get("model") or ""),
+        user=row.get("end_user"),
         time=read_time(row.get("startTime")),
         input_tokens=read_count(row.get("prompt_tokens")),
         output_tokens=read_count(row.get("completion_tokens")),

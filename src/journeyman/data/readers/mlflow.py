@@ -7,7 +7,7 @@ attributes are JSON texts. A person's assessment of the trace is feedback where 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from journeyman.core.canonical import Json
 from journeyman.core.errors import DataError
@@ -17,7 +17,7 @@ from journeyman.models.counts import read_count
 
 INPUTS, OUTPUTS, KIND = "mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.spanType"
 CALLS = ("CHAT_MODEL", "LLM")
-SESSIONS = ("mlflow.trace.session",)
+SESSIONS, USERS = ("mlflow.trace.session",), ("mlflow.trace.user",)
 Node = Mapping[str, Json]
 
 
@@ -63,7 +63,8 @@ def read(row: dict[str, Json]) -> Record:
         key=_key(row),
         model=str(_value(row, "mlflow.llm.model") or ""),
         time=_time(row.get("start_time_unix_nano", row.get("start_time"))),
-        group=read_group(_session(account)),
+        group=read_group(_noted(account, SESSIONS)),
+        user=_noted(account, USERS),
         feedback=feedback,
         gold=gold,
         input_tokens=read_count(counts.get("input_tokens")),
@@ -99,10 +100,10 @@ def _time(value: Json) -> str:
         return read_time(value)
 
 
-def _session(info: Node) -> Json:
+def _noted(info: Node, keys: Sequence[str]) -> Json:
     for name in ("trace_metadata", "request_metadata"):
         metadata = info.get(name)
-        for key in SESSIONS:
+        for key in keys:
             if isinstance(metadata, dict) and metadata.get(key):
                 return metadata[key]
     return None

@@ -67,6 +67,7 @@ def read(row: dict[str, Json]) -> Record | None:
         model=str(_first(attributes, "llm.model_name", "gen_ai.response.model", "gen_ai.request.model") or ""),
         time=_time(row),
         group=read_group(_first(attributes, "session.id", "gen_ai.conversation.id")),
+        user=_first(attributes, "user.id", "enduser.id"),
         flaw=_flaw(finish),
         input_tokens=_count(
             attributes, "llm.token_count.prompt", "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"
