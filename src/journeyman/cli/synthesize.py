@@ -108,6 +108,7 @@ def _print(made: Synthesis, *, is_dry: bool) -> None:
     if made.why != "complete":
         print_lines(f"it ended there because {made.why}; the same command goes on")
     print_lines(*[f"  {count:,} x {value}" for value, count in made.by_value.items()])
+    print_lines(*[f"  {count:,} x {case}" for case, count in made.by_case.items()])
     print_lines(*[f"  dropped {count:,} x {reason}" for reason, count in made.dropped.items() if count])
     lost = f", {receipt.lost:,} cut off" if receipt.lost else ""
     print_lines(

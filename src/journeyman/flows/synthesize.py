@@ -40,7 +40,7 @@ from journeyman.data.synthesis.asking import (
     read_verdict,
     vote,
 )
-from journeyman.data.synthesis.cells import Aim, Balance, Cell, aim_cells, find_axis, make_cells, quota
+from journeyman.data.synthesis.cells import CASES, LOST, Aim, Balance, Cell, aim_cells, find_axis, make_cells, quota
 from journeyman.data.synthesis.conversations import ask_turn, find_conversation, read_turn
 from journeyman.data.synthesis.passages import read_passages
 from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
@@ -107,7 +107,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """``rows`` kept so far of ``wanted``, by the value that they are balanced by; ``dropped`` inputs by reason; ``unanimous`` rows on which all samples agree."""
+    """``rows`` kept so far of ``wanted``, by the value that they are balanced by, and by kind of case; ``dropped`` inputs by reason; ``unanimous`` rows on which all samples agree."""
 
     task: str
     run: str
@@ -116,6 +116,7 @@ class Synthesis:
     rows: int
     into: str
     by_value: dict[str, int]
+    by_case: dict[str, int]
     unanimous: int
     dropped: dict[str, int]
     examples: int
@@ -163,10 +164,12 @@ class _Answered:
 
 @dataclass(slots=True)
 class _Tally:
-    """``seen``: answers by value, whether there were enough of them or not."""
+    """``seen``: answers by value, whether there were enough of them or not; ``filled``: the same by kind of case, those that are none to keep in part."""
 
     rows: int = 0
     unanimous: int = 0
+    cases: Counter[str] = field(default_factory=Counter)
+    filled: dict[str, float] = field(default_factory=lambda: dict.fromkeys(CASES, 0.0))
     seen: Counter[str] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
@@ -264,6 +267,7 @@ class _Work:
             rows=self.tally.rows,
             into=self.options.into,
             by_value=dict(sorted(self.tally.values.items())) if self.axis else {},
+            by_case=dict(sorted(self.tally.cases.items())),
             unanimous=self.tally.unanimous,
             dropped=dict(self.tally.dropped.most_common()),
             examples=len(self.seeds.rows),
@@ -379,8 +383,9 @@ class _Work:
 
     def _make_cells(self, number: int, count: int) -> Iterator[Cell]:
         if self.aims:
-            return aim_cells(number, count, self.aims, self.topics)
-        return make_cells(number, count, self.axis, self.tally.seen, self.options.languages, self.topics)
+            return aim_cells(number, count, self.aims, self.topics, self.tally.filled)
+        seen, languages = self.tally.seen, self.options.languages
+        return make_cells(number, count, self.axis, seen, languages, self.topics, self.tally.filled)
 
     def _input_request(self, number: int, cell: Cell, shown: Sequence[Example]) -> Request:
         passage = self.passages[number % len(self.passages)] if self.passages else ""
@@ -420,17 +425,19 @@ class _Work:
             lambda target: offered is None or offered.is_fit(item.fields, target.value),
         )
         self.tally.seen.update([self._value(target)] if self.axis and target else [])
+        self.tally.filled[item.cell.case] += LOST
         if target is None:
             self.tally.dropped["no answer fits the task's output"] += 1
         elif share < self.options.least_share:
             self.tally.dropped["the teacher disagrees with itself"] += 1
         elif find_uncopied(cast(Json, self.task.schema), target.value, item.fields):
             self.tally.dropped["a value that is to be copied is not in the input"] += 1
-        elif self.axis and values[value := self._value(target)] >= quota(self.options.rows, self.axis):
-            self.tally.dropped[f"enough rows with {value}"] += 1
         else:
-            values.update([self._value(target)] if self.axis else [])
-            return _Answered(item, target, share, others)
+            self.tally.filled[item.cell.case] += 1 - LOST
+            if not (self.axis and values[value := self._value(target)] >= quota(self.options.rows, self.axis)):
+                values.update([self._value(target)] if self.axis else [])
+                return _Answered(item, target, share, others)
+            self.tally.dropped[f"enough rows with {value}"] += 1
         return None
 
     async def _judge(self, answered: Sequence[_Answered]) -> tuple[list[_Answered], bool]:
@@ -458,6 +465,7 @@ class _Work:
                 continue
             self.tally.rows += 1
             self.tally.unanimous += item.share == 1.0
+            self.tally.cases[item.asked.cell.case] += 1
             self.tally.values.update([self._value(item.target)] if self.axis else [])
         self.workspace.store.add_traces(traces)
 

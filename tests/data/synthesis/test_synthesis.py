@@ -14,7 +14,7 @@ from journeyman.core.errors import DataError
 from journeyman.core.example import Example, object_target
 from journeyman.data.near import Known
 from journeyman.data.synthesis.asking import ask_inputs, find_sizes, read_inputs, read_verdict, vote
-from journeyman.data.synthesis.cells import LENGTHS, NOISE, STYLES, find_axis, make_cells, quota
+from journeyman.data.synthesis.cells import CASES, LENGTHS, NOISE, STYLES, find_axis, make_cells, quota
 from journeyman.data.synthesis.passages import LETTERS, read_passages, split_passages
 from journeyman.task.task import Task
 
@@ -45,6 +45,15 @@ def test_every_length_meets_every_style_and_noise() -> None:
     assert {(cell.length, cell.style) for cell in cells} == set(product(LENGTHS, STYLES))
     assert {(cell.style, cell.noise) for cell in cells} == set(product(STYLES, NOISE))
     assert [cell.language for cell in make_cells(0, 4, None, {}, ("en", "de"))] == ["en", "de", "en", "de"]
+
+
+def test_the_kind_of_case_with_the_fewest_rows_is_asked_for_first() -> None:
+    plain, trap = CASES[0], next(case for case in CASES if "trap" in case)
+    even = Counter(cell.case for cell in make_cells(0, 70, None, {}))
+    assert even == {case: 10 * CASES.count(case) for case in CASES}
+    had = dict.fromkeys(CASES, 10.0) | {plain: 20.0, trap: 4.0}
+    cells = list(make_cells(3, 6, None, {}, cases=had))
+    assert [cell.case for cell in cells] == [trap] * 6
 
 
 def test_a_request_shows_examples_and_bounds_what_is_written() -> None:

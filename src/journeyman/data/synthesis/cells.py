@@ -1,6 +1,6 @@
-"""What inputs to ask for: each call a cell of the coverage, so that the answers' values come alike often and the texts differ in length, style, noise and case.
+"""What inputs to ask for: each call a cell of the coverage, so that the answers' values and the kinds of case, easy and hard, come alike often and the texts differ in length, style and noise.
 
-Axes turn at speeds that share no factor, so that every pair of their values meets; the value that has the fewest rows is asked for first.
+Axes turn at speeds that share no factor, so that every pair of their values meets; the value that has the fewest rows is asked for first, and so is the kind of case.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ CASES = (
     "one in which the person corrects themselves",
     "one that is at the edge of what the task is for",
 )
+LOST = 0.25
+"""What an input without an answer to keep counts towards its kind of case, so that a kind of which nothing comes is not asked for alone."""
 MOST_VALUES = 60
 """Of a field that rows are balanced by."""
 
@@ -60,6 +62,9 @@ class Balance(Protocol):
 
     def describe(self, value: Json, number: int) -> str:
         """What is said of the inputs of call ``number``, which are to have the value."""
+
+
+NONE_YET: Mapping[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +147,25 @@ def make_cells(
     had: Mapping[str, int],
     languages: Sequence[str] = (),
     topics: Sequence[str] = (),
+    cases: Mapping[str, float] = NONE_YET,
 ) -> Iterator[Cell]:
-    """Cells number ``start`` and following. ``had``: rows by value so far."""
+    """Cells number ``start`` and following. ``had``: rows by value so far, ``cases``: by kind of case, which are of all difficulties."""
     counts = Counter({dump(value): had.get(dump(value), 0) for value in axis.values} if axis else {})
+    filled = {case: cases.get(case, 0.0) / CASES.count(case) for case in CASES}
     for number in range(start, start + count):
         wanted, need = None, ""
         if axis is not None:
             value = min(axis.values, key=lambda value: counts[dump(value)])
             counts[dump(value)] += 1
             wanted, need = (axis.field, value), axis.describe(value, number)
+        turned = CASES[number % len(CASES) :] + CASES[: number % len(CASES)]
+        case = min(turned, key=filled.__getitem__)  # of equals the one whose turn it is
+        filled[case] += 1 / CASES.count(case)
         yield Cell(
             LENGTHS[number % len(LENGTHS)],
             STYLES[(number + number // len(STYLES)) % len(STYLES)],
             NOISE[(number + number // (len(STYLES) * len(LENGTHS))) % len(NOISE)],
-            CASES[number % len(CASES)],
+            case,
             languages[number % len(languages)] if languages else "",
             topics[number % len(topics)] if topics else "",
             wanted,
@@ -163,10 +173,12 @@ def make_cells(
         )
 
 
-def aim_cells(start: int, count: int, aims: Sequence[Aim], topics: Sequence[str] = ()) -> Iterator[Cell]:
+def aim_cells(
+    start: int, count: int, aims: Sequence[Aim], topics: Sequence[str] = (), cases: Mapping[str, float] = NONE_YET
+) -> Iterator[Cell]:
     """As `make_cells`, but for what one aims at: each as often as it weighs, by turns."""
     turns = [aim for aim in aims for _ in range(aim.weight)]
-    for number, cell in enumerate(make_cells(start, count, None, {}, topics=topics), start):
+    for number, cell in enumerate(make_cells(start, count, None, {}, topics=topics, cases=cases), start):
         aim = turns[number % len(turns)]
         yield replace(cell, wanted=(aim.field, aim.value) if aim.field or aim.value is not None else None)
 
