@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +76,23 @@ def run_command(command: list[str], folder: Path) -> Ran:
         status = process.wait()
         sampler.join()
     return Ran(status, time.monotonic() - started, peak[0], output)
+
+
+@contextmanager
+def serve(project: Path, *words: str) -> Iterator[str]:
+    """The URL of `journeyman serve` on a free port, until the block ends; `words` are further ones of the command."""
+    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json", *words]
+    with subprocess.Popen(command, cwd=project, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line.rstrip() == "}":
+                break
+        try:
+            yield str(json.loads(said)["url"])
+        finally:
+            process.terminate()
 
 
 def write_result(path: Path, document: dict[str, object]) -> None:

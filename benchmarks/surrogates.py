@@ -10,20 +10,17 @@ Every value is then looked for in every byte that the projects keep. Results go 
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, serve, write_result
 from rows.contacts import SAY, add_contacts
 from rows.weather import read_weather
 
@@ -119,22 +116,6 @@ def ask(url: str, row: Row) -> Answer:
         error.close()
         return None, 1000 * (time.perf_counter() - began)
     return came, 1000 * (time.perf_counter() - began)
-
-
-@contextmanager
-def serve(project: Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json"]
-    with subprocess.Popen(command, cwd=project, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if line.rstrip() == "}":
-                break
-        try:
-            yield str(json.loads(said)["url"])
-        finally:
-            process.terminate()
 
 
 def count_kept(project: Path, rows: Sequence[Row]) -> Document:

@@ -13,21 +13,19 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gguf import GGUFWriter
-from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, serve, write_result
 
 from journeyman.core.canonical import file_hash
 from journeyman.core.messages import make_message
@@ -243,22 +241,6 @@ def make_project(data: Path, folder: Path) -> list[str]:
         )
         (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
     return [text for texts in by_intent.values() for text in texts[20:24]]
-
-
-@contextmanager
-def serve(project: Path, *words: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json", *words]
-    with subprocess.Popen(command, cwd=project, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if line.rstrip() == "}":
-                break
-        try:
-            yield str(json.loads(said)["url"])
-        finally:
-            process.terminate()
 
 
 def post(url: str, path: str, body: Document) -> Any:

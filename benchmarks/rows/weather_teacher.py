@@ -6,12 +6,15 @@ no mistakes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SHOWN = re.compile(r"^Example: (\{.*?\}) -> (\{.*\})$", re.M)
@@ -27,6 +30,15 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "spatial_relation": ("near", "close to", "around", "not far from", "nearby", "within a mile of"),
     "current_location": ("here", "my current location", "my area", "this place", "where I am"),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call as the provider's own books have it: the hash of its body, tokens read and written."""
+
+    body: str
+    read: int
+    written: int
 
 
 class _Teacher:
@@ -68,19 +80,23 @@ class _Teacher:
 
 
 @contextmanager
-def serve_teacher() -> Iterator[str]:
-    """Its URL."""
+def serve_teacher(books: list[Asked] | None = None, delay_s: float = 0.0) -> Iterator[str]:
+    """Its URL. Every call it answers is written into ``books``, also where nobody waits for the answer any more."""
     teacher = _Teacher()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            raw = self.rfile.read(int(self.headers["content-length"]))
+            body = json.loads(raw)
+            time.sleep(delay_s)
             text = teacher.answer(body)
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
             read = sum(len(str(message["content"])) for message in body["messages"]) // 4
             usage = {"prompt_tokens": read, "completion_tokens": len(text) // 4}
+            if books is not None:
+                books.append(Asked(hashlib.sha256(raw).hexdigest(), read, len(text) // 4))
             data = json.dumps({"id": "x", "model": "scripted", "choices": [choice], "usage": usage}).encode()
             self.send_response(200)
             self.send_header("content-type", "application/json")
