@@ -2,7 +2,7 @@
 
     python benchmarks/synthesis_kills.py [--kills 20] [--rows 200] [--budget 0.2] [--seed 0] [--data FOLDER] [--json]
 
-Rounds: a new project with 20 examples, the command started and killed after a random number of calls, three times, then run to its end. The provider on loopback answers after 30 ms, so that calls are under way at
+Rounds: a new project with 20 examples, the command started and killed after a random number of calls, three times, then run to its end, and once more. The provider on loopback answers after 30 ms, so that calls are under way at
 a kill, and keeps books of what it answered. Of two rounds one has too small a budget for all rows. Results go to benchmarks/results/synthesis-kills.json and docs/results/synthesis-kills.md.
 """
 
@@ -53,6 +53,7 @@ def main() -> int:
         "kills": sum(item["kills"] for item in rounds),
         "calls": sum(item["answered"] for item in rounds),
         "repeated": sum(item["repeated"] for item in rounds),
+        "asked_again": sum(item["asked_again"] + abs(item["lost_rows"]) for item in rounds),
         "over_budget": sum(item["receipt_usd"] > item["budget_usd"] for item in rounds),
         "more_than_receipt": sum(item["billed_usd"] > item["receipt_usd"] + 1e-9 for item in rounds),
         "commit": describe_commit(),
@@ -61,7 +62,11 @@ def main() -> int:
     write_result(RESULT, document)
     PAGE.write_text(describe(document), encoding="utf-8")
     sys.stdout.write(json.dumps(document, indent=2) + "\n" if given.json else describe(document))
-    return 1 if document["repeated"] or document["over_budget"] or document["more_than_receipt"] else 0
+    return (
+        1
+        if document["repeated"] or document["asked_again"] or document["over_budget"] or document["more_than_receipt"]
+        else 0
+    )
 
 
 def disturb(project: Path, examples: list[Document], rows: int, budget: float, draw: random.Random) -> Document:
@@ -71,22 +76,31 @@ def disturb(project: Path, examples: list[Document], rows: int, budget: float, d
         make_project(project, examples, url)
         words = ["synthesize", TASK, "--n", str(rows), "--budget", f"{budget}usd"]
         kills = sum(kill(project, words, books, draw.randrange(rows)) for _ in range(KILLS_A_ROUND))
-        ran = run_journeyman(project, *words, "--json")
-        if ran.status:
-            raise SystemExit(f"ended with status {ran.status}: {ran.output[:2000]}")
-    made = json.loads(ran.output)
-    receipt = made["receipt"]
+        made = finish(project, words)
+        answered = len(books)
+        again = finish(project, words)
+    receipt = again["receipt"]
     return {
         "kills": kills,
         "rows": made["rows"],
         "why": made["why"],
-        "answered": len(books),
+        "answered": answered,
+        "asked_again": len(books) - answered,
+        "lost_rows": made["rows"] - again["rows"],
         "repeated": len(books) - len({asked.body for asked in books}),
         "cut_off": receipt["lost"],
         "billed_usd": sum(asked.read * PRICE[0] + asked.written * PRICE[1] for asked in books) / 1e6,
         "receipt_usd": receipt["usd"],
         "budget_usd": budget,
     }
+
+
+def finish(project: Path, words: list[str]) -> Document:
+    ran = run_journeyman(project, *words, "--json")
+    if ran.status:
+        raise SystemExit(f"ended with status {ran.status}: {ran.output[:2000]}")
+    made: Document = json.loads(ran.output)
+    return made
 
 
 def make_project(project: Path, examples: list[Document], url: str) -> None:
@@ -121,7 +135,8 @@ def describe(document: Document) -> str:
         f"`{document['command']}`",
         "",
         f"{document['kills']} `kill -9` of `journeyman synthesize` in {len(document['rounds'])} rounds, a provider on loopback whose answers take {1000 * DELAY_S:.0f} ms: of {document['calls']:,} calls that it"
-        f" answered {document['repeated']} came twice. Rounds that spent more than their budget: {document['over_budget']}; in which the provider's bill is above the receipt: {document['more_than_receipt']}.",
+        f" answered {document['repeated']} came twice. Rounds that spent more than their budget: {document['over_budget']}; in which the provider's bill is above the receipt: {document['more_than_receipt']}. The same"
+        f" command once more after its end: {document['asked_again']} calls or rows more or fewer.",
         "",
         "| kills | rows | it ended because | calls answered | twice | cut off | provider's bill, USD | receipt, USD | budget, USD |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -126,3 +129,32 @@ def test_only_new_texts_are_new() -> None:
     assert all(
         known.add(f"text number {number} {hash(str(number))} is about {number * number}") for number in range(1500)
     )
+
+
+NEAREST = """
+import random
+from journeyman.core.example import Example, object_target
+from journeyman.data.synthesis.seeds import Seeds
+
+draw = random.Random(0)
+words = "will it rain or snow in the city near a lake on monday at noon this week".split()
+texts = [" ".join(draw.sample(words, 10)) for _ in range(60)]
+rows = tuple(Example({"text": text}, object_target({})) for text in texts[:40])
+seeds = Seeds(rows, frozenset(), ())
+print([texts.index(str(row.input["text"])) for text in texts for row in seeds.nearest(text, 4)])
+"""
+
+
+def test_the_nearest_examples_are_the_same_in_every_process() -> None:
+    """Else a command that goes on would ask, and pay for, other calls than the one that was killed."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", NEAREST],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 
 from journeyman.core.canonical import Json
 from journeyman.core.example import Example
@@ -51,7 +52,8 @@ class Seeds:
         answered = [row for row in self.rows if row.answer is not None]
         said = [set(_words(near_text(row))) for row in answered]
         common = Counter(word for words in said for word in words)
-        scores = [sum(1 / common[word] for word in own & words) for words in said]
+        # exactly rounded: sets have another order in every process
+        scores = [fsum(1 / common[word] for word in own & words) for words in said]
         order = sorted(range(len(answered)), key=lambda place: (-scores[place], place))[:count]
         return tuple(answered[place] for place in reversed(order))
 
