@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,10 +12,10 @@ from journeyman.core.canonical import Json
 from journeyman.guards.redact import Redactor, redact
 
 
-def has_secret(row: tuple[Json, Json]) -> bool:
-    """What is removed for good cannot come back."""
+def has_secret(parts: Sequence[Json]) -> bool:
+    """What is removed for good cannot come back: also a token behind the mark ``<SECRET>``, which reads as a label of it."""
     redactor = Redactor()
-    for part in row:
+    for part in parts:
         redactor.value(part)
     return "SECRET" in redactor.counts
 
@@ -83,7 +84,7 @@ def test_a_value_known_from_its_words_is_replaced_without_them() -> None:
     assert redactor.value({"a": "555 9999", "b": "phone 555 9999"}) == {"a": "<PHONE_2>", "b": "phone <PHONE_2>"}
 
 
-@given(st.lists(TEXTS, min_size=1, max_size=4))
+@given(st.lists(TEXTS, min_size=1, max_size=4).filter(lambda texts: not has_secret(texts)))
 def test_restore_is_the_exact_inverse(texts: list[str]) -> None:
     redactor = Redactor()
     redacted = [redactor.text(text) for text in texts]
