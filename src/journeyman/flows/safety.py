@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -69,53 +68,72 @@ def check_safety(workspace: Workspace, student: Student, run: RunFolder, most: i
     base = resolve_exactly(student.manifest.base.name, student.manifest.base.sha256)
     prompts, template = choose_prompts(most), load_base_template(base.path)
     kept = find_run(workspace.project.runs, "base", "safety", {"base": base.sha256})
-    asking = _Asking(prompts, template, recall_threads(base.sha256) or count_cores(), workspace.progress)
     kept.path.mkdir(parents=True, exist_ok=True)
-    with locked(kept.path / ".lock"):
-        before = asking.ask(base.path, {}, base.sha256, kept.path / ANSWERS, "refusals before")
-    after = asking.ask(
-        student.own_weights or base.path, student.adapters, student.hash, run.path / ANSWERS, "refusals after"
-    )
+    threads = recall_threads(base.sha256) or count_cores()
+    with _Asking(prompts, template, student.adapters, threads, workspace.progress) as asking:
+        with locked(kept.path / ".lock"):
+            before = asking.ask(base.path, None, base.sha256, kept.path / ANSWERS, "refusals before")
+        adapter = next(iter(student.adapters), None)
+        weights = student.own_weights or base.path
+        after = asking.ask(weights, adapter, student.hash, run.path / ANSWERS, "refusals after")
     opening = "{" if student.form == "json" and student.manifest.schema is not None else ""
     return SafetyPart.of(base.name, TOKENS, *compare_refusals(prompts, before, after, opening))
 
 
-@dataclass(frozen=True, slots=True)
 class _Asking:
-    prompts: Sequence[SafetyPrompt]
-    template: Template
-    threads: int
-    progress: Progress
+    """One engine at a time, begun where an answer is missing: base and adapter share theirs."""
 
-    def ask(self, weights: Path, adapters: Mapping[str, Path], name: str, answers: Path, what: str) -> dict[str, str]:
-        """The beginnings of the answers by request; the engine starts where one is missing. ``name`` is the hash of what answers."""
-        ids = {item.text: self.template.prompt_ids([make_message("user", item.text)]) for item in self.prompts}
-        keys = {text: content_hash([name, version("xllamacpp"), TOKENS, list(tokens)]) for text, tokens in ids.items()}
-        context = -(-(max(map(len, ids.values())) + TOKENS) // ROOM) * ROOM
-        texts, adapter = list(ids), next(iter(adapters), None)
-        engines: list[LlamaCpp] = []
+    def __init__(
+        self,
+        prompts: Sequence[SafetyPrompt],
+        template: Template,
+        adapters: Mapping[str, Path],
+        threads: int,
+        progress: Progress,
+    ) -> None:
+        self._ids = {item.text: template.prompt_ids([make_message("user", item.text)]) for item in prompts}
+        self._adapters, self._threads, self._progress = adapters, threads, progress
+        self._engines: dict[Path, LlamaCpp] = {}
+        self._runner = asyncio.Runner()
 
-        async def write(text: str) -> Json:
-            return (await engines[0].generate(ids[text], Decoding(max_tokens=TOKENS), adapter=adapter)).text
+    def __enter__(self) -> _Asking:
+        return self
 
-        async def write_all(texts: Sequence[str]) -> list[Json]:
-            if not engines:
-                engines.append(
-                    await LlamaCpp.start(weights, adapters, threads=self.threads, slots=SLOTS, context=context)
-                )
-            return await asyncio.gather(*map(write, texts))
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._runner.run(self._close())
+        finally:
+            self._runner.close()
 
-        with asyncio.Runner() as runner:
-            try:
-                known = keep_answers(
-                    answers,
-                    [texts[place : place + SLOTS] for place in range(0, len(texts), SLOTS)],
-                    keys.__getitem__,
-                    lambda part: runner.run(write_all(part)),
-                    self.progress,
-                    what,
-                )
-            finally:
-                for engine in engines:
-                    runner.run(engine.close())
+    def ask(self, weights: Path, adapter: str | None, name: str, answers: Path, what: str) -> dict[str, str]:
+        """The beginnings of the answers by request. ``name`` is the hash of what answers."""
+        made_by = [name, version("xllamacpp"), TOKENS]
+        keys = {text: content_hash([*made_by, list(tokens)]) for text, tokens in self._ids.items()}
+        texts = list(self._ids)
+        known = keep_answers(
+            answers,
+            [texts[place : place + SLOTS] for place in range(0, len(texts), SLOTS)],
+            keys.__getitem__,
+            lambda part: self._runner.run(self._write(weights, adapter, part)),
+            self._progress,
+            what,
+        )
         return {text: str(known[key]) for text, key in keys.items()}
+
+    async def _write(self, weights: Path, adapter: str | None, texts: Sequence[str]) -> list[Json]:
+        engine, decoding = await self._open(weights), Decoding(max_tokens=TOKENS)
+        found = await asyncio.gather(*(engine.generate(self._ids[text], decoding, adapter=adapter) for text in texts))
+        return [item.text for item in found]
+
+    async def _open(self, weights: Path) -> LlamaCpp:
+        if weights not in self._engines:
+            await self._close()
+            context = -(-(max(map(len, self._ids.values())) + TOKENS) // ROOM) * ROOM
+            self._engines[weights] = await LlamaCpp.start(
+                weights, self._adapters, threads=self._threads, slots=SLOTS, context=context
+            )
+        return self._engines[weights]
+
+    async def _close(self) -> None:
+        for weights in list(self._engines):
+            await self._engines.pop(weights).close()
