@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from journeyman.core.errors import DataError
 from journeyman.core.example import Example, object_target
-from journeyman.core.judgements import read_judgements
+from journeyman.core.judgements import is_led, read_judgements
 from journeyman.core.trace import Trace
+from journeyman.data.candidates import hash_input
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.flows.label_agreement import find_agreement
 from journeyman.flows.label_queue import make_queue
@@ -19,7 +21,7 @@ from journeyman.flows.labelling import TrainLabelling
 from journeyman.flows.prepare import import_sources, prepare_task
 from journeyman.flows.workspace import Workspace, open_workspace
 from tests.flows.projects import COLOURS, make_project, paint_rows, write_rows
-from tests.flows.tickets import MESSAGES, REFUND, TASK, make_tickets
+from tests.flows.tickets import MESSAGES, REFUND, TASK, make_tickets, start_tickets
 
 LOST = {"intent": "card_lost", "urgent": True, "product": "card"}
 
@@ -272,7 +274,13 @@ def test_samples_that_differ_come_before_the_random_rest_which_has_a_kept_seed(t
         queue = make_queue(workspace, "tickets", "ada")
         assert queue.rows[0].example.input["message"] == "is it you or is it me"
         assert "50 %" in queue.rows[0].why
-        assert dict(queue.counts) == {"differs": 0, "doubted": 0, "uncertain": 1, "drawn": len(MESSAGES)}
+        assert dict(queue.counts) == {
+            "differs": 0,
+            "doubted": 0,
+            "uncertain": 1,
+            "unanswered": 0,
+            "drawn": len(MESSAGES),
+        }
         kept = list(workspace.project.runs.glob("tickets-label-*/queue.json"))
         assert [json.loads(path.read_text())["seed"] for path in kept] == [queue.seed]
         assert [row.name for row in make_queue(workspace, "tickets", "ada").rows] == [row.name for row in queue.rows]
@@ -384,9 +392,59 @@ def test_an_answer_in_text_is_written_whole(tmp_path: Path) -> None:
         assert session.view.done == 1
 
 
-def test_there_must_be_a_dataset(tmp_path: Path) -> None:
+def test_before_there_is_a_dataset_inputs_without_an_answer_are_asked(tmp_path: Path) -> None:
+    folder = start_tickets(tmp_path / "project")
+    bare = [{"input": {"message": text}} for text in MESSAGES[:3]]
+    write_rows(folder / "bare.jsonl", [*bare, {"input": {"message": MESSAGES[3]}, "output": dict(REFUND)}])
+    with open_workspace(folder) as workspace:
+        import_sources(workspace, "tickets", [str(folder / "bare.jsonl")])
+        session = begin(workspace)
+        assert (session.view.left, session.view.answers, session.view.why) == (3, (), "it has no answer yet")
+        session.act("accept")
+        assert session.view.problem.startswith("there is no answer to accept")
+        session.set_value(1)
+        session.act("accept")
+        assert "urgent" in session.view.problem, "an answer that lacks a field is none"
+        session.set_value(1)
+        assert session.write("card", is_whole=False)
+        session.act("accept")
+        assert (session.view.done, session.view.left) == (1, 2)
+        (said,) = [trace for trace in workspace.store.traces("tickets") if trace.correction is not None]
+        assert said.correction == object_target(LOST)
+        assert not is_led(said.feedback), "nobody's answer was in sight"
+        assert (begin(workspace).view.done, begin(workspace).view.left) == (1, 2)
+
+
+def test_what_is_said_with_a_students_answer_in_sight_is_never_measured_on(tmp_path: Path) -> None:
+    folder, draw = start_tickets(tmp_path / "project", settings=""), random.Random(0)
+    texts = [" ".join("".join(draw.choices("abcdefgh", k=5)) for _ in range(8)) for _ in range(70)]
+    write_rows(folder / "own.jsonl", [{"input": {"message": text}, "output": dict(REFUND)} for text in texts[:40]])
+    with open_workspace(folder) as workspace:
+        import_sources(workspace, "tickets", [str(folder / "own.jsonl")])
+        one = next(iter(workspace.store.traces("tickets")))
+        served = [
+            replace(one, id=f"served-{place}", row_key="", origin="serve", release="r1", input={"message": text})
+            for place, text in enumerate(texts[40:])
+        ]
+        workspace.store.add_traces(served)
+        prepare_task(workspace, "tickets")
+        session = begin(workspace)
+        while session.view.stage == "row":
+            if session.view.input in texts[40:]:
+                assert [item.who for item in session.view.answers] == ["the student"]
+                session.choose("a")
+            else:
+                session.act("skip")
+        prepare_task(workspace, "tickets")
+        assigned = workspace.store.assignments("tickets")
+        shown = {hash_input(Example({"message": text}, None)) for text in texts[40:]}
+        assert {assigned[name].split for name in shown} == {"train"}
+        assert {assigned[name].split for name in set(assigned) - shown} > {"train"}
+
+
+def test_a_task_without_rows_has_nothing_to_label(tmp_path: Path) -> None:
     folder = make_project(tmp_path / "project", Path("/nowhere.gguf"))
-    with open_workspace(folder) as workspace, pytest.raises(DataError, match="JM-352"):
+    with open_workspace(folder) as workspace, pytest.raises(DataError, match="JM-372"):
         make_queue(workspace, "paint", "ada")
 
 

@@ -37,9 +37,7 @@ def make_tickets(
     folder: Path, messages: Sequence[str] = MESSAGES, more: Sequence[dict[str, Json]] = (), task: str = TASK
 ) -> Path:
     """Each message with the same recorded answer, and further rows; prepared."""
-    (folder / "tasks").mkdir(parents=True)
-    (folder / "tasks/tickets.yaml").write_text(task, encoding="utf-8")
-    (folder / "journeyman.toml").write_text(SETTINGS, encoding="utf-8")
+    start_tickets(folder, task)
     rows: list[dict[str, Json]] = [{"input": {"message": text}, "output": dict(REFUND)} for text in messages]
     given = {
         "train": [*rows, *more],
@@ -53,6 +51,14 @@ def make_tickets(
             import_sources(workspace, "tickets", [str(folder / f"{split}.jsonl")], split=split)  # type: ignore[arg-type]
         import_sources(workspace, "tickets", [str(folder / "train.jsonl")])
         prepare_task(workspace, "tickets")
+    return folder
+
+
+def start_tickets(folder: Path, task: str = TASK, settings: str = SETTINGS) -> Path:
+    """The project without a row."""
+    (folder / "tasks").mkdir(parents=True)
+    (folder / "tasks/tickets.yaml").write_text(task, encoding="utf-8")
+    (folder / "journeyman.toml").write_text(settings, encoding="utf-8")
     return folder
 
 

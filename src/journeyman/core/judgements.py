@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Target
 
 JUDGEMENTS = "judgements"
+UNANSWERED: Final = "unanswered"
+"""Why a row was asked about of which no model's answer was shown: what is said of it may be measured on."""
 State = Literal["done", "open", "skipped"]
 
 
@@ -56,6 +58,11 @@ def settle_judgements(feedback: Mapping[str, Json]) -> Target | None:
         return None
     counts = Counter(item.said for item in said)
     return max(said, key=lambda item: (counts[item.said], item.time, item.by)).answer
+
+
+def is_led(feedback: Mapping[str, Json]) -> bool:
+    """Whether somebody decided this call with a model's answer in sight."""
+    return any(item.state == "done" and item.why != UNANSWERED for item in read_judgements(feedback).values())
 
 
 def _read(by: str, raw: Mapping[str, Json]) -> Judgement:

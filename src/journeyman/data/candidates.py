@@ -14,6 +14,7 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.core.errors import TaskError
 from journeyman.core.example import Alternative, Example, Target, Terms
+from journeyman.core.judgements import is_led
 from journeyman.core.trace import Trace
 from journeyman.data.imports import split_suffix
 from journeyman.data.intake import settle
@@ -32,7 +33,8 @@ PRECEDENCE = ("test", "dev", "calibration", "train", "")
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One trace as an example. ``split`` was given at import; ``recorded`` is the provider's time, or empty; ``sources`` are the
-    conversations, documents or people that it comes from; ``is_synthetic``: nobody asked it, `synthesize` made it up."""
+    conversations, documents or people that it comes from; ``is_synthetic``: nobody asked it, `synthesize` made it up; ``is_led``: who labelled it
+    saw a model's answer, so that it is no new row to measure on."""
 
     example: Example
     input_hash: str
@@ -40,6 +42,7 @@ class Candidate:
     recorded: str
     sources: tuple[str, ...] = ()
     is_synthetic: bool = False
+    is_led: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ def collect(
         sources = (source,) if source else ()
         is_synthetic = trace.origin == SYNTHETIC
         split = trace.split or ("train" if is_synthetic else "")
-        candidate = Candidate(example, hash_input(example), split, recorded, sources, is_synthetic)
+        led = is_led(trace.feedback)
+        candidate = Candidate(example, hash_input(example), split, recorded, sources, is_synthetic, led)
         _keep_one(found, _call_key(trace), candidate, aside)
     return list(found.values())
 
@@ -194,7 +198,8 @@ def merge(candidates: Sequence[Candidate]) -> tuple[Candidate, Contradiction | N
         if len(answers) > 1
         else None
     )
-    return replace(chosen, example=example, split=split, sources=join_sources(candidates)), contradiction
+    led = any(item.is_led for item in candidates)
+    return replace(chosen, example=example, split=split, sources=join_sources(candidates), is_led=led), contradiction
 
 
 def join_sources(candidates: Iterable[Candidate]) -> tuple[str, ...]:

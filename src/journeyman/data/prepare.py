@@ -199,7 +199,7 @@ def _make_items(work: _Work, assigned: Mapping[str, Assignment]) -> list[Item]:
         for name, item in sealed.items()
     ]
     for name, row in work.rows.items():
-        stored = assigned[name].split if name in assigned else ""
+        stored = assigned[name].split if name in assigned else "train" if row.is_led else ""
         labelled = row.example.answer is not None
         given = row.split if labelled else ""
         items.append(Item(name, near_text(row.example), given, stored, labelled, row.sources, row.is_synthetic))

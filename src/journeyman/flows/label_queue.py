@@ -1,5 +1,5 @@
 """Which train rows a person is asked about, and in which order: where the student says something else than the recorded answer, then labels that cross-validation doubts, then those
-that are uncertain, then the rest by a random draw whose seed is kept.
+that are uncertain, then inputs that have no answer yet, then the rest by a random draw whose seed is kept. Before there is a dataset: the inputs without an answer.
 
 What other people said of a row is not in its shown answer: who looks at it again does not know.
 """
@@ -15,10 +15,10 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json, content_hash, dump
 from journeyman.core.errors import DataError
 from journeyman.core.example import Example, Target
-from journeyman.core.judgements import Judgement, read_judgements
+from journeyman.core.judgements import UNANSWERED, Judgement, read_judgements
 from journeyman.core.trace import Trace
 from journeyman.data.candidates import ORIGINS, Instructions, hash_input, read_trace
-from journeyman.data.dataset import check_current, read_manifest, read_split
+from journeyman.data.dataset import check_current, read_manifest, read_split, read_unlabelled
 from journeyman.data.intake import settle
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.evaluation.weak import WeakSpot, find_weak_spots
@@ -31,8 +31,8 @@ from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
 # Imported where they are used: torch and the server take seconds, and most queues need neither.
-Reason = Literal["differs", "doubted", "uncertain", "drawn"]
-REASONS: tuple[Reason, ...] = ("differs", "doubted", "uncertain", "drawn")
+Reason = Literal["differs", "doubted", "uncertain", "unanswered", "drawn"]
+REASONS: tuple[Reason, ...] = ("differs", "doubted", "uncertain", UNANSWERED, "drawn")
 TRAIN_ANSWERS, DOUBTS, QUEUE = "student-train.jsonl", "doubts.json", "queue.json"
 UNSURE = 0.6
 """A student below this confidence, or an answer that fewer of the samples give, is uncertain."""
@@ -121,19 +121,17 @@ def make_queue(
     again: float = 0.0,
     is_asking: bool = False,
 ) -> Queue:
-    """The train rows of the latest dataset. ``again`` is the share of rows that somebody else labelled already; ``is_weak`` puts those first that have a part in which the student errs on dev;
+    """The train rows of the latest dataset, and inputs without an answer. ``again`` is the share of rows that somebody else labelled already; ``is_weak`` puts those first that have a part in which the student errs on dev;
     ``is_asking`` asks the student each row also where it is a language model.
 
     Raises:
-        DataError: JM-352 nothing prepared, JM-354 the output has changed since, JM-372 there is no train row to label. GateError: JM-620 or JM-630 for ``is_weak``: nothing assessed.
+        DataError: JM-354 the output has changed since, JM-372 there is no train row to label. GateError: JM-620 or JM-630 for ``is_weak``: nothing assessed.
     """
     task = workspace.task(task_name)
-    dataset, manifest = read_manifest(workspace.store, task_name)
-    check_current(manifest, task_name, task.schema)
-    examples = {hash_input(row): row for row in read_split(workspace.store, manifest, "train")}
+    dataset, instructions, examples = _read_rows(workspace, task)
     spots = _find_spots(workspace, task) if is_weak else []
     run = find_run(workspace.project.runs, task_name, "label", {"dataset": dataset})
-    known = _scan(workspace, task, manifest, examples)
+    known = _scan(workspace, task, instructions, examples)
     predictions, note = _ask(workspace, task, list(examples.values()), is_asking)
     with run.lock():
         doubts, unlooked = _doubt(workspace, task, run, list(examples.values()))
@@ -148,10 +146,10 @@ def make_queue(
         raise DataError(
             "JM-372",
             "there is no train row to label",
-            where=f"task {task_name}, dataset {dataset[:12]}",
-            expected="train rows whose recorded calls are still in the store",
+            where=f"task {task_name}, dataset {dataset[:12]}" if dataset else f"task {task_name}",
+            expected="train rows whose recorded calls are still in the store, or inputs without an answer",
             got=f"{len(examples):,} rows",
-            hint=f"journeyman prepare {task_name}",
+            hint=f"journeyman {f'prepare {task_name}' if dataset else f'import FILE --task {task_name}'}",
         )
     rows = [rank.row for rank, _name in ranked]
     asked = _mix(rows, by, again, seed)
@@ -161,6 +159,31 @@ def make_queue(
     return Queue(task, dataset, by, seed, (*asked, *decided), counts, tuple(notes))
 
 
+def _read_rows(workspace: Workspace, task: Task) -> tuple[str, Instructions, dict[str, Example]]:
+    """The latest dataset, how it read instructions, and its rows by input; without a dataset all inputs that have no answer."""
+    store = workspace.store
+    if store.latest_dataset(task.name) is None:
+        bar = workspace.progress
+        bar.start("read traces", store.count_traces(task.name, origins=ORIGINS), "traces")
+        found: dict[str, Example] = {}
+        answered = set[str]()
+        for trace in store.traces(task.name, origins=ORIGINS):
+            bar.advance()
+            example, reason = read_trace(task, trace)
+            name = hash_input(example)
+            if reason or trace.split or (example.answer is not None and not read_judgements(trace.feedback)):
+                answered.add(name)
+            else:
+                found.setdefault(name, example)
+        bar.finish()
+        return "", "own", {name: row for name, row in found.items() if name not in answered}
+    dataset, manifest = read_manifest(store, task.name)
+    check_current(manifest, task.name, task.schema)
+    rows = [*read_split(store, manifest, "train"), *read_unlabelled(store, manifest)]
+    settings = cast(Mapping[str, Json], manifest["settings"])
+    return dataset, cast(Instructions, settings["instructions"]), {hash_input(row): row for row in rows}
+
+
 def _find_spots(workspace: Workspace, task: Task) -> list[WeakSpot]:
     from journeyman.flows.assess import find_assessed
 
@@ -168,13 +191,11 @@ def _find_spots(workspace: Workspace, task: Task) -> list[WeakSpot]:
 
 
 def _scan(
-    workspace: Workspace, task: Task, manifest: Mapping[str, Json], examples: Mapping[str, Example]
+    workspace: Workspace, task: Task, instructions: Instructions, examples: Mapping[str, Example]
 ) -> dict[str, _Known]:
-    """The calls that each train row is made of."""
+    """The calls that each row is made of."""
     known: defaultdict[str, _Known] = defaultdict(_Known)
     tombstones = workspace.store.tombstones(task.name)
-    settings = cast(Mapping[str, Json], manifest["settings"])
-    instructions = cast(Instructions, settings["instructions"])
     bar, count = workspace.progress, workspace.store.count_traces(task.name, origins=ORIGINS)
     bar.start("read traces", count, "traces")
     for trace in workspace.store.traces(task.name, origins=ORIGINS):
@@ -262,7 +283,7 @@ def _rank(task: Task, example: Example, name: str, signs: _Signs, seed: str) -> 
     said = [prediction.target] if prediction is not None and prediction.target is not None else []
     answers = _answers(recorded, [*known.students, *said], example)
     reason, why, weight = _find_reason(recorded, [*known.students, *said], prediction, doubt, example)
-    if reason == "drawn":
+    if reason in ("drawn", UNANSWERED):
         # Rows that were reviewed already wait behind all others.
         weight = int(content_hash([seed, name])[:12], 16) / 16**12 + (known.base is not None)
     spot = next((item for item in signs.spots if _has(item, recorded)), None)
@@ -318,6 +339,8 @@ def _find_reason(
         return "uncertain", f"samples of the teacher differ: {100 * share:.0f} % say the recorded answer", share
     if sure is not None and sure < UNSURE:
         return "uncertain", f"the student is {100 * sure:.0f} % sure of it", sure
+    if recorded is None and not students and not example.alternatives:
+        return UNANSWERED, "it has no answer yet", 0.0
     return "drawn", "drawn at random", 0.0
 
 
