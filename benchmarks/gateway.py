@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from machine import ROOT, describe_commit, describe_machine, make_parser, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, read_url, write_result
 from rivals import NoRival, rival_python
 
 Document = dict[str, Any]
@@ -168,14 +168,8 @@ def run_gateway(folder: Path, provider: str) -> Iterator[Server]:
     command = pinned(SERVER, sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json")
     environment = os.environ | {"OPENAI_API_KEY": "none"}
     with subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if line.rstrip() == "}":
-                break
         try:
-            yield Server(json.loads(said)["url"], process, headers)
+            yield Server(read_url(process), process, headers)
         finally:
             process.send_signal(signal.SIGTERM)
 

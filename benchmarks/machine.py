@@ -10,10 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -83,16 +84,26 @@ def serve(project: Path, *words: str) -> Iterator[str]:
     """The URL of `journeyman serve` on a free port, until the block ends; `words` are further ones of the command."""
     command = [sys.executable, "-m", "journeyman", "serve", "--port", "0", "--json", *words]
     with subprocess.Popen(command, cwd=project, env=os.environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if line.rstrip() == "}":
-                break
         try:
-            yield str(json.loads(said)["url"])
+            yield read_url(process)
         finally:
             process.terminate()
+
+
+def read_url(process: subprocess.Popen[str]) -> str:
+    """What `serve --json` says of itself when it is ready."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.rstrip() == "}":
+            break
+    return str(json.loads(said)["url"])
+
+
+def write_figure(figure: Mapping[str, Any]) -> str:
+    """``value``, ``low``, ``high`` and ``n`` as a cell of a table."""
+    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}), n = {figure['n']:,}"
 
 
 def write_result(path: Path, document: dict[str, object]) -> None:

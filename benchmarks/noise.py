@@ -8,7 +8,6 @@ Suspects on the rows as they came are listed apart: some of them are wrong in th
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from machine import ROOT, describe_commit, describe_machine, make_parser, write_result
+from rows.banking77 import read_banking77
 
 from journeyman.flows.quality import FOLDS, cross_validate
 from journeyman.measure.intervals import clopper_pearson
@@ -34,8 +34,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--rows", type=int, default=3000)
     given = parser.parse_args()
-    with (given.data / "banking77/train.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["text"], row["category"]) for row in csv.DictReader(file)]
+    rows = read_banking77(given.data)
     random.Random(0).shuffle(rows)
     rows = rows[: given.rows]
     names = sorted({label for _text, label in rows})

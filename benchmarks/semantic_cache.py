@@ -9,7 +9,6 @@ benchmarks/results/semantic_cache.json and docs/results/semantic-cache.md.
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from machine import ROOT, describe_commit, describe_machine, make_parser, write_result
+from rows.banking77 import read_banking77
 
 from journeyman.gateway.response_cache import find_names
 from journeyman.measure.intervals import clopper_pearson
@@ -33,8 +33,7 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
     given = parser.parse_args()
-    with (given.data / "banking77/train.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["text"], row["category"]) for row in csv.DictReader(file)]
+    rows = read_banking77(given.data)
     random.Random(0).shuffle(rows)
     rows = rows[: given.rows]
     texts = [text for text, _label in rows]

@@ -10,7 +10,6 @@ splits of the same rows. A set takes some minutes; results go to benchmarks/resu
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import sys
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
+from rows.banking77 import read_banking77
 
 from journeyman.core.canonical import content_hash
 from journeyman.core.progress import Silent
@@ -69,11 +69,6 @@ class Ground:
     scored: HeadRows
 
 
-def read_banking(data: Path) -> list[tuple[str, str]]:
-    with (data / "banking77/train.csv").open(encoding="utf-8", newline="") as file:
-        return [(row["text"], row["category"]) for row in csv.DictReader(file)]
-
-
 def read_snips(data: Path) -> list[tuple[str, str]]:
     lines = (data / "snips_nlu/train.jsonl").read_text(encoding="utf-8").splitlines()
     return [(str(row["text"]).strip(), str(row["intent"])) for row in map(json.loads, lines)]
@@ -85,7 +80,7 @@ def read_comments(data: Path) -> list[tuple[str, str]]:
 
 
 CELLS = {
-    "banking77": Cell(read_banking, 400, 2400, (500, 1000, 2000, 4000)),
+    "banking77": Cell(read_banking77, 400, 2400, (500, 1000, 2000, 4000)),
     "snips": Cell(read_snips, 400, 2400, (500, 1000, 2000, 4000)),
     "comments": Cell(read_comments, 150, 600, (50, 100, 200, 400)),
 }
@@ -266,7 +261,7 @@ def _by_label(ground: Ground, size: int, choose: Callable[[Ints, int], Ints]) ->
 
 def measure_scale(data: Path) -> Document:
     """Time and memory for 100,000 rows, each made of two texts of banking77, by words."""
-    draw, rows = random.Random(0), read_banking(data)
+    draw, rows = random.Random(0), read_banking77(data)
     values = sorted({label for _text, label in rows})
     pairs = [(draw.choice(rows), draw.choice(rows)) for _ in range(MANY)]
     process, before = psutil.Process(), time.perf_counter()

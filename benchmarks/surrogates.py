@@ -20,7 +20,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, serve, write_result
+from machine import (
+    ROOT,
+    describe_commit,
+    describe_machine,
+    make_parser,
+    run_journeyman,
+    serve,
+    write_figure,
+    write_result,
+)
 from rows.contacts import SAY, add_contacts
 from rows.weather import read_weather
 
@@ -195,10 +204,10 @@ def describe(document: Document) -> str:
         "|---|---|---|",
     ]
     for name in ("exact match", "personal slots", "other slots"):
-        lines.append(f"| {name} | {write(arms['values'][name])} | {write(arms['surrogates'][name])} |")
+        lines.append(f"| {name} | {write_figure(arms['values'][name])} | {write_figure(arms['surrogates'][name])} |")
     for slot in SAY:
         lines.append(
-            f"| slot `{slot}` | {write(arms['values']['by slot'][slot])} | {write(arms['surrogates']['by slot'][slot])} |"
+            f"| slot `{slot}` | {write_figure(arms['values']['by slot'][slot])} | {write_figure(arms['surrogates']['by slot'][slot])} |"
         )
     for title, name, form in (
         ("calls refused", "refused", ","),
@@ -219,10 +228,6 @@ def describe(document: Document) -> str:
             "",
         ]
     )
-
-
-def write(figure: Document) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}), n = {figure['n']:,}"
 
 
 if __name__ == "__main__":

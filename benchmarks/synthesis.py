@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_result
+from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_figure, write_result
 from rows.weather import read_weather
 from rows.weather_teacher import serve_teacher
 
@@ -112,7 +112,11 @@ def describe(document: Document) -> str:
     ]
     for item in document["arms"]:
         sealed, dev = item["figures"]["test"], item["figures"]["dev"]
-        cells = [write(sealed["exact_match"]), write(sealed["field_f1"]), write(dev["exact_match"])]
+        cells = [
+            write_figure(sealed["exact_match"]),
+            write_figure(sealed["field_f1"]),
+            write_figure(dev["exact_match"]),
+        ]
         lines.append(f"| {item['arm']} | {item['train']:,} | {' | '.join(cells)} |")
     made = next(item["synthesis"] for item in document["arms"] if item["synthesis"])
     receipt, forecast = made["receipt"], made["forecast"]
@@ -129,10 +133,6 @@ def describe(document: Document) -> str:
             "",
         ]
     )
-
-
-def write(figure: Document) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}), n = {figure['n']}"
 
 
 if __name__ == "__main__":

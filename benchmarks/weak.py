@@ -10,7 +10,6 @@ docs/results/weak.md.
 
 from __future__ import annotations
 
-import csv
 import json
 import random
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from machine import ROOT, describe_commit, describe_machine, make_parser, write_result
+from rows.banking77 import read_banking77
 
 from journeyman.core.example import Example, object_target
 from journeyman.data.near import Groups, find_pairs
@@ -62,18 +62,17 @@ class Deal:
 
 class Bench:
     def __init__(self, folder: Path) -> None:
-        with (folder / "banking77/train.csv").open(encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-        self.texts = [line["text"].strip() for line in lines]
-        values = sorted({line["category"] for line in lines})
+        lines = read_banking77(folder)
+        self.texts = [text.strip() for text, _intent in lines]
+        values = sorted({intent for _text, intent in lines})
         self.field = ClosedField("intent", tuple(values))
         schema = {"type": "object", "properties": {"intent": {"enum": values}}, "required": ["intent"]}
         self.task = Task("bank", "Sort.", {"text": {"type": "string"}}, schema)  # type: ignore[arg-type]
         self.examples = [
-            Example({"text": text}, None, object_target({"intent": line["category"]}))
-            for text, line in zip(self.texts, lines, strict=True)
+            Example({"text": text}, None, object_target({"intent": intent}))
+            for text, (_text, intent) in zip(self.texts, lines, strict=True)
         ]
-        self.labels = number_values(self.field, [line["category"] for line in lines])
+        self.labels = number_values(self.field, [intent for _text, intent in lines])
         groups = Groups(len(lines))
         for pair in find_pairs(self.texts, 0.8):
             groups.join(*pair)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Target
 from journeyman.evaluation.run import Prediction, Row
-from journeyman.task.closed import choices_among, closed_answers
+from journeyman.task.closed import choices_of
 from journeyman.task.task import Task
 
-MOST_VALUES = 128
 NO_ANSWER = "no answer"
 
 
@@ -29,16 +28,11 @@ class Confusion:
 
 def find_confusions(task: Task, answered: Sequence[tuple[Row, Prediction]]) -> list[Confusion]:
     """One per field with a choice, of the rows with an expected answer; none where the output has no such field."""
-    if task.schema is None:
-        return []
-    fields = choices_among(task.schema, MOST_VALUES)
-    if not fields and (whole := closed_answers(task.schema, MOST_VALUES)) is not None:
-        fields = [("", whole)]
     known = [(row.expected, item.target) for row, item in answered if row.expected is not None]
     return [
         _confusion(field, values, [(wanted, got) for wanted, got in known])
-        for field, values in fields
-        if len(values) > 1 and known
+        for field, values in choices_of(task.schema)
+        if known
     ]
 
 

@@ -16,10 +16,9 @@ from journeyman.core.canonical import Json, dump
 from journeyman.core.example import Target
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.measure.metrics import flatten
-from journeyman.task.closed import choices_among, closed_answers
+from journeyman.task.closed import MOST_VALUES, choices_among, closed_answers
 from journeyman.task.task import Task
 
-MOST_VALUES = 128
 MOST_LETTERS = 80
 """Of a field or a value in a name."""
 Kind = Literal["taken for another", "missing", "other than expected", "too much", "no answer", "another text"]

@@ -59,6 +59,18 @@ def create_task(folder: Path, name: str) -> Path:
     Raises:
         TaskError: JM-261 a bad name, JM-262 the file exists.
     """
+    path = new_task_path(folder, name)
+    write_atomic(path, TASK.format(name=name))
+    load_task(path)
+    return path
+
+
+def new_task_path(folder: Path, name: str) -> Path:
+    """Where a task of this name would be written.
+
+    Raises:
+        TaskError: JM-261 a bad name, JM-262 the file exists.
+    """
     if not NAME.fullmatch(name):
         raise TaskError(
             "JM-261",
@@ -70,8 +82,6 @@ def create_task(folder: Path, name: str) -> Path:
     path = folder / f"{name}.yaml"
     if path.exists():
         raise TaskError("JM-262", f"the task {name} exists", where=str(path), hint="edit that file")
-    write_atomic(path, TASK.format(name=name))
-    load_task(path)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError, TaskError
+from journeyman.core.errors import DataError
 from journeyman.core.files import write_atomic
 from journeyman.core.providers import find_price
 from journeyman.core.settings import Project
@@ -23,9 +22,10 @@ from journeyman.data.mining.discover import Group, Mined, mine
 from journeyman.data.mining.names import name_task
 from journeyman.data.mining.tally import Tally, sum_known
 from journeyman.data.recorded import PASSED
+from journeyman.flows.beginnings import new_task_path
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import Redactor
-from journeyman.task.file import TASK_NAME, task_from_mapping, write_task
+from journeyman.task.file import task_from_mapping, write_task
 from journeyman.task.task import Task
 
 Worth = Literal["yes", "later", "no"]
@@ -119,23 +119,8 @@ def check_wishes(workspace: Workspace, wishes: Sequence[str]) -> None:
         TaskError: JM-261 a bad name, JM-262 the file exists.
     """
     for wish in wishes:
-        name = wish.partition("=")[0]
-        if wish == ALL:
-            continue
-        if not re.fullmatch(TASK_NAME, name):
-            raise TaskError(
-                "JM-261",
-                "this is not a task name",
-                expected="a lower-case letter, then letters, digits, - or _, at most 63 characters",
-                got=name,
-                hint="journeyman new tickets",
-            )
-        _refuse_task(workspace.project.tasks / f"{name}.yaml")
-
-
-def _refuse_task(path: Path) -> None:
-    if path.exists():
-        raise TaskError("JM-262", f"the task {path.stem} exists", where=str(path), hint="edit that file")
+        if wish != ALL:
+            new_task_path(workspace.project.tasks, wish.partition("=")[0])
 
 
 def write_tasks(workspace: Workspace, found: Discovery, wishes: Sequence[str]) -> list[Path]:
@@ -147,8 +132,7 @@ def write_tasks(workspace: Workspace, found: Discovery, wishes: Sequence[str]) -
     check_wishes(workspace, wishes)
     texts: dict[Path, str] = {}
     for name, item in _choose(found, wishes):
-        path = workspace.project.tasks / f"{name}.yaml"
-        _refuse_task(path)
+        path = new_task_path(workspace.project.tasks, name)
         if path in texts:
             raise DataError("JM-366", f"the name {name} is asked for twice", hint="give each group a name of its own")
         mapping = describe_task(name, item.group)

@@ -10,7 +10,6 @@ from journeyman.core.errors import DataError, GateError
 from journeyman.core.judgements import Judgement, read_judgements
 from journeyman.data.candidates import ORIGINS, hash_input, read_trace
 from journeyman.data.dataset import read_manifest
-from journeyman.evaluation.weak import MOST_VALUES
 from journeyman.flows.kept_labels import DrawnRow, Label
 from journeyman.flows.label_fields import get_value, show_answer
 from journeyman.flows.labels import find_labels
@@ -71,7 +70,7 @@ def find_agreement(workspace: Workspace, task_name: str) -> Agreement:
     people, sealed = _find_sealed(workspace, task)
     rated = [list(unit.values()) for unit in units.values()]
     fields = {}
-    for field, _values in choices_of(task.schema, MOST_VALUES):
+    for field, _values in choices_of(task.schema):
         if field and (found := krippendorffs_alpha([_values_of(unit, field) for unit in rated])) is not None:
             fields[field] = found
     apart = tuple(

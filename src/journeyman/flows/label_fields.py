@@ -12,9 +12,8 @@ from journeyman.core.errors import DataError
 from journeyman.core.example import Target, object_target, text_target
 from journeyman.core.nodes import write_json
 from journeyman.data.record import parse_json
-from journeyman.evaluation.weak import MOST_VALUES
 from journeyman.task.answer import answer_text, arrange
-from journeyman.task.closed import SHARED, choices_among, closed_answers
+from journeyman.task.closed import MOST_VALUES, SHARED, choices_among, closed_answers
 from journeyman.task.schema import verifier
 from journeyman.task.task import Task
 

@@ -128,10 +128,10 @@ def make_queue(
         DataError: JM-354 the output has changed since, JM-372 there is no train row to label. GateError: JM-620 or JM-630 for ``is_weak``: nothing assessed.
     """
     task = workspace.task(task_name)
-    dataset, instructions, examples = _read_rows(workspace, task)
+    dataset, instructions, rows_there = _read_rows(workspace, task)
     spots = _find_spots(workspace, task) if is_weak else []
     run = find_run(workspace.project.runs, task_name, "label", {"dataset": dataset})
-    known = _scan(workspace, task, instructions, examples)
+    examples, known = _scan(workspace, task, instructions, rows_there)
     predictions, note = _ask(workspace, task, list(examples.values()), is_asking)
     with run.lock():
         doubts, unlooked = _doubt(workspace, task, run, list(examples.values()))
@@ -159,24 +159,11 @@ def make_queue(
     return Queue(task, dataset, by, seed, (*asked, *decided), counts, tuple(notes))
 
 
-def _read_rows(workspace: Workspace, task: Task) -> tuple[str, Instructions, dict[str, Example]]:
-    """The latest dataset, how it read instructions, and its rows by input; without a dataset all inputs that have no answer."""
+def _read_rows(workspace: Workspace, task: Task) -> tuple[str, Instructions, dict[str, Example] | None]:
+    """The latest dataset, how it reads instructions, and its rows by input; None without a dataset."""
     store = workspace.store
     if store.latest_dataset(task.name) is None:
-        bar = workspace.progress
-        bar.start("read traces", store.count_traces(task.name, origins=ORIGINS), "traces")
-        found: dict[str, Example] = {}
-        answered = set[str]()
-        for trace in store.traces(task.name, origins=ORIGINS):
-            bar.advance()
-            example, reason = read_trace(task, trace)
-            name = hash_input(example)
-            if reason or trace.split or (example.answer is not None and not read_judgements(trace.feedback)):
-                answered.add(name)
-            else:
-                found.setdefault(name, example)
-        bar.finish()
-        return "", "own", {name: row for name, row in found.items() if name not in answered}
+        return "", "own", None
     dataset, manifest = read_manifest(store, task.name)
     check_current(manifest, task.name, task.schema)
     rows = [*read_split(store, manifest, "train"), *read_unlabelled(store, manifest)]
@@ -191,10 +178,12 @@ def _find_spots(workspace: Workspace, task: Task) -> list[WeakSpot]:
 
 
 def _scan(
-    workspace: Workspace, task: Task, instructions: Instructions, examples: Mapping[str, Example]
-) -> dict[str, _Known]:
-    """The calls that each row is made of."""
+    workspace: Workspace, task: Task, instructions: Instructions, rows: Mapping[str, Example] | None
+) -> tuple[Mapping[str, Example], dict[str, _Known]]:
+    """The rows, and the calls that each is made of; where there are none yet, all inputs that nobody but a person who labels has answered."""
     known: defaultdict[str, _Known] = defaultdict(_Known)
+    found: dict[str, Example] = {}
+    passed: set[str] = set()
     tombstones = workspace.store.tombstones(task.name)
     bar, count = workspace.progress, workspace.store.count_traces(task.name, origins=ORIGINS)
     bar.start("read traces", count, "traces")
@@ -202,10 +191,15 @@ def _scan(
         bar.advance()
         example, reason = read_trace(task, trace, instructions)
         name = hash_input(example)
-        if name in examples and not reason and trace.split != "test" and example.hash not in tombstones:
+        if reason or trace.split == "test" or example.hash in tombstones:
+            passed.add(name)
+        elif rows is None or name in rows:
+            found.setdefault(name, example)
             _add(known[name], task, trace)
+            is_answered = example.answer is not None and not read_judgements(trace.feedback)
+            passed.update([name] if is_answered or trace.split not in ("", "train") else [])
     bar.finish()
-    return known
+    return rows if rows is not None else {name: row for name, row in found.items() if name not in passed}, known
 
 
 def _add(known: _Known, task: Task, trace: Trace) -> None:

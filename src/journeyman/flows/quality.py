@@ -25,12 +25,13 @@ from journeyman.core.files import refuse_existing, write_atomic
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.data.near import near_text
 from journeyman.data.oddities import find_far, find_garbled, says_answer
-from journeyman.flows.closed_values import closed_among, read_value
+from journeyman.flows.values import read_value
 from journeyman.flows.vectors import embed_rows
 from journeyman.flows.workspace import Workspace
 from journeyman.guards.redact import USUAL_KINDS, redact
 from journeyman.measure.noise import LEAST_ROWS, find_suspects
 from journeyman.models.head import ClosedField
+from journeyman.task.closed import choices_of
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
@@ -111,7 +112,7 @@ def inspect_dataset(workspace: Workspace, task_name: str) -> Quality:
     sizes = {str(split): len(cast(list[Json], cast(dict[str, Json], manifest["splits"])[split])) for split in SPLITS}
     lengths = {"input": [len(near_text(row)) for row in rows]}
     lengths["answer"] = [len(dump(row.answer.to_json())) for row in rows if row.answer is not None]
-    values = {field: _count_values(field, found, rows) for field, found in closed_among(task)}
+    values = {field: _count_values(field, found, rows) for field, found in choices_of(task.schema)}
     vectors = embed_rows([user_text(task, row.input) for row in rows], workspace.progress)[0]
     answered = [place for place, row in enumerate(rows) if row.answer is not None]
     doubts, unlooked = find_doubts(task, [rows[place] for place in answered], vectors[answered])
@@ -165,7 +166,7 @@ def _find_odd(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float
             f"look at them; journeyman synthesize {task.name} makes more of those that belong",
         ),
     }
-    for field, _values in closed_among(task):
+    for field, _values in choices_of(task.schema):
         said = [text for text, row in zip(texts, rows, strict=True) if _says_own(text, row, field)]
         odd[f"inputs that say their own {field or 'answer'}"] = (said, f"take it out of the text, then {mend}")
     return [
@@ -262,7 +263,7 @@ def _judge(
 
 def find_doubts(task: Task, rows: Sequence[Example], vectors: npt.NDArray[np.float32]) -> tuple[list[Doubt], str]:
     """Of rows with an answer, the most certain first; and why labels were not looked at, or only some of them. ``vectors`` [n, d] of their inputs."""
-    closed = closed_among(task)
+    closed = choices_of(task.schema)
     if not closed:
         return [], "the answer has no closed field"
     if len(rows) < LEAST_ROWS:

@@ -17,10 +17,11 @@ from journeyman.core.example import Example
 from journeyman.data.dataset import stream_split
 from journeyman.data.prepare import Prepared
 from journeyman.data.subset import By, Chosen, Pool, choose_rows, draw_rows, keep_rows
-from journeyman.flows.closed_values import closed_among, read_value
+from journeyman.flows.values import read_value
 from journeyman.flows.vectors import embed_rows
 from journeyman.flows.workspace import Workspace
 from journeyman.measure.coverage import Ints
+from journeyman.task.closed import choices_of
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
@@ -89,7 +90,7 @@ def keep_fewer(workspace: Workspace, task: Task, prepared: Prepared, keep: Keep)
 
 
 def _read(workspace: Workspace, task: Task, prepared: Prepared) -> _Read:
-    found = _Read(values={name: [] for name, _values in closed_among(task)})
+    found = _Read(values={name: [] for name, _values in choices_of(task.schema)})
     for row in stream_split(workspace.store, prepared.manifest, "train"):
         found.hashes.append(row.hash)
         found.texts.append(_text(task, row))

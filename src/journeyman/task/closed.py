@@ -12,6 +12,7 @@ from journeyman.task.answer import arrange
 from journeyman.task.schema import verifier
 
 MOST = 1024  # answers; more of them are no choice
+MOST_VALUES = 128  # of a choice that people look at: tables, doubts, labels
 Values = list[Json]
 SHARED = ("$defs", "definitions")
 PLAIN = {"type", "properties", "required", "additionalProperties", "title", "description", "$schema", *SHARED}
@@ -52,7 +53,7 @@ def choices_among(schema: Node, most: int = MOST) -> list[tuple[str, list[Json]]
     return [(name, values) for name, values in found if values is not None]
 
 
-def choices_of(schema: Node | None, most: int = MOST) -> list[tuple[str, list[Json]]]:
+def choices_of(schema: Node | None, most: int = MOST_VALUES) -> list[tuple[str, list[Json]]]:
     """What there is to choose, whatever else the answer holds: the closed fields of an object, or the whole answer under the name "", with more than one value each."""
     if schema is None:
         return []
