@@ -23,6 +23,7 @@ FAMILIES = [
     "GateError",
     "ServeError",
     "StoreError",
+    "KnowledgeError",
 ]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -9,7 +9,8 @@
     │   ├── TuneError            JM-5xx  tuning, export, parity
     │   ├── GateError            JM-6xx  evaluation and release
     │   ├── ServeError           JM-7xx  the server and calls to it
-    │   └── StoreError           JM-8xx  database, disk, folders
+    │   ├── StoreError           JM-8xx  database, disk, folders
+    │   └── KnowledgeError       JM-9xx  documents, indexes, retrieval
     └── (anything else)          exit 3: a defect of ours
 
 An error says what is wrong, where, what was expected and what was found, and the next step.
@@ -109,3 +110,7 @@ class ServeError(UserError):
 
 class StoreError(UserError):
     """JM-8xx."""
+
+
+class KnowledgeError(UserError):
+    """JM-9xx."""

@@ -1,0 +1,1 @@
+"""Documents in pieces: what is indexed, retrieved and cited."""

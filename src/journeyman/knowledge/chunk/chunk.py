@@ -1,0 +1,40 @@
+"""What a chunk is, and how chunkers know the length of a text in tokens without counting each piece anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from journeyman.knowledge.document import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """``document.text[start:end]`` under the headings above it, outermost first."""
+
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """Where the tokens of a text begin: int32 [T] ascending. A span's length in tokens is the number of beginnings inside."""
+
+    starts: npt.NDArray[np.int32]
+
+    def count(self, start: int, end: int) -> int:
+        first, last = np.searchsorted(self.starts, (start, end))
+        return int(last - first)
+
+    def reach(self, start: int, most: int, end: int) -> int:
+        """The last position up to which ``most`` tokens from ``start`` go, at most ``end``."""
+        beyond = int(np.searchsorted(self.starts, start)) + most
+        return min(end, int(self.starts[beyond])) if beyond < len(self.starts) else end
+
+
+Chunker = Callable[[Document, Tokens], list[Chunk]]
+"""Chunks ascending; those of the default do not overlap."""
