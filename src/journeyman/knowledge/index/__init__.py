@@ -1,0 +1,1 @@
+"""Where documents, their chunks and the chunks' vectors are kept: one SQLite file."""

@@ -1,0 +1,283 @@
+"""An index file, opened: what it holds of each document, and the one way to write.
+
+A document with its chunks and vectors comes in one transaction and leaves in one; whoever is killed between two loses nothing that was
+acknowledged. Any number of processes read; writers wait for each other.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from journeyman.core.errors import KnowledgeError
+from journeyman.knowledge.chunk.chunk import Chunk
+from journeyman.knowledge.document import Document, Fact
+from journeyman.knowledge.index.packing import pack_layout, pack_text, unpack_layout, unpack_text
+from journeyman.knowledge.index.schema import connect
+from journeyman.store.failures import store_errors
+
+Floats = npt.NDArray[np.float32]
+ASKED = 500  # names in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a document came from: ``name`` below ``root``, the ``stamp`` of its file, the ``hash`` of its bytes, the ``reader`` with its version."""
+
+    root: str
+    name: str
+    stamp: str
+    hash: str
+    reader: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A document in the index, without its text."""
+
+    id: int
+    origin: Origin
+    media: str
+    title: str
+    facts: Mapping[str, Fact]
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A file that gave nothing, and why."""
+
+    root: str
+    name: str
+    stamp: str
+    reader: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A chunk with its number in the index, its text and the hash under which its vector stands."""
+
+    id: int
+    document: int
+    number: int
+    start: int
+    end: int
+    page: int
+    headings: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A chunk to be written: ``embedded`` is the hash of what was embedded, headings included."""
+
+    chunk: Chunk
+    text: str
+    embedded: bytes
+
+
+class Index:
+    """Open it by `open_index`; use it from one thread at a time, or let the lock queue them."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, is_writer: bool) -> None:
+        self.path, self.is_writer = path, is_writer
+        self.where = str(path)
+        self._connection = connection
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    # what was settled when the index was made
+
+    def setting(self, key: str) -> str:
+        rows = self.rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else ""
+
+    def settle(self, key: str, value: str) -> None:
+        """Raises: KnowledgeError JM-953 when the index was made with another value: its vectors and chunks would not fit."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+        if (found := self.setting(key)) != value:
+            raise KnowledgeError(
+                "JM-953",
+                f"this index was made with another {key}",
+                where=self.where,
+                expected=found,
+                got=value,
+                hint="journeyman knowledge add --anew builds it again",
+            )
+
+    # documents
+
+    def documents(self, root: str | None = None) -> list[Shelved]:
+        """All, or those below one root, by name."""
+        where, values = ("WHERE root = ?", (root,)) if root is not None else ("", ())
+        return [
+            Shelved(row[0], Origin(*row[1:7]), row[7], row[8], _facts(row[9]), row[10])
+            for row in self.rows(
+                f"""SELECT id, root, name, stamp, hash, reader, size_bytes, media, title, facts,
+                (SELECT count(*) FROM chunks WHERE document = documents.id) FROM documents {where} ORDER BY name, root""",
+                values,
+            )
+        ]
+
+    def refusals(self, root: str | None = None) -> list[Refusal]:
+        where, values = ("WHERE root = ?", (root,)) if root is not None else ("", ())
+        return [
+            Refusal(*row)
+            for row in self.rows(f"SELECT root, name, stamp, reader, code, reason FROM refused {where} ORDER BY name", values)
+        ]
+
+    def document(self, id: int) -> Document:
+        """Raises: KnowledgeError JM-954 when it has left the index."""
+        rows = self.rows("SELECT name, media, text, title, facts, layout FROM documents WHERE id = ?", (id,))
+        if not rows:
+            raise KnowledgeError("JM-954", "this document has left the index", where=self.where, got=str(id))
+        name, media, text, title, facts, layout = rows[0]
+        return Document(name, media, unpack_text(text), title=title, facts=_facts(facts), **unpack_layout(layout))
+
+    def put(self, origin: Origin, document: Document, chunks: Sequence[Ready], vectors: Mapping[bytes, Floats]) -> int:
+        """One document, in place of the one that had its name; ``vectors`` has those that the index lacks. Returns its id."""
+        with self.writing() as connection:
+            _leave(connection, origin.root, origin.name)
+            connection.executemany(
+                "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
+                ((key, vector.astype("<f2").tobytes()) for key, vector in vectors.items()),
+            )
+            cursor = connection.execute(
+                """INSERT INTO documents (root, name, stamp, hash, reader, size_bytes, media, title, facts, text, layout, added)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    *(origin.root, origin.name, origin.stamp, origin.hash, origin.reader, origin.size_bytes),
+                    *(document.media, document.title, json.dumps(document.facts, ensure_ascii=False, default=list)),
+                    *(pack_text(document.text), pack_layout(document), time.time()),
+                ),
+            )
+            id = int(cursor.lastrowid or 0)
+            connection.executemany(
+                'INSERT INTO chunks (document, number, start, "end", page, headings, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+                (
+                    (id, number, item.chunk.start, item.chunk.end, document.page_of(item.chunk.start))
+                    + (json.dumps(item.chunk.headings, ensure_ascii=False), item.text, item.embedded)
+                    for number, item in enumerate(chunks)
+                ),
+            )
+        return id
+
+    def restamp(self, id: int, stamp: str) -> None:
+        """The file was touched and says the same."""
+        with self.writing() as connection:
+            connection.execute("UPDATE documents SET stamp = ? WHERE id = ?", (stamp, id))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """What an earlier version of the file said leaves with it."""
+        with self.writing() as connection:
+            _leave(connection, refusal.root, refusal.name)
+            connection.execute(
+                "INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)",
+                (refusal.root, refusal.name, refusal.stamp, refusal.reader, refusal.code, refusal.reason),
+            )
+
+    def remove(self, root: str, names: Iterable[str]) -> None:
+        with self.writing() as connection:
+            for name in names:
+                _leave(connection, root, name)
+
+    def compact(self) -> int:
+        """Drop vectors that no chunk names and give free pages back. Returns how many vectors left."""
+        with self.writing() as connection:
+            gone = connection.execute("DELETE FROM vectors WHERE hash NOT IN (SELECT vector FROM chunks)").rowcount
+            connection.execute("INSERT INTO words (words) VALUES ('optimize')")
+        with self._lock, store_errors(self.where):
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(gone)
+
+    # chunks and vectors
+
+    def missing(self, hashes: Iterable[bytes]) -> set[bytes]:
+        """Which of these texts were never embedded here."""
+        wanted = list(dict.fromkeys(hashes))
+        found: set[bytes] = set()
+        for start in range(0, len(wanted), ASKED):
+            part = wanted[start : start + ASKED]
+            marks = ",".join("?" * len(part))
+            found.update(row[0] for row in self.rows(f"SELECT hash FROM vectors WHERE hash IN ({marks})", part))
+        return set(wanted) - found
+
+    def pieces(self, ids: Sequence[int]) -> list[Piece]:
+        """In the order of ``ids``; those that have left the index are left out."""
+        found: dict[int, Piece] = {}
+        for start in range(0, len(ids), ASKED):
+            part = list(ids[start : start + ASKED])
+            marks = ",".join("?" * len(part))
+            for row in self.rows(
+                f'SELECT id, document, number, start, "end", page, headings, text FROM chunks WHERE id IN ({marks})', part
+            ):
+                found[row[0]] = Piece(*row[:6], tuple(json.loads(row[6])), row[7])
+        return [found[id] for id in ids if id in found]
+
+    def neighbours(self, document: int, first: int, last: int) -> list[Piece]:
+        """The chunks ``first`` to ``last`` of a document, by their numbers."""
+        return [
+            Piece(*row[:6], tuple(json.loads(row[6])), row[7])
+            for row in self.rows(
+                'SELECT id, document, number, start, "end", page, headings, text FROM chunks '
+                "WHERE document = ? AND number BETWEEN ? AND ? ORDER BY number",
+                (document, first, last),
+            )
+        ]
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]] | list[tuple]:  # type: ignore[type-arg]
+        with self._lock, store_errors(self.where):
+            return self._connection.execute(statement, values).fetchall()
+
+    def version(self) -> int:
+        """Another number whenever another connection has written."""
+        return int(self.rows("PRAGMA data_version")[0][0])
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing."""
+        with self._lock, store_errors(self.where):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+
+
+def open_index(path: Path, *, is_writer: bool = False) -> Index:
+    """Raises: as `connect`."""
+    return Index(path, connect(path, is_writer=is_writer), is_writer=is_writer)
+
+
+def _leave(connection: sqlite3.Connection, root: str, name: str) -> None:
+    connection.execute("DELETE FROM documents WHERE root = ? AND name = ?", (root, name))
+    connection.execute("DELETE FROM refused WHERE root = ? AND name = ?", (root, name))
+
+
+def _facts(text: str) -> dict[str, Fact]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}

@@ -1,0 +1,167 @@
+"""Files into an index: what has not changed costs a look at its stamp, what is new is read, cut, embedded and written, a document at a time.
+
+Reading runs in other processes; embedding is done for many documents at once, so that texts of one length meet in a batch. A text that the index has
+a vector of, in whatever document, is not embedded again. What a root no longer has leaves the index after everything else is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from journeyman.core.errors import KnowledgeError
+from journeyman.core.progress import Progress, Silent
+from journeyman.knowledge.chunk.chunk import Chunk, Chunker, Tokens
+from journeyman.knowledge.document import Document
+from journeyman.knowledge.index.file import Index, Origin, Ready, Refusal, Shelved
+from journeyman.knowledge.source import Source
+
+Floats = npt.NDArray[np.float32]
+Embed = Callable[[Sequence[str]], Floats]
+Tokenize = Callable[[str], Tokens]
+TOGETHER = 512  # chunks that are embedded at once
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a reader made of a source: a document, or the error that says why not. ``hash`` is that of the file's bytes."""
+
+    source: Source
+    reader: str
+    hash: str
+    result: Document | KnowledgeError
+
+
+@dataclass(slots=True)
+class Ingested:
+    """Counts of files, and what was refused."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    origin: Origin
+    document: Document
+    chunks: list[Ready]
+    texts: dict[bytes, str]
+
+
+def embedded_text(document: Document, chunk: Chunk) -> str:
+    """What stands for a chunk in the vectors: its headings above its text, the document's title where it has none."""
+    path = chunk.headings or ((document.title,) if document.title else ())
+    return "\n".join([*([" > ".join(path)] if path else []), document.text[chunk.start : chunk.end]])
+
+
+class Ingest:
+    """One run over one root."""
+
+    def __init__(
+        self,
+        index: Index,
+        root: str,
+        *,
+        chunk: Chunker,
+        tokenize: Tokenize,
+        embed: Embed,
+        progress: Progress | None = None,
+    ) -> None:
+        self._index, self._root = index, root
+        self._chunk, self._tokenize, self._embed = chunk, tokenize, embed
+        self._progress = progress or Silent()
+        self._before: Mapping[str, Shelved] = {item.origin.name: item for item in index.documents(root)}
+        self._refused: Mapping[str, Refusal] = {item.name: item for item in index.refusals(root)}
+        self._seen: set[str] = set()
+        self.done = Ingested()
+
+    def is_known(self, source: Source, reader: str) -> bool:
+        """Whether this source is here as it stands, read by this version of its reader; then it need not be opened."""
+        self._seen.add(source.name)
+        before, refused = self._before.get(source.name), self._refused.get(source.name)
+        if before and (before.origin.stamp, before.origin.reader) == (source.stamp, reader):
+            self.done.unchanged += 1
+            return True
+        if refused and (refused.stamp, refused.reader) == (source.stamp, reader):
+            self.done.refused.append(refused)
+            return True
+        return False
+
+    def write(self, parsed: Iterable[Parsed]) -> None:
+        """All of them, as they come."""
+        waiting: list[_Cut] = []
+        for item in parsed:
+            self._seen.add(item.source.name)
+            cut = self._cut(item)
+            if cut is not None:
+                waiting.append(cut)
+            if sum(len(part.chunks) for part in waiting) >= TOGETHER:
+                self._put(waiting)
+                waiting = []
+        self._put(waiting)
+
+    def sweep(self) -> None:
+        """What the root no longer has leaves the index."""
+        gone = [name for name in (*self._before, *self._refused) if name not in self._seen]
+        self._index.remove(self._root, gone)
+        self.done.removed += sum(name in self._before for name in gone)
+
+    def refuse(self, name: str, stamp: str, reader: str, code: str, reason: str) -> None:
+        self._seen.add(name)
+        refusal = Refusal(self._root, name, stamp, reader, code, reason)
+        self._index.refuse(refusal)
+        self.done.refused.append(refusal)
+
+    def _cut(self, item: Parsed) -> _Cut | None:
+        source, result, before = item.source, item.result, self._before.get(item.source.name)
+        if isinstance(result, KnowledgeError):
+            self.refuse(source.name, source.stamp, item.reader, result.code, _reason(result))
+            return None
+        if before and (before.origin.hash, before.origin.reader) == (item.hash, item.reader):
+            self._index.restamp(before.id, source.stamp)
+            self.done.unchanged += 1
+            return None
+        self.done.notes += [(source.name, note) for note in result.notes]
+        texts, ready = {}, []
+        for chunk in self._chunk(result, self._tokenize(result.text)):
+            text = embedded_text(result, chunk)
+            key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
+            texts[key] = text
+            ready.append(Ready(chunk, result.text[chunk.start : chunk.end], key))
+        origin = Origin(self._root, source.name, source.stamp, item.hash, item.reader, source.size_bytes)
+        return _Cut(origin, result, ready, texts)
+
+    def _put(self, waiting: Sequence[_Cut]) -> None:
+        texts = {key: text for item in waiting for key, text in item.texts.items()}
+        lacking = self._index.missing(texts)
+        missing = [key for key in texts if key in lacking]
+        vectors = dict(zip(missing, self._embed([texts[key] for key in missing]), strict=True)) if missing else {}
+        self.done.embedded += len(missing)
+        for item in waiting:
+            own = {key: vectors.pop(key) for key in list(item.texts) if key in vectors}
+            self._index.put(item.origin, item.document, item.chunks, own)
+            self.done.chunks += len(item.chunks)
+            if item.origin.name in self._before:
+                self.done.changed += 1
+            else:
+                self.done.added += 1
+            self._progress.advance(1, item.origin.name)
+
+
+def _reason(error: KnowledgeError) -> str:
+    return f"{error.what}: {error.got}" if error.got else error.what
+
+
+def take_unknown(ingest: Ingest, sources: Iterable[tuple[Source, str]]) -> Iterator[Source]:
+    """Those that must be read."""
+    return (source for source, reader in sources if not ingest.is_known(source, reader))

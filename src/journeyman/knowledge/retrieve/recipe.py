@@ -1,0 +1,26 @@
+"""How a question is answered by chunks: every switch of retrieval in one frozen value, so that a grid can vary it and a trace can name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Ranker = Literal["hybrid", "dense", "lexical"]
+Fusion = Literal["ranks", "scores"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """``top`` passages from ``depth`` candidates of each ranking.
+
+    ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest. ``window`` neighbours on each side are
+    read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity).
+    """
+
+    ranker: Ranker = "hybrid"
+    fusion: Fusion = "scores"
+    dense_weight: float = 0.7
+    depth: int = 50
+    top: int = 5
+    window: int = 0
+    diversity: float = 0.0
