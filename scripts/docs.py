@@ -39,10 +39,18 @@ def commands_page() -> str:
     root = typer.main.get_command(app)
     if not isinstance(root, TyperGroup):
         raise SystemExit("the command line is not a group of commands")
-    commands = {name: command for name, command in root.commands.items() if isinstance(command, TyperCommand)}
+    commands = dict(_commands(root))
     sections = [_command_section(name, command) for name, command in commands.items()]
-    index = ", ".join(f"[`{name}`](#journeyman-{name})" for name in commands)
+    index = ", ".join(f"[`{name}`](#journeyman-{name.replace(' ', '-')})" for name in commands)
     return f"{MADE}# Commands\n\n{root.help}\n\n{index}\n\n{EXITS}\n" + "\n".join(sections)
+
+
+def _commands(group: TyperGroup, above: str = "") -> Iterator[tuple[str, TyperCommand]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, f"{above}{name} ")
+        elif isinstance(command, TyperCommand):
+            yield f"{above}{name}", command
 
 
 EXITS = """Exit status: 0 done, 1 the verdict that was asked for is negative, 2 something that you can mend (one message says

@@ -1,4 +1,4 @@
-"""The table of verbs: name -> function. A new verb is one file and one line here."""
+"""The table of verbs: name -> function. A new verb is one file and one line here; ``group verb`` is one of a group's."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from journeyman.cli.improve import improve
 from journeyman.cli.init import init
 from journeyman.cli.judge import judge
 from journeyman.cli.key import key
+from journeyman.cli.knowledge import add as knowledge_add
+from journeyman.cli.knowledge import list_ as knowledge_list
+from journeyman.cli.knowledge import search as knowledge_search
 from journeyman.cli.label import label
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
@@ -34,6 +37,7 @@ from journeyman.cli.status import status
 from journeyman.cli.synthesize import synthesize
 from journeyman.cli.tune import tune
 
+GROUPS = {"knowledge": "Documents: read, indexed, searched."}
 COMMANDS: dict[str, Callable[..., object]] = {
     "init": init,
     "new": new,
@@ -55,6 +59,9 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "run": run,
     "ask": ask,
     "serve": serve,
+    "knowledge add": knowledge_add,
+    "knowledge search": knowledge_search,
+    "knowledge list": knowledge_list,
     "key": key,
     "erase": erase,
     "export": export,

@@ -11,7 +11,7 @@ import traceback
 import typer
 from typer.exceptions import Abort, Exit, TyperException
 
-from journeyman.cli.commands import COMMANDS
+from journeyman.cli.commands import COMMANDS, GROUPS
 from journeyman.cli.terminal import print_error
 from journeyman.core.errors import JourneymanError, UserError
 
@@ -23,8 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+groups = {"": app}
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    group, _, verb = name.rpartition(" ")
+    if group not in groups:
+        groups[group] = typer.Typer(help=GROUPS[group], no_args_is_help=True, rich_markup_mode=None)
+        app.add_typer(groups[group], name=group)
+    groups[group].command(verb)(function)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,6 +23,7 @@ from journeyman.knowledge.source import Source
 Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
 Tokenize = Callable[[str], Tokens]
+Above = Callable[[Document, Chunk, Tokens], str]
 TOGETHER = 512  # chunks that are embedded at once
 
 
@@ -58,12 +59,6 @@ class _Cut:
     texts: dict[bytes, str]
 
 
-def embedded_text(document: Document, chunk: Chunk) -> str:
-    """What stands for a chunk in the vectors: its headings above its text, the document's title where it has none."""
-    path = chunk.headings or ((document.title,) if document.title else ())
-    return "\n".join([*([" > ".join(path)] if path else []), document.text[chunk.start : chunk.end]])
-
-
 class Ingest:
     """One run over one root."""
 
@@ -74,25 +69,26 @@ class Ingest:
         *,
         chunk: Chunker,
         tokenize: Tokenize,
+        above: Above,
         embed: Embed,
         progress: Progress | None = None,
     ) -> None:
         self._index, self._root = index, root
-        self._chunk, self._tokenize, self._embed = chunk, tokenize, embed
+        self._chunk, self._tokenize, self._above, self._embed = chunk, tokenize, above, embed
         self._progress = progress or Silent()
         self._before: Mapping[str, Shelved] = {item.origin.name: item for item in index.documents(root)}
         self._refused: Mapping[str, Refusal] = {item.name: item for item in index.refusals(root)}
         self._seen: set[str] = set()
         self.done = Ingested()
 
-    def is_known(self, source: Source, reader: str) -> bool:
-        """Whether this source is here as it stands, read by this version of its reader; then it need not be opened."""
+    def is_known(self, source: Source, is_current: Callable[[str], bool]) -> bool:
+        """Whether this source is here as it stands, read by a reader that is still the same; then it need not be opened."""
         self._seen.add(source.name)
         before, refused = self._before.get(source.name), self._refused.get(source.name)
-        if before and (before.origin.stamp, before.origin.reader) == (source.stamp, reader):
+        if before and before.origin.stamp == source.stamp and is_current(before.origin.reader):
             self.done.unchanged += 1
             return True
-        if refused and (refused.stamp, refused.reader) == (source.stamp, reader):
+        if refused and refused.stamp == source.stamp and is_current(refused.reader):
             self.done.refused.append(refused)
             return True
         return False
@@ -133,11 +129,14 @@ class Ingest:
             return None
         self.done.notes += [(source.name, note) for note in result.notes]
         texts, ready = {}, []
-        for chunk in self._chunk(result, self._tokenize(result.text)):
-            text = embedded_text(result, chunk)
-            key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16]
-            texts[key] = text
-            ready.append(Ready(chunk, result.text[chunk.start : chunk.end], key))
+        tokens = self._tokenize(result.text)
+        for chunk in self._chunk(result, tokens):
+            text = result.text[chunk.start : chunk.end]
+            above = self._above(result, chunk, tokens)
+            whole = f"{above}\n{text}" if above else text
+            key = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).digest()[:16]
+            texts[key] = whole
+            ready.append(Ready(chunk, above, text, key))
         origin = Origin(self._root, source.name, source.stamp, item.hash, item.reader, source.size_bytes)
         return _Cut(origin, result, ready, texts)
 
@@ -160,8 +159,3 @@ class Ingest:
 
 def _reason(error: KnowledgeError) -> str:
     return f"{error.what}: {error.got}" if error.got else error.what
-
-
-def take_unknown(ingest: Ingest, sources: Iterable[tuple[Source, str]]) -> Iterator[Source]:
-    """Those that must be read."""
-    return (source for source, reader in sources if not ingest.is_known(source, reader))

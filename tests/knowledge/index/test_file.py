@@ -19,8 +19,6 @@ from journeyman.knowledge.index.matrix import Vectors
 from journeyman.knowledge.retrieve.dense import rank_dense
 from journeyman.knowledge.retrieve.lexical import rank_lexical
 
-DIMENSION = 4
-
 
 def make_document(name: str, text: str) -> Document:
     places = Places(
@@ -42,7 +40,7 @@ def make_document(name: str, text: str) -> Document:
 
 def put(index: Index, name: str, text: str, vector: list[float], root: str = "/docs") -> int:
     key = text.encode()[:16].ljust(16, b"\0")
-    ready = [Ready(Chunk(0, len(text), ("Top", name)), text, key)]
+    ready = [Ready(Chunk(0, len(text), ("Top", name)), f"Top > {name}", text, key)]
     return index.put(
         Origin(root, name, "stamp", "hash", "plain:1", len(text)),
         make_document(name, text),
@@ -74,7 +72,7 @@ def test_a_name_is_there_once_and_its_words_leave_with_it(tmp_path: Path) -> Non
         assert [piece.text for piece in index.pieces([hit.id for hit in rank_lexical(index, "giraffe", 5)])] == [
             "giraffes reach"
         ]
-        matrix = Vectors(index, DIMENSION).current()
+        matrix = Vectors(index).current()
         best = rank_dense(matrix, np.array([0, 0, 1, 0], np.float32), 1)[0]
         assert index.pieces([best.id])[0].document == id
         assert len(matrix.ids) == 2
@@ -93,7 +91,7 @@ def test_a_reader_sees_what_another_connection_writes(tmp_path: Path) -> None:
     with open_index(path, is_writer=True) as writer:
         put(writer, "a.txt", "one", [1, 0, 0, 0])
         with open_index(path) as reader:
-            vectors = Vectors(reader, DIMENSION)
+            vectors = Vectors(reader)
             first = vectors.current()
             assert len(first.ids) == 1
             assert vectors.current() is first
@@ -159,7 +157,7 @@ def test_two_processes_write_and_nothing_is_lost(tmp_path: Path) -> None:
         assert process.returncode == 0
     with open_index(path) as index:
         assert len(index.documents()) == 80
-        assert len(Vectors(index, DIMENSION).current().ids) == 80
+        assert len(Vectors(index).current().ids) == 80
         assert index.rows("PRAGMA integrity_check")[0][0] == "ok"
 
 

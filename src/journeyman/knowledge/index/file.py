@@ -82,9 +82,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A chunk to be written: ``embedded`` is the hash of what was embedded, headings included."""
+    """A chunk to be written with what stands above it; ``embedded`` is the hash of both, under which their vector is kept."""
 
     chunk: Chunk
+    above: str
     text: str
     embedded: bytes
 
@@ -175,10 +176,10 @@ class Index:
             )
             id = int(cursor.lastrowid or 0)
             connection.executemany(
-                'INSERT INTO chunks (document, number, start, "end", page, headings, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+                'INSERT INTO chunks (document, number, start, "end", page, headings, above, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
                 (
                     (id, number, item.chunk.start, item.chunk.end, document.page_of(item.chunk.start))
-                    + (json.dumps(item.chunk.headings, ensure_ascii=False), item.text, item.embedded)
+                    + (json.dumps(item.chunk.headings, ensure_ascii=False), item.above, item.text, item.embedded)
                     for number, item in enumerate(chunks)
                 ),
             )

@@ -31,10 +31,10 @@ class Matrix:
 class Vectors:
     """The matrix of one index. `current` looks whether the file has changed, which costs microseconds, and reads what is new."""
 
-    def __init__(self, index: Index, dimension: int) -> None:
-        self._index, self._dimension = index, dimension
+    def __init__(self, index: Index) -> None:
+        self._index = index
         self._version = -1
-        self._matrix = Matrix(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, dimension), np.float32))
+        self._matrix = Matrix(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
     def current(self) -> Matrix:
         version = self._index.version()
@@ -56,7 +56,7 @@ class Vectors:
         if not len(new):
             return old
         first = int(new[0])
-        ids, documents, blocks = [old.ids], [old.documents], [old.vectors]
+        ids, documents, blocks = [old.ids], [old.documents], [old.vectors] if len(old.ids) else []
         for start in range(0, len(new), FETCHED):
             last = int(new[min(start + FETCHED, len(new)) - 1])
             rows = self._index.rows(
@@ -67,5 +67,5 @@ class Vectors:
             ids.append(np.array([row[0] for row in rows], np.int64))
             documents.append(np.array([row[1] for row in rows], np.int64))
             packed = np.frombuffer(b"".join(row[2] for row in rows), "<f2")
-            blocks.append(packed.reshape(len(rows), self._dimension).astype(np.float32))
+            blocks.append(packed.reshape(len(rows), -1).astype(np.float32))
         return Matrix(np.concatenate(ids), np.concatenate(documents), np.concatenate(blocks))

@@ -6,7 +6,7 @@
 | documents  | name below a root, stamp and hash of the file, reader and version, text and layout, facts as JSON      |
 | refused    | files that gave nothing, with the reason, so that they are not read again until they change           |
 | chunks     | spans of documents with their text, headings and the key of their vector                              |
-| words      | FTS5 over text and headings of chunks, kept by triggers                                               |
+| words      | FTS5 over the text of chunks and what stands above it (title, headings, a table's header), by triggers  |
 | vectors    | float16 by the hash of the embedded text: a text is embedded once, whichever chunk it is              |
 
 WAL: several processes read while one writes; each document comes and goes in one transaction.
@@ -45,15 +45,15 @@ CREATE TABLE chunks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
     number INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL, page INTEGER NOT NULL,
-    headings TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL
+    headings TEXT NOT NULL, above TEXT NOT NULL, text TEXT NOT NULL, vector BLOB NOT NULL
 );
 CREATE INDEX chunks_of ON chunks (document, number);
-CREATE VIRTUAL TABLE words USING fts5 (text, headings, content='chunks', content_rowid='id', tokenize='{TOKENIZE}');
+CREATE VIRTUAL TABLE words USING fts5 (text, above, content='chunks', content_rowid='id', tokenize='{TOKENIZE}');
 CREATE TRIGGER chunks_in AFTER INSERT ON chunks BEGIN
-    INSERT INTO words (rowid, text, headings) VALUES (new.id, new.text, new.headings);
+    INSERT INTO words (rowid, text, above) VALUES (new.id, new.text, new.above);
 END;
 CREATE TRIGGER chunks_out AFTER DELETE ON chunks BEGIN
-    INSERT INTO words (words, rowid, text, headings) VALUES ('delete', old.id, old.text, old.headings);
+    INSERT INTO words (words, rowid, text, above) VALUES ('delete', old.id, old.text, old.above);
 END;
 """
 

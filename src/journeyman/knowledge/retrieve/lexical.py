@@ -9,7 +9,7 @@ from journeyman.knowledge.index.file import Index
 from journeyman.knowledge.retrieve.ranking import Hit
 
 WORD = re.compile(r"\w+")
-HEADINGS_WEIGHT = 1.0
+ABOVE_WEIGHT = 1.0
 MOST_WORDS = 64  # of a question; longer ones are texts, of which the rarest words decide
 COMMON = frozenset(
     "a an and are as at be been but by can could did do does for from had has have he her him his how i if in into is it its me my no not of on or our "
@@ -32,12 +32,12 @@ def rank_lexical(index: Index, question: str, most: int, documents: Sequence[int
     if documents is None:
         rows = index.rows(
             "SELECT rowid, bm25(words, 1.0, ?) FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?",
-            (HEADINGS_WEIGHT, query, most),
+            (ABOVE_WEIGHT, query, most),
         )
     else:
         rows = index.rows(
             "SELECT w.rowid, bm25(words, 1.0, ?) AS score FROM words w JOIN chunks c ON c.id = w.rowid "
             "WHERE words MATCH ? AND c.document IN (SELECT value FROM json_each(?)) ORDER BY score LIMIT ?",
-            (HEADINGS_WEIGHT, query, "[" + ",".join(map(str, documents)) + "]", most),
+            (ABOVE_WEIGHT, query, "[" + ",".join(map(str, documents)) + "]", most),
         )
     return [Hit(int(row[0]), -float(row[1])) for row in rows]

@@ -35,9 +35,9 @@ class Found:
 class Search:
     """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked."""
 
-    def __init__(self, index: Index, embed: Embed | None, dimension: int = 0) -> None:
+    def __init__(self, index: Index, embed: Embed | None) -> None:
         self._index, self._embed = index, embed
-        self._vectors = Vectors(index, dimension)
+        self._vectors = Vectors(index)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
         """At most ``recipe.top`` passages, best first; fewer only where fewer chunks match."""

@@ -1,0 +1,205 @@
+"""`journeyman knowledge add`, `search`, `list`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from journeyman.cli.options import AsJson, ProjectFolder, working
+from journeyman.cli.plain import show_plainly
+from journeyman.cli.terminal import print_json, print_lines
+from journeyman.core.canonical import Json
+
+if TYPE_CHECKING:
+    from journeyman.flows.knowledge import Added
+    from journeyman.knowledge.document import Fact
+    from journeyman.knowledge.index.file import Shelved
+    from journeyman.knowledge.retrieve.search import Found
+
+Name = Annotated[str, typer.Option("--name", help="Which knowledge: tasks name it as `knowledge: NAME`.")]
+SHOWN = 20  # refused files that are listed
+
+
+def add(
+    given: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs in quotes, zip archives; - for standard input.", show_default=False
+        ),
+    ],
+    name: Name = "documents",
+    stdin_name: Annotated[
+        str, typer.Option(help="What standard input is called; its ending says how it is read.")
+    ] = "stdin.txt",
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and follow what changes until Ctrl-C.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget what the index holds first.")] = False,
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """Read documents, cut them into chunks, embed these and index them. What has not changed since costs nothing; what is gone leaves the index.
+
+    PDF, DOCX, PPTX, XLSX, ODT, HTML, Markdown and Obsidian vaults, e-mail, EPUB, CSV, plain text. A file that cannot be read is listed with the reason.
+
+    Example: journeyman knowledge add handbook/ "contracts/*.pdf" --name handbook
+    """
+    from journeyman.flows.knowledge import add as add_documents
+    from journeyman.flows.knowledge_watch import follow
+
+    with working(project, is_json) as workspace:
+        added = add_documents(
+            workspace, given, name, stdin=sys.stdin.buffer.read, stdin_name=stdin_name, is_anew=anew
+        )
+        if is_json:
+            print_json({"name": name, "added": [_added_json(item) for item in added]})
+        else:
+            _print_added(added, name)
+        if watch:
+            for again in follow(workspace, given, name):
+                print_lines(*(_line(item) for item in again))
+
+
+def search(
+    question: Annotated[str, typer.Argument(help="A question, or words.", show_default=False)],
+    name: Name = "documents",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many passages.")] = 5,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='FIELD=VALUE, or FIELD={"gte": 2020} as JSON: only documents whose facts say so. May be repeated.',
+            show_default=False,
+        ),
+    ] = None,
+    ranker: Annotated[
+        Literal["hybrid", "dense", "lexical"], typer.Option(help="By words and vectors, by vectors, by words.")
+    ] = "hybrid",
+    window: Annotated[int, typer.Option(min=0, help="Neighbours of a chunk on each side that are read with it.")] = 0,
+    diversity: Annotated[float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")] = 0.0,
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """The passages that answer a question best, each with its document, headings and page.
+
+    Example: journeyman knowledge search "how long may goods be returned?" --where lang=en
+    """
+    from journeyman.flows.knowledge import open_library
+    from journeyman.knowledge.retrieve.recipe import Recipe
+
+    recipe = Recipe(ranker=ranker, top=top, window=window, diversity=diversity, depth=max(50, 2 * top))
+    with working(project, is_json) as workspace, open_library(workspace, name) as library:
+        found = library.find(question, recipe, read_filter(where or []))
+        names = {item.id: item.origin.name for item in library.index.documents()} if found else {}
+    if is_json:
+        print_json({"question": question, "passages": [_found_json(item, names) for item in found]})
+        return
+    if not found:
+        print_lines("Nothing was found." + (" No document meets the conditions, perhaps." if where else ""))
+    for number, item in enumerate(found, 1):
+        page = f", page {item.piece.page}" if item.piece.page else ""
+        path = " > ".join(item.piece.headings)
+        print_lines(
+            f"{number}. {names.get(item.piece.document, '?')}{page}{'  ' + show_plainly(path) if path else ''}  ({item.score:.3f})",
+            *(f"   {show_plainly(line)}" for line in item.text.strip().splitlines()),
+            "",
+        )
+
+
+def list_(
+    name: Name = "documents",
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """The documents of an index, and the files that gave nothing.
+
+    Example: journeyman knowledge list --name handbook
+    """
+    from journeyman.flows.knowledge import open_library
+
+    with working(project, is_json) as workspace, open_library(workspace, name) as library:
+        documents, refusals = library.index.documents(), library.index.refusals()
+    if is_json:
+        print_json(
+            {
+                "name": name,
+                "documents": [_document_json(item) for item in documents],
+                "refused": [{"name": item.name, "code": item.code, "reason": item.reason} for item in refusals],
+            }
+        )
+        return
+    for item in documents:
+        print_lines(f"{item.chunks:>6} chunks  {item.origin.name}  {show_plainly(item.title)}")
+    print_lines(*(f"     refused  {item.name}: {item.code} {item.reason}" for item in refusals))
+    print_lines(f"{len(documents):,} documents, {sum(item.chunks for item in documents):,} chunks")
+
+
+def read_filter(conditions: list[str]) -> dict[str, Fact | list[Fact] | dict[str, object]]:
+    """Conditions as the command line takes them: the value is JSON where it reads as such, else text."""
+    read: dict[str, Fact | list[Fact] | dict[str, object]] = {}
+    for condition in conditions:
+        field, mark, value = condition.partition("=")
+        if not mark or not field:
+            raise typer.BadParameter(f"--where {condition}: FIELD=VALUE")
+        try:
+            read[field] = json.loads(value)
+        except ValueError:
+            read[field] = value
+    return read
+
+
+def _print_added(added: list[Added], name: str) -> None:
+    refused = [refusal for item in added for refusal in item.done.refused]
+    print_lines(*(_line(item) for item in added))
+    print_lines(*(f"  not read: {item.name}: {item.code} {item.reason}" for item in refused[:SHOWN]))
+    if len(refused) > SHOWN:
+        print_lines(f"  and {len(refused) - SHOWN:,} more: journeyman knowledge list --name {name}")
+    print_lines(f'next: journeyman knowledge search "..." --name {name}')
+
+
+def _line(item: Added) -> str:
+    done = item.done
+    counts = {"new": done.added, "changed": done.changed, "as before": done.unchanged, "removed": done.removed}
+    said = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no files"
+    refused = f", {len(done.refused):,} not read" if done.refused else ""
+    return f"{item.given}: {said}{refused}; {done.chunks:,} chunks written, {done.embedded:,} embedded"
+
+
+def _added_json(item: Added) -> dict[str, Json]:
+    done = item.done
+    return {
+        "given": item.given,
+        "added": done.added,
+        "changed": done.changed,
+        "unchanged": done.unchanged,
+        "removed": done.removed,
+        "chunks": done.chunks,
+        "embedded": done.embedded,
+        "refused": [{"name": each.name, "code": each.code, "reason": each.reason} for each in done.refused],
+        "notes": [{"name": each, "note": note} for each, note in done.notes],
+    }
+
+
+def _document_json(item: Shelved) -> dict[str, Json]:
+    facts: dict[str, Json] = {key: list(value) if isinstance(value, tuple) else value for key, value in item.facts.items()}
+    return {
+        "name": item.origin.name,
+        "root": item.origin.root,
+        "title": item.title,
+        "media": item.media,
+        "chunks": item.chunks,
+        "facts": facts,
+    }
+
+
+def _found_json(item: Found, names: dict[int, str]) -> dict[str, Json]:
+    return {
+        "document": names.get(item.piece.document, ""),
+        "chunk": item.piece.id,
+        "start": item.start,
+        "end": item.end,
+        "page": item.piece.page,
+        "headings": list(item.piece.headings),
+        "score": item.score,
+        "text": item.text,
+    }

@@ -1,0 +1,196 @@
+"""Documents into an index of the project, and questions to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+from journeyman.core.cores import count_cores
+from journeyman.core.errors import KnowledgeError
+from journeyman.core.progress import Progress
+from journeyman.flows.workspace import Workspace
+from journeyman.knowledge.chunk.chunkers import DEFAULT as DEFAULT_CHUNKER
+from journeyman.knowledge.chunk.chunkers import find_chunker
+from journeyman.knowledge.chunk.tokens import find_tokens
+from journeyman.knowledge.document import Document
+from journeyman.knowledge.index.file import Index, Shelved, open_index
+from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
+from journeyman.knowledge.parse.process import Limits, read_all
+from journeyman.knowledge.parse.reader import Reader
+from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
+from journeyman.knowledge.parse.table import find_reader, is_current
+from journeyman.knowledge.retrieve.filters import Filter
+from journeyman.knowledge.retrieve.recipe import Recipe
+from journeyman.knowledge.retrieve.search import Found, Search
+from journeyman.knowledge.source import Source
+from journeyman.models.embedder import DEFAULT as DEFAULT_EMBEDDER
+from journeyman.models.embedder import Embedder, open_embedder
+
+NAME = "documents"
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What one thing that was handed in came to."""
+
+    given: str
+    done: Ingested
+
+
+def index_path(workspace: Workspace, name: str = NAME) -> Path:
+    """
+    Raises:
+        KnowledgeError: JM-956 the name is none for a file.
+    """
+    if not name or not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise KnowledgeError(
+            "JM-956",
+            "this name cannot be used for knowledge",
+            got=name,
+            expected="letters, digits, - and _",
+        )
+    return workspace.project.state / "knowledge" / f"{name}.db"
+
+
+class Library:
+    """One index with the encoder that its vectors come from, which is loaded when it is first needed."""
+
+    def __init__(self, index: Index, threads: int | None = None) -> None:
+        self.index = index
+        self._threads = threads
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """Raises: KnowledgeError JM-953 when the index's vectors are another encoder's."""
+        found = open_embedder(self.index.setting("model") or DEFAULT_EMBEDDER, self._threads)
+        if self.index.is_writer:
+            self.index.settle("model", DEFAULT_EMBEDDER)
+            self.index.settle("embedder", found.id)
+        return found
+
+    def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
+        return self.embedder.embed(texts, progress).vectors
+
+    @cached_property
+    def search(self) -> Search:
+        return Search(self.index, self.embed)
+
+    def find(self, question: str, recipe: Recipe | None = None, where: Filter | None = None) -> list[Found]:
+        return self.search.find(question, recipe or Recipe(), where)
+
+
+@contextmanager
+def open_library(workspace: Workspace, name: str = NAME, *, is_writer: bool = False) -> Iterator[Library]:
+    with open_index(index_path(workspace, name), is_writer=is_writer) as index:
+        yield Library(index)
+
+
+def add(
+    workspace: Workspace,
+    given: Sequence[str],
+    name: str = NAME,
+    *,
+    stdin: Callable[[], bytes] | None = None,
+    stdin_name: str = "stdin.txt",
+    is_anew: bool = False,
+) -> list[Added]:
+    """Bring the index up to date with what is handed in; what is as it was costs nothing."""
+    with open_library(workspace, name, is_writer=True) as library:
+        if is_anew:
+            _forget(library.index)
+        library.index.settle("chunker", f"{DEFAULT_CHUNKER}:1")
+        added = []
+        for one in given:
+            sources: Iterable[Source | Refused]
+            if one == STDIN:
+                sources, root = unpack(stdin_name, stdin() if stdin else b""), STDIN
+            else:
+                sources, root = find_sources([one]), _root(workspace, one)
+            added.append(Added(one, _add_root(workspace, library, root, sources)))
+        return added
+
+
+def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterable[Source | Refused]) -> Ingested:
+    embedder, chunker, progress = library.embedder, find_chunker(DEFAULT_CHUNKER), workspace.progress
+    ingest = Ingest(
+        library.index,
+        root,
+        chunk=chunker,
+        tokenize=lambda text: find_tokens(text, embedder.tokenizer),
+        above=lambda document, chunk, tokens: write_above(document, chunk, tokens, embedder.tokenizer),
+        embed=library.embed,
+        progress=progress,
+    )
+    reading = _Reading()
+    wanted = _sift(ingest, sources)
+    progress.start(f"read {root}", unit="files")
+    ingest.write(reading.parse(wanted, count_cores(), Limits()))
+    progress.finish()
+    ingest.sweep()
+    return ingest.done
+
+
+def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Source]:
+    """Those that must be read."""
+    for source in sources:
+        if isinstance(source, Refused):
+            ingest.refuse(source.name, "", "", source.code, source.reason)
+        elif not ingest.is_known(source, is_current):
+            yield source
+
+
+class _Reading:
+    """Keeps the hash of what was read and who read it, beside the results as they come."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[str, str] = {}
+        self._readers: dict[str, str] = {}
+
+    def parse(self, sources: Iterable[Source], workers: int, limits: Limits) -> Iterator[Parsed]:
+        hashing = (replace(source, read=lambda source=source: self._read(source)) for source in sources)
+        for source, result in read_all(hashing, self._find, workers, limits):
+            if isinstance(result, Document):
+                result = replace(result, facts={**source.facts, **result.facts})
+            yield Parsed(source, self._readers.get(source.name, ""), self._hashes.get(source.name, ""), result)
+
+    def _read(self, source: Source) -> bytes:
+        data = source.read()
+        self._hashes[source.name] = sha256(data).hexdigest()
+        return data
+
+    def _find(self, name: str, head: bytes) -> Reader:
+        reader = find_reader(name, head)
+        self._readers[name] = f"{reader.name}:{reader.version}"
+        return reader
+
+
+def _root(workspace: Workspace, given: str) -> str:
+    """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents."""
+    path, base = os.path.abspath(given), str(workspace.project.root)
+    return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
+
+
+def _forget(index: Index) -> None:
+    with index.writing() as connection:
+        for table in ("documents", "refused", "vectors", "meta"):
+            connection.execute(f"DELETE FROM {table}")
+
+
+def list_documents(workspace: Workspace, name: str = NAME) -> list[Shelved]:
+    with open_library(workspace, name) as library:
+        return library.index.documents()
+
+
+def count_by_reason(added: Sequence[Added]) -> Mapping[str, int]:
+    """Refused files by code."""
+    counts: dict[str, int] = {}
+    for item in added:
+        for refusal in item.done.refused:
+            counts[refusal.code] = counts.get(refusal.code, 0) + 1
+    return counts
