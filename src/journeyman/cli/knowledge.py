@@ -26,9 +26,7 @@ SHOWN = 20  # refused files that are listed
 def add(
     given: Annotated[
         list[str],
-        typer.Argument(
-            help="Files, folders, globs in quotes, zip archives; - for standard input.", show_default=False
-        ),
+        typer.Argument(help="Files, folders, globs in quotes, zip archives; - for standard input.", show_default=False),
     ],
     name: Name = "documents",
     stdin_name: Annotated[
@@ -49,9 +47,7 @@ def add(
     from journeyman.flows.knowledge_watch import follow
 
     with working(project, is_json) as workspace:
-        added = add_documents(
-            workspace, given, name, stdin=sys.stdin.buffer.read, stdin_name=stdin_name, is_anew=anew
-        )
+        added = add_documents(workspace, given, name, stdin=sys.stdin.buffer.read, stdin_name=stdin_name, is_anew=anew)
         if is_json:
             print_json({"name": name, "added": [_added_json(item) for item in added]})
         else:
@@ -76,7 +72,9 @@ def search(
         Literal["hybrid", "dense", "lexical"], typer.Option(help="By words and vectors, by vectors, by words.")
     ] = "hybrid",
     window: Annotated[int, typer.Option(min=0, help="Neighbours of a chunk on each side that are read with it.")] = 0,
-    diversity: Annotated[float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")] = 0.0,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")
+    ] = 0.0,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
@@ -181,7 +179,9 @@ def _added_json(item: Added) -> dict[str, Json]:
 
 
 def _document_json(item: Shelved) -> dict[str, Json]:
-    facts: dict[str, Json] = {key: list(value) if isinstance(value, tuple) else value for key, value in item.facts.items()}
+    facts: dict[str, Json] = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in item.facts.items()
+    }
     return {
         "name": item.origin.name,
         "root": item.origin.root,

@@ -102,7 +102,9 @@ class Index:
     def __enter__(self) -> Index:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -146,7 +148,9 @@ class Index:
         where, values = ("WHERE root = ?", (root,)) if root is not None else ("", ())
         return [
             Refusal(*row)
-            for row in self.rows(f"SELECT root, name, stamp, reader, code, reason FROM refused {where} ORDER BY name", values)
+            for row in self.rows(
+                f"SELECT root, name, stamp, reader, code, reason FROM refused {where} ORDER BY name", values
+            )
         ]
 
     def document(self, id: int) -> Document:
@@ -233,7 +237,8 @@ class Index:
             part = list(ids[start : start + ASKED])
             marks = ",".join("?" * len(part))
             for row in self.rows(
-                f'SELECT id, document, number, start, "end", page, headings, text FROM chunks WHERE id IN ({marks})', part
+                f'SELECT id, document, number, start, "end", page, headings, text FROM chunks WHERE id IN ({marks})',
+                part,
             ):
                 found[row[0]] = Piece(*row[:6], tuple(json.loads(row[6])), row[7])
         return [found[id] for id in ids if id in found]
