@@ -16,6 +16,7 @@ from journeyman.core.progress import Progress
 from journeyman.flows.workspace import Workspace
 from journeyman.knowledge.chunk.chunkers import DEFAULT as DEFAULT_CHUNKER
 from journeyman.knowledge.chunk.chunkers import find_chunker
+from journeyman.knowledge.chunk.context import write_above
 from journeyman.knowledge.chunk.tokens import find_tokens
 from journeyman.knowledge.document import Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "field"]
-Fact: TypeAlias = "str | int | float | bool | tuple[str, ...]"
+Fact: TypeAlias = str | int | float | bool | tuple[str, ...]
 CELL = " | "  # between the cells of a table's row; a row is a line
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -182,8 +183,10 @@ class Index:
             connection.executemany(
                 'INSERT INTO chunks (document, number, start, "end", page, headings, above, text, vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
                 (
-                    (id, number, item.chunk.start, item.chunk.end, document.page_of(item.chunk.start))
-                    + (json.dumps(item.chunk.headings, ensure_ascii=False), item.above, item.text, item.embedded)
+                    (
+                        *(id, number, item.chunk.start, item.chunk.end, document.page_of(item.chunk.start)),
+                        *(json.dumps(item.chunk.headings, ensure_ascii=False), item.above, item.text, item.embedded),
+                    )
                     for number, item in enumerate(chunks)
                 ),
             )
@@ -240,13 +243,13 @@ class Index:
                 f'SELECT id, document, number, start, "end", page, headings, text FROM chunks WHERE id IN ({marks})',
                 part,
             ):
-                found[row[0]] = Piece(*row[:6], tuple(json.loads(row[6])), row[7])
+                found[row[0]] = _piece(row)
         return [found[id] for id in ids if id in found]
 
     def neighbours(self, document: int, first: int, last: int) -> list[Piece]:
         """The chunks ``first`` to ``last`` of a document, by their numbers."""
         return [
-            Piece(*row[:6], tuple(json.loads(row[6])), row[7])
+            _piece(row)
             for row in self.rows(
                 'SELECT id, document, number, start, "end", page, headings, text FROM chunks '
                 "WHERE document = ? AND number BETWEEN ? AND ? ORDER BY number",
@@ -254,7 +257,7 @@ class Index:
             )
         ]
 
-    def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[object, ...]] | list[tuple]:  # type: ignore[type-arg]
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._lock, store_errors(self.where):
             return self._connection.execute(statement, values).fetchall()
 
@@ -283,6 +286,11 @@ def open_index(path: Path, *, is_writer: bool = False) -> Index:
 def _leave(connection: sqlite3.Connection, root: str, name: str) -> None:
     connection.execute("DELETE FROM documents WHERE root = ? AND name = ?", (root, name))
     connection.execute("DELETE FROM refused WHERE root = ? AND name = ?", (root, name))
+
+
+def _piece(row: tuple[Any, ...]) -> Piece:
+    id, document, number, start, end, page, headings, text = row
+    return Piece(id, document, number, start, end, page, tuple(json.loads(headings)), text)
 
 
 def _facts(text: str) -> dict[str, Fact]:

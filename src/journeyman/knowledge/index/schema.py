@@ -70,7 +70,7 @@ def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
             "JM-950", "there is no index yet", where=str(path), hint="journeyman knowledge add FILE... makes one"
         )
     if is_writer:
-        with disk_errors(str(path)):
+        with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
     with store_errors(str(path)):
         connection = _open(path, is_writer=is_writer)
@@ -101,7 +101,8 @@ def _open(path: Path, *, is_writer: bool) -> sqlite3.Connection:
 def _check(connection: sqlite3.Connection, path: Path, *, is_writer: bool) -> None:
     application, edition = _pragma(connection, "application_id"), _pragma(connection, "user_version")
     if application == 0 and edition == 0 and is_writer and not _tables(connection):
-        return _make(connection)
+        _make(connection)
+        return
     if application != APPLICATION:
         raise KnowledgeError("JM-951", "this file is no index of ours", where=str(path), hint="choose another path")
     if edition > EDITION:

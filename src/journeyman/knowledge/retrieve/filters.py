@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import ge, gt, le, lt
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Fact
@@ -63,7 +63,7 @@ def _fact(item: Shelved, key: str) -> Fact | None:
 def _is_equal(fact: Fact | None, value: object) -> bool:
     if isinstance(fact, tuple):
         return value in fact or (isinstance(value, (list, tuple)) and tuple(value) == fact)
-    return fact is not None and type(fact) is type(value) and fact == value or _is_same_number(fact, value)
+    return (fact is not None and type(fact) is type(value) and fact == value) or _is_same_number(fact, value)
 
 
 def _is_same_number(fact: object, value: object) -> bool:
@@ -83,7 +83,7 @@ def _is_under(fact: Fact | None, value: object) -> bool:
     return isinstance(fact, str) and (fact == folder or fact.startswith(folder + "/"))
 
 
-def _ordered(compare: Callable[[object, object], bool]) -> Test:
+def _ordered(compare: Callable[[Any, Any], bool]) -> Test:
     """Numbers with numbers, text with text (so ISO dates in their order); what cannot be compared does not hold."""
 
     def test(fact: Fact | None, value: object) -> bool:

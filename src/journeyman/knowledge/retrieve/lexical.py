@@ -11,10 +11,11 @@ from journeyman.knowledge.retrieve.ranking import Hit
 WORD = re.compile(r"\w+")
 ABOVE_WEIGHT = 1.0
 MOST_WORDS = 64  # of a question; longer ones are texts, of which the rarest words decide
-COMMON = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have he her him his how i if in into is it its me my no not of on or our "
-    "she should so than that the their them then there these they this to was we were what when where which who whom whose why will with would you your".split()
-)
+GRAMMAR = """
+a an and are as at be been but by can could did do does for from had has have he her him his how i if in into is it its me my no not of on or our she should so
+than that the their them then there these they this to was we were what when where which who whom whose why will with would you your
+"""
+COMMON = frozenset(GRAMMAR.split())
 
 
 def make_query(question: str) -> str:

@@ -1,0 +1,155 @@
+"""Fusion, filters, diversity and exact search against plain definitions."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from journeyman.core.errors import KnowledgeError
+from journeyman.knowledge.chunk.chunk import Chunk
+from journeyman.knowledge.document import Block, Document, Fact
+from journeyman.knowledge.index.file import Index, Origin, Ready, Shelved, open_index
+from journeyman.knowledge.index.matrix import Matrix
+from journeyman.knowledge.retrieve.dense import rank_dense
+from journeyman.knowledge.retrieve.diverse import choose_diverse
+from journeyman.knowledge.retrieve.filters import find_allowed
+from journeyman.knowledge.retrieve.lexical import make_query, rank_lexical
+from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
+from journeyman.knowledge.retrieve.recipe import Recipe
+from journeyman.knowledge.retrieve.search import Search
+
+TEXTS = {
+    "returns.md": ("Goods may be returned within thirty days", {"lang": "en", "year": 2021, "tags": ("sale", "law")}),
+    "shipping.md": ("Parcels are shipped with a tracking number", {"lang": "en", "year": 2019}),
+    "rueckgabe.md": ("Waren können dreißig Tage lang zurückgegeben werden", {"lang": "de", "year": 2021}),
+    "empty.md": ("thirty parcels, thirty goods", {}),
+}
+AXES = {name: np.eye(4, dtype=np.float32)[row] for row, name in enumerate(TEXTS)}
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    made = open_index(tmp_path / "index.db", is_writer=True)
+    for name, (text, facts) in TEXTS.items():
+        key = name.encode().ljust(16)[:16]
+        document = Document(name, "text/markdown", text, (Block("paragraph", 0, len(text)),), facts=facts)
+        ready = [Ready(Chunk(0, len(text)), "", text, key)]
+        made.put(Origin("/d", name, "s", "h", "markdown:1"), document, ready, {key: AXES[name]})
+    return made
+
+
+def names(index: Index, ids: list[int]) -> list[str]:
+    known = {item.id: item.origin.name for item in index.documents()}
+    return [known[piece.document] for piece in index.pieces(ids)]
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"lang": "en"}, {"returns.md", "shipping.md"}),
+        ({"lang": ["en", "de"], "year": 2021}, {"returns.md", "rueckgabe.md"}),
+        ({"year": {"gte": 2020}}, {"returns.md", "rueckgabe.md"}),
+        ({"year": {"gt": 2019, "lt": 2021}}, set()),
+        ({"year": "2021"}, set()),
+        ({"year": 2021.0}, {"returns.md", "rueckgabe.md"}),
+        ({"tags": "law"}, {"returns.md"}),
+        ({"lang": {"ne": "en"}}, {"rueckgabe.md", "empty.md"}),
+        ({"lang": {"exists": False}}, {"empty.md"}),
+        ({"name": {"under": "shipping.md"}}, {"shipping.md"}),
+        ({"name": {"under": "ship"}}, set()),
+    ],
+)
+def test_filters_are_exact(index: Index, where: dict[str, Fact], expected: set[str]) -> None:
+    documents = {item.id: item.origin.name for item in index.documents()}
+    assert {documents[id] for id in find_allowed(index.documents(), where)} == expected
+    search = Search(index, lambda texts: np.ones((len(texts), 4), np.float32) / 2)
+    for ranker in ("hybrid", "dense"):
+        hits = search.rank("goods returned thirty parcels Tage", Recipe(ranker=ranker, top=10), where)
+        assert set(names(index, [hit.id for hit in hits])) == expected
+
+
+def test_an_unknown_condition_is_named() -> None:
+    with pytest.raises(
+        KnowledgeError, match=r"JM-955 year: unknown condition(.|\n)*expected: eq, exists(.|\n)*got: near"
+    ):
+        find_allowed([], {"year": {"near": 2020}})
+
+
+def test_words_are_stemmed_and_grammar_is_left_out(index: Index) -> None:
+    assert make_query('What is the "return" of goods?') == '"return" OR "goods"'
+    assert make_query("to be or not to be") == '"to" OR "be" OR "or" OR "not"'
+    assert make_query("?!") == ""
+    found = rank_lexical(index, "returning parcel", 10)
+    assert set(names(index, [hit.id for hit in found])) == {"returns.md", "shipping.md", "empty.md"}
+    assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+    for hostile in ('" OR 1', "NEAR(a b)", "text:goods", "a*", "^goods", "{text above}: x", "goods\x00", "\ud800goods"):
+        rank_lexical(index, hostile, 10)
+
+
+def test_a_window_reads_the_neighbours(tmp_path: Path) -> None:
+    text = "First part. Second part. Third part."
+    spans = [(0, 11), (12, 24), (25, 36)]
+    with open_index(tmp_path / "index.db", is_writer=True) as index:
+        keys = [f"{start:016}".encode() for start, _ in spans]
+        ready = [
+            Ready(Chunk(start, end), "", text[start:end], key) for (start, end), key in zip(spans, keys, strict=True)
+        ]
+        vectors = dict(zip(keys, np.eye(3, dtype=np.float32), strict=True))
+        index.put(Origin("/d", "a.txt", "", "", ""), Document("a.txt", "text/plain", text, ()), ready, vectors)
+        search = Search(index, lambda texts: np.array([[0, 1, 0]], np.float32))
+        plain = search.find("second", Recipe(top=1))[0]
+        assert (plain.text, plain.start, plain.end) == ("Second part.", 12, 24)
+        wide = search.find("second", Recipe(top=1, window=1))[0]
+        assert (wide.text, wide.piece.number) == (text, 1)
+
+
+ids = st.lists(st.integers(0, 12), unique=True, max_size=8)
+
+
+@given(st.lists(ids, min_size=1, max_size=3))
+def test_fused_ranks_are_the_sum_of_reciprocals(rankings: list[list[int]]) -> None:
+    fused = fuse_ranks([[Hit(id, -rank) for rank, id in enumerate(ranking)] for ranking in rankings])
+    exact = {
+        id: sum(Fraction(1, 61 + ranking.index(id)) for ranking in rankings if id in ranking)
+        for id in {id for ranking in rankings for id in ranking}
+    }
+    assert {hit.id for hit in fused} == set(exact)
+    assert all(abs(hit.score - exact[hit.id]) < 1e-12 for hit in fused)
+    assert [hit.score for hit in fused] == sorted((hit.score for hit in fused), reverse=True)
+
+
+def test_scores_are_scaled_before_they_are_added() -> None:
+    words, vectors = [Hit(1, 20.0), Hit(2, 10.0), Hit(3, 0.0)], [Hit(2, 0.9), Hit(4, 0.5)]
+    assert fuse_scores([vectors, words], [0.6, 0.4]) == [Hit(2, 0.6 + 0.4 * 0.5), Hit(1, 0.4), Hit(3, 0.0), Hit(4, 0.0)]
+    assert fuse_scores([[], [Hit(5, 3.0)]], [0.5, 0.5]) == [Hit(5, 0.5)]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 20), st.integers(0, 2**32 - 1), st.sampled_from([None, 0.05, 0.9]))
+def test_exact_search_is_a_sort(count: int, most: int, seed: int, share: float | None) -> None:
+    draw = np.random.default_rng(seed)
+    vectors = draw.integers(-2, 3, (count, 3)).astype(np.float32)  # many equal scores
+    question = draw.integers(-2, 3, 3).astype(np.float32)
+    matrix = Matrix(np.arange(10, 10 + count), np.zeros(count, np.int64), vectors)
+    allowed = None if share is None else draw.random(count) < share
+    scores = {10 + row: float(vectors[row] @ question) for row in range(count) if allowed is None or allowed[row]}
+    expected = sorted(scores, key=lambda id: (-scores[id], id))[:most]
+    found = rank_dense(matrix, question, most, allowed)
+    assert [hit.id for hit in found] == expected
+    assert [hit.score for hit in found] == [scores[id] for id in expected]
+
+
+def test_diversity_takes_the_best_first_and_then_what_differs() -> None:
+    question = np.array([1, 0, 0], np.float32)
+    vectors = np.array([[0.9, 0.436, 0], [0.89, 0.456, 0], [0.7, 0, 0.714], [0, 1, 0]], np.float32)
+    assert choose_diverse(question, vectors, 3, relevance=1.0) == [0, 1, 2]
+    assert choose_diverse(question, vectors, 3, relevance=0.5) == [0, 2, 1]
+    assert choose_diverse(question, vectors, 9, relevance=0.5)[0] == 0
+
+
+def test_shelved_documents_have_facts_of_their_own(index: Index) -> None:
+    shelved: list[Shelved] = index.documents()
+    assert len(find_allowed(shelved, {"media": "text/markdown", "root": "/d"})) == len(TEXTS)
