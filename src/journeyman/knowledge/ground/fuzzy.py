@@ -23,10 +23,12 @@ GAP = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """``coverage``: common words of those of the quote. ``density``: common words of those of the span. ``letters``: of a quote's only common word."""
+    """``coverage``: common words of those of the quote. ``density``: common words of those of the span. ``words``: how many are common at least where one is missing.
+    ``letters``: of a quote's only common word."""
 
     coverage: float = 0.7
     density: float = 0.6
+    words: int = 4
     letters: int = 6
 
 
@@ -107,6 +109,8 @@ def _align(wanted: _Wanted, words: Words, window: tuple[int, int], gates: Gates)
     worth = sum(wanted.likeness[place] for place, _there in common)
     coverage, density = worth / len(wanted.words), worth / (end - start)
     if coverage < gates.coverage or density < gates.density:
+        return None
+    if len(common) < min(gates.words, len(wanted.words)):
         return None
     if len(common) == 1 and len(words.words[start]) < gates.letters:
         return None

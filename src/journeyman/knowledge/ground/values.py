@@ -28,11 +28,49 @@ _SCALE = re.compile(rf"[ {_THIN}-]?({'|'.join(_SCALES)})\b", re.IGNORECASE)
 _SHORT_SCALE = re.compile(rf"[ {_THIN}]?({'|'.join(_SHORT_SCALES)})\b", re.IGNORECASE)
 _PERCENT = re.compile(rf"[ {_THIN}]?(?:%|percent\b|per cent\b)", re.IGNORECASE)
 _SIGNS = {"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY"}
-_CODES = "USD EUR GBP JPY CHF CNY INR KRW RUB TRY AUD CAD NZD SEK NOK DKK PLN CZK HUF BRL MXN ZAR SGD HKD".split()
+_CODES = [
+    "USD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "CHF",
+    "CNY",
+    "INR",
+    "KRW",
+    "RUB",
+    "TRY",
+    "AUD",
+    "CAD",
+    "NZD",
+    "SEK",
+    "NOK",
+    "DKK",
+    "PLN",
+    "CZK",
+    "HUF",
+    "BRL",
+    "MXN",
+    "ZAR",
+    "SGD",
+    "HKD",
+]
 _NAMES = {"dollar": "USD", "euro": "EUR", "pound": "GBP", "yen": "JPY", "franc": "CHF", "rupee": "INR"}
 _BEFORE = re.compile(rf"(US\$|[$€£¥₹₩₽₺]|\b(?:{'|'.join(_CODES)}))[ {_THIN}]?[-+−]?$")
 _AFTER = re.compile(rf"[ {_THIN}]?(?:([$€£¥₹₩₽₺])|({'|'.join(_CODES)})\b|({'|'.join(_NAMES)})s?\b)")
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\b\.?"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>[0-9]{4})"
