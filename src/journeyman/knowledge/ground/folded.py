@@ -1,7 +1,7 @@
 """A text in the form in which writings that say the same are equal, with the way back to each character.
 
 Compatibility form and small letters (NFKC and case folding, Unicode Standard Annex 15 and chapter 3.13), one form of quotation marks, dashes and blanks, nothing that
-is not seen. A hyphen between letters does not count, with or without the line's end behind it: nobody can say of "co-" at the end of a line whether the word has one.
+is not seen. A dash right between letters does not count, with or without the line's end behind it: nobody can say of "co-" at the end of a line whether the word has one.
 Raised digits and fractions stay apart from digits before them: 10² is not 102.
 
 A run is a stretch of the text that became as many characters, or one unit that became fewer or more.
@@ -24,7 +24,7 @@ _SAME = {
 _UNSEEN = frozenset("\u00ad\u0640\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u202a\u202b\u202c\u202d\u202e")
 _RAISED = ("<super>", "<sub>", "<fraction>")
 _LETTER = r"[^\W\d_]"
-_DASH = "[-‐‑\u00ad]"
+_DASH = "[-‐‑–—−\u00ad]"
 # Each begins with what it looks for: one class of characters per alternative, and no look back from everywhere.
 _ALWAYS = (
     rf"(?P<hyphen>{_DASH}(?<={_LETTER}{_DASH})(?:[ \t]*\r?\n\s*)?(?={_LETTER}))",

@@ -27,7 +27,7 @@ class Gates:
     ``letters``: of a quote's only common word."""
 
     coverage: float = 0.7
-    density: float = 0.6
+    density: float = 0.5
     words: int = 4
     letters: int = 6
 

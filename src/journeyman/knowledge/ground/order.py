@@ -1,7 +1,7 @@
 """Which of its occurrences each quote means, when a text says the same several times.
 
-Quotes in the order in which the text says them: the least breaks of that order first, then the least way from each occurrence to the next, by dynamic programming over
-all occurrences. Quotes in no order: those with one occurrence stay, each of the others goes to its free occurrence that is nearest to one that is placed. No two quotes share
+Quotes in the order in which the text says them: the least breaks of that order first, then the least way from each occurrence to the next and the earliest occurrences, both in
+characters, by dynamic programming over all of them. Quotes in no order: those with one occurrence stay, each of the others goes to its free occurrence that is nearest to one that is placed. No two quotes share
 an occurrence while one of them has another that is free.
 
 Legend: ``k`` occurrences of one quote; spans are int64 [k, 2], ascending.
@@ -24,9 +24,10 @@ def choose_in_order(spans: Sequence[Spans], names: Sequence[Hashable], length: i
     """The number of the occurrence for each quote. ``names`` are equal for quotes that say the same; ``length`` is that of the text."""
     if not spans:
         return []
-    costs, origins = np.zeros(len(spans[0]), np.int64), list[Ints]()
+    penalty = 2 * len(spans) * (length + 1)
+    costs, origins = spans[0][:, 0], list[Ints]()
     for number in range(1, len(spans)):
-        costs, origin = _step(spans[number - 1], costs, spans[number], names[number - 1] == names[number], length + 1)
+        costs, origin = _step(spans[number - 1], costs, spans[number], names[number - 1] == names[number], penalty)
         origins.append(origin)
     chosen = [int(np.argmin(costs))]
     for origin in reversed(origins):
@@ -43,8 +44,8 @@ def _step(before: Spans, costs: Ints, after: Spans, is_same: bool, penalty: int)
     first = np.maximum.accumulate(np.where(is_new, np.arange(len(before)), 0))
     place = np.searchsorted(starts, after[:, 0], side="left" if is_same else "right") - 1
     cheapest = int(np.argmin(costs))
-    back = costs[cheapest] + penalty
-    forward = np.where(place >= 0, least[place] + after[:, 0], back + 1)
+    back = costs[cheapest] + penalty + after[:, 0]
+    forward = np.where(place >= 0, least[place] + 2 * after[:, 0], back + 1)
     origin = np.where(forward <= back, first[place], cheapest)
     return np.minimum(forward, back), origin
 

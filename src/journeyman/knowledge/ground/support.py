@@ -28,7 +28,7 @@ def find_support(sentence: str, source: Source, least: float = LEAST) -> Alignme
         return nowhere
     weights = {like or word: _weigh(like or word, source.words) for word, like in likes.items()}
     total = sum(weights.values())
-    sentences = [(start, end, _words(source.text[start:end])) for start, end in _sentences(source.text)]
+    sentences = [(start, end, _words(source.text[start:end])) for start, end in find_sentences(source.text)]
     for count in range(1, MOST_SENTENCES + 1):
         best = nowhere
         for first in range(len(sentences) - count + 1):
@@ -51,7 +51,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(find_words(fold(text).text))
 
 
-def _sentences(text: str) -> list[tuple[int, int]]:
+def find_sentences(text: str) -> list[tuple[int, int]]:
+    """Where they stand, without blanks around them; also what has no full stop but a blank line behind it."""
     bounds = [0, *(match.end() for match in _STOP.finditer(text)), len(text)]
     spans = []
     for start, end in pairwise(bounds):
