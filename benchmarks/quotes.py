@@ -292,8 +292,12 @@ NONE = ("another number", "another paragraph", "another value")
 
 
 def is_same(left: str, right: str) -> bool:
-    """Whether two texts have the same letters and digits, small or capital."""
-    return re.sub(r"[\W_]", "", left.lower()) == re.sub(r"[\W_]", "", right.lower())
+    """Whether two texts have the same letters and digits, small or capital, and the same points and commas between digits."""
+    return _level(left) == _level(right)
+
+
+def _level(text: str) -> str:
+    return re.sub(r"(?<![0-9])[.,]|[.,](?![0-9])|[^\w.,]|_", "", text.lower())
 
 
 def iou(left: tuple[int, int], right: tuple[int, int]) -> float:

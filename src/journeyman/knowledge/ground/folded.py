@@ -15,6 +15,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from journeyman.knowledge.ground.edges import is_mark
+
 _SAME = {
     **dict.fromkeys("‘’‚‛`´′", "'"),
     **dict.fromkeys("“”„‟«»″", '"'),
@@ -93,7 +95,7 @@ def _find_uneven(text: str, table: dict[str, str]) -> Iterator[re.Match[str]]:
 
 def _classes(text: str, table: dict[str, str]) -> Iterator[str]:
     if not unicodedata.is_normalized("NFKC", text):
-        if marks := _either(letter for letter in table if unicodedata.combining(letter)):
+        if marks := _either(letter for letter in table if is_mark(letter)):
             yield f"(?P<marked>.{marks}+)"
         yield "(?P<syllables>[\u1100-\u11ff]+)"
     if raised := _either(letter for letter in table if unicodedata.decomposition(letter).startswith(_RAISED)):

@@ -12,11 +12,13 @@ from itertools import pairwise
 
 from rapidfuzz.distance import LCSseq, Levenshtein
 
-from journeyman.knowledge.ground.words import Words, find_words, has_digit
+from journeyman.knowledge.ground.words import Words, find_like, find_words, has_digit
 
 MOST_WORDS = 4000
 """Of a quote; a longer one is not looked for."""
 ANCHORS, MOST_HITS, WINDOWS, MOST_LIKE = 6, 600, 6, 32
+FEW = 3
+"""Words of a quote of which all may be misspelt."""
 GAP = 0.35
 """What a word of the text between two common ones costs, as a share of a common one's worth."""
 
@@ -41,34 +43,20 @@ class Near:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A quote's words as the text has them, an empty one where it has none like it; how alike each is to what was given; places of those with digits."""
-
-    words: list[str]
-    likeness: list[float]
-    numbers: frozenset[int]
-
-
 def find_near(quote: str, words: Words, gates: Gates) -> list[Near]:
     """The best place of the folded ``quote``, with others that are as good, in the order of the text."""
     given = find_words(quote)
-    if not 0 < len(given) <= MOST_WORDS:
+    numbers = {place for place, word in enumerate(given) if has_digit(word)}
+    if not 0 < len(given) <= MOST_WORDS or any(given[place] not in words.places for place in numbers):
         return []
-    wanted = _correct(given, words)
-    if any(not wanted.words[place] for place in wanted.numbers):
-        return []
-    found = [near for window in _windows(wanted.words, words) if (near := _align(wanted, words, window, gates))]
+    known = [word if word in words.places else "" for word in given]
+    if not any(known) and len(given) <= FEW:
+        known = [words.find_like(word) or "" for word in given]
+    found = [
+        near for window in _windows(known, words) if (near := _align(given, numbers, words, window, gates)) is not None
+    ]
     best = max((near.score for near in found), default=0.0)
     return sorted({near for near in found if near.score == best}, key=lambda near: near.start)
-
-
-def _correct(given: Sequence[str], words: Words) -> _Wanted:
-    unknown = list(dict.fromkeys(word for word in given if word not in words.places))[:MOST_LIKE]
-    like = {word: words.find_like(word) for word in unknown}
-    meant = [word if word in words.places else like.get(word) or "" for word in given]
-    likeness = [Levenshtein.normalized_similarity(*pair) for pair in zip(given, meant, strict=True)]
-    return _Wanted(meant, likeness, frozenset(place for place, word in enumerate(given) if has_digit(word)))
 
 
 def _windows(wanted: Sequence[str], words: Words) -> Iterator[tuple[int, int]]:
@@ -98,24 +86,32 @@ def _hits(wanted: Sequence[str], words: Words) -> Iterator[tuple[int, int]]:
         left -= len(found)
 
 
-def _align(wanted: _Wanted, words: Words, window: tuple[int, int], gates: Gates) -> Near | None:
-    common = _common(wanted.words, words, *window)
+def _align(given: Sequence[str], numbers: set[int], words: Words, window: tuple[int, int], gates: Gates) -> Near | None:
+    first, last = window
+    wanted = _correct(given, words.words[first:last])
+    common = _common(wanted, words, first, last)
     if common:  # again where the best stretch may reach: elsewhere a word's equal may have stood in its way
-        reach_left, reach_right = common[0][0] + 1, len(wanted.words) - common[-1][0]
-        common = _common(wanted.words, words, max(0, common[0][1] - reach_left), common[-1][1] + 1 + reach_right)
-    if not common or wanted.numbers - {place for place, _there in common}:
+        reach_left, reach_right = common[0][0] + 1, len(wanted) - common[-1][0]
+        common = _common(wanted, words, max(0, common[0][1] - reach_left), common[-1][1] + 1 + reach_right)
+    if len(common) < min(gates.words, len(given)) or numbers - {place for place, _there in common}:
         return None
     start, end = common[0][1], common[-1][1] + 1
-    worth = sum(wanted.likeness[place] for place, _there in common)
-    coverage, density = worth / len(wanted.words), worth / (end - start)
-    if coverage < gates.coverage or density < gates.density:
-        return None
-    if len(common) < min(gates.words, len(wanted.words)):
-        return None
     if len(common) == 1 and len(words.words[start]) < gates.letters:
+        return None
+    worth = sum(Levenshtein.normalized_similarity(given[place], wanted[place]) for place, _there in common)
+    coverage, density = worth / len(given), worth / (end - start)
+    if coverage < gates.coverage or density < gates.density:
         return None
     score = 2 * coverage * density / (coverage + density)
     return Near(words.spans[start][0], words.spans[end - 1][1], score)
+
+
+def _correct(given: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Each word as it is written there, with a slip of the pen or two between them; some of those that are not, for the rest cannot be common."""
+    choices = dict.fromkeys(there)
+    unknown = list(dict.fromkeys(word for word in given if word not in choices))[:MOST_LIKE]
+    like = {word: find_like(word, choices) for word in unknown}
+    return [like.get(word) or word for word in given]
 
 
 def _common(wanted: Sequence[str], words: Words, first: int, last: int) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cached_property
 
 from rapidfuzz import process
@@ -37,20 +38,32 @@ class Words:
             self.places[word].append(place)
 
     def find_like(self, word: str) -> str | None:
-        """The nearest word of the text with a slip or two of the pen between them; numbers are like none but themselves."""
+        """The word itself where the text has it, else the one that is nearest to it."""
         if word in self.places:
             return word
-        slips = (len(word) >= ONE_SLIP) + (len(word) >= TWO_SLIPS)
-        if not slips or has_digit(word):
-            return None
-        choices = [like for size in range(-slips, slips + 1) for like in self._by_length.get(len(word) + size, ())]
-        found = process.extractOne(word, choices, scorer=Levenshtein.distance, score_cutoff=slips)
-        return found[0] if found else None
+        slips = count_slips(word)
+        return find_like(
+            word, [like for size in range(-slips, slips + 1) for like in self._by_length.get(len(word) + size, ())]
+        )
 
     @cached_property
     def _by_length(self) -> dict[int, list[str]]:
         found = defaultdict(list)
         for word in self.places:
-            if len(word) >= ONE_SLIP - 1 and not has_digit(word):
-                found[len(word)].append(word)
+            found[len(word)].append(word)
         return found
+
+
+def find_like(word: str, choices: Iterable[str]) -> str | None:
+    """The nearest one with a slip or two of the pen between them; numbers are like none but themselves."""
+    slips = count_slips(word)
+    if not slips or has_digit(word):
+        return None
+    wordy = (like for like in choices if not has_digit(like))
+    found = process.extractOne(word, wordy, scorer=Levenshtein.distance, score_cutoff=slips)
+    return found[0] if found else None
+
+
+def count_slips(word: str) -> int:
+    """How many letters of a word may be wrong."""
+    return (len(word) >= ONE_SLIP) + (len(word) >= TWO_SLIPS)
