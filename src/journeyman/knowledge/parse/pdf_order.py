@@ -1,0 +1,150 @@
+"""The order in which a page is read: what spans it, then column by column.
+
+A recursive cut (Nagy and Seth's XY-cut) with one change: bands of text that share a white gutter are put together before they are cut into columns, so a
+paragraph's end in one column does not part the other, and a title that stands close above two columns stays above both. A cut into columns
+must leave running text on both sides: what has short cells is a table or a form, and is read row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from journeyman.knowledge.parse.pdf_rows import make_rows
+from journeyman.knowledge.parse.pdf_words import Word
+
+GUTTER = 0.9  # of the letters' size
+SMALLEST_GUTTER = 6.0  # points
+SLIM = 0.2  # of a word's height is cut off above and below, since fonts' boxes overlap
+PROSE_CHARACTERS = 16  # in a line of a column of running text
+PROSE_ROWS = 3
+DEEPEST = 12
+MOST_GUTTERS = 8  # the widest are tried
+FAR = 1e7
+
+Gap = tuple[float, float]
+
+
+def order_words(words: Sequence[Word], depth: int = 0) -> list[list[Word]]:
+    """Groups in reading order; the words of a group are read row by row."""
+    if len(words) < 2 or depth > DEEPEST:
+        return [list(words)] if words else []
+    least = max(SMALLEST_GUTTER, GUTTER * median(word.size for word in words))
+    cut = _find_gutter(words, least)
+    if cut is not None:
+        sides = [[word for word in words if word.right <= cut], [word for word in words if word.right > cut]]
+        return [group for side in sides for group in order_words(side, depth + 1)]
+    bands = _bands(words)
+    if len(bands) == 1:
+        return [list(words)]
+    runs = _runs(bands, least)
+    if len(runs) == 1:
+        return [list(words)]
+    groups: list[list[Word]] = []
+    is_plain = False
+    for run, has_columns in runs:
+        if has_columns:
+            groups.extend(order_words(run, depth + 1))
+        elif is_plain:
+            groups[-1].extend(run)
+        else:
+            groups.append(list(run))
+        is_plain = not has_columns
+    return groups
+
+
+def free_gaps(words: Sequence[Word], least: float) -> list[Gap]:
+    """The white intervals of the words' projection on the x axis, at least ``least`` wide, with those left and right of all."""
+    gaps: list[Gap] = []
+    reached = -FAR
+    for word in sorted(words, key=lambda word: word.left):
+        if word.left - reached >= least:
+            gaps.append((reached, word.left))
+        reached = max(reached, word.right)
+    return [*gaps, (reached, FAR)]
+
+
+def common_gaps(left: Sequence[Gap], right: Sequence[Gap], least: float) -> list[Gap]:
+    """What is white in both, both ascending."""
+    common: list[Gap] = []
+    one = two = 0
+    while one < len(left) and two < len(right):
+        start, end = max(left[one][0], right[two][0]), min(left[one][1], right[two][1])
+        if end - start >= least:
+            common.append((start, end))
+        if left[one][1] < right[two][1]:
+            one += 1
+        else:
+            two += 1
+    return common
+
+
+def _find_gutter(words: Sequence[Word], least: float) -> float | None:
+    """The middle of the widest gutter that has running text on both sides."""
+    inner = [gap for gap in free_gaps(words, least) if gap[0] > -FAR and gap[1] < FAR]
+    for start, end in sorted(inner, key=lambda gap: gap[0] - gap[1])[:MOST_GUTTERS]:
+        middle = (start + end) / 2
+        if _is_prose([word for word in words if word.right <= middle], [word for word in words if word.right > middle]):
+            return middle
+    return None
+
+
+def _is_prose(left: Sequence[Word], right: Sequence[Word]) -> bool:
+    counts = []
+    for side in (left, right):
+        rows = make_rows(side)
+        characters = median(sum(len(word.text) for word in row.words) for row in rows)
+        if characters < PROSE_CHARACTERS:
+            return False
+        counts.append(len(rows))
+    return max(counts) >= PROSE_ROWS
+
+
+def _bands(words: Sequence[Word]) -> list[list[Word]]:
+    """Words parted by white that goes across all of them."""
+    bands: list[list[Word]] = []
+    reached = -FAR
+    for word in sorted(words, key=lambda word: word.top + SLIM * word.height):
+        if word.top + SLIM * word.height > reached:
+            bands.append([])
+        bands[-1].append(word)
+        reached = max(reached, word.bottom - SLIM * word.height)
+    return bands
+
+
+def _runs(bands: Sequence[list[Word]], least: float) -> list[tuple[list[Word], bool]]:
+    """Bands that share a gutter with running text on both sides, together; the others one by one."""
+    left = min(word.left for band in bands for word in band)
+    right = max(word.right for band in bands for word in band)
+    gaps = [free_gaps(band, least) for band in bands]
+    runs: list[tuple[list[Word], bool]] = []
+    first = 0
+    while first < len(bands):
+        common, last = _inside(gaps[first], left, right, least), first + 1
+        while last < len(bands) and (fewer := common_gaps(common, gaps[last], least)):
+            common, last = fewer, last + 1
+        start = _skip_one_sided(bands, first, last, common)
+        run = [word for band in bands[start:last] for word in band]
+        if common and _find_gutter(run, least) is not None:
+            runs.extend((band, False) for band in bands[first:start])
+            runs.append((run, True))
+        else:
+            last = start if start > first else last
+            runs.extend((band, False) for band in bands[first:last])
+        first = last
+    return runs
+
+
+def _inside(gaps: Sequence[Gap], left: float, right: float, least: float) -> list[Gap]:
+    cut = [(max(start, left), min(end, right)) for start, end in gaps]
+    return [(start, end) for start, end in cut if end - start >= least]
+
+
+def _skip_one_sided(bands: Sequence[list[Word]], first: int, last: int, common: Sequence[Gap]) -> int:
+    """The first band that has words on both sides of a shared gutter: what stands above it comes before both columns anyway."""
+    for number in range(first, last):
+        for start, end in common:
+            sides = {word.right <= start + 0.01 for word in bands[number]}
+            if len(sides) == 2 and end > start:
+                return number
+    return first
