@@ -57,6 +57,7 @@ class _Pages:
     failed: list[int] = field(default_factory=list)
     unknown: Counter[int] = field(default_factory=Counter)
     beyond: Counter[int] = field(default_factory=Counter)
+    outside: Counter[int] = field(default_factory=Counter)
 
 
 def read_pdf(name: str, data: bytes, passwords: Sequence[str] = (), ocr: Ocr | None = None) -> Document:
@@ -164,6 +165,8 @@ def _read_page(document: pdfium.PdfDocument, page: pdfium.PdfPage, pages: _Pages
         (pages.images if drawn.images else pages.empty).append(number)
     if read.unknown:
         pages.unknown[number] = read.unknown
+    if read.outside:
+        pages.outside[number] = read.outside
     if read.beyond:
         pages.beyond[number] = read.beyond
     pages.sizes.append((shown.width, shown.height))
@@ -256,6 +259,9 @@ def _notes(pages: _Pages) -> Iterator[str]:
     if pages.unknown:
         total = sum(pages.unknown.values())
         yield f"{_name_pages(list(pages.unknown))} {total:,} characters whose font does not say which letters they are"
+    if pages.outside:
+        total = sum(pages.outside.values())
+        yield f"{_name_pages(list(pages.outside))} {total:,} words beyond the edge, left out"
     for page, beyond in pages.beyond.items():
         yield f"page {page} has {beyond:,} characters more than are read"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from journeyman.knowledge.parse.pdf_layout import Region
 from journeyman.knowledge.parse.pdf_rows import Row
 
-MARGIN = 0.14  # of the page's height
+MARGIN = 0.18  # of the page's height
 MOST_ROWS = 3  # that a header or a footer has
 FEWEST_PAGES = 3
 STEP = 8.0  # points: a running title stands as high on each page

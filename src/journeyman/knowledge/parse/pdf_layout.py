@@ -26,6 +26,9 @@ def lay_out(words: Sequence[Word], drawn: Drawn, shown: Shown) -> list[Region]:
         by_turn.setdefault(word.turn, []).append(word)
     regions: list[Region] = []
     for turn in sorted(by_turn, key=lambda turn: -sum(len(word.text) for word in by_turn[turn])):
+        if turn == 0:
+            regions.extend(_regions(by_turn[turn], drawn.horizontal, drawn.vertical))
+            continue
         upright = {_turn(word, turn, shown): word for word in by_turn[turn]}
         lines = [_turn_lines(kind, turn, shown) for kind in (drawn.horizontal, drawn.vertical)]
         across, down = lines if turn % 2 == 0 else reversed(lines)
@@ -53,14 +56,12 @@ def _regions(words: list[Word], horizontal: Sequence[Line], vertical: Sequence[L
 
 
 def _turn(word: Word, turn: int, shown: Shown) -> Word:
-    if turn == 0:
-        return word
     left, top, right, bottom = _turn_box((word.left, word.top, word.right, word.bottom), turn, shown)
     return replace(word, left=left, top=top, right=right, bottom=bottom)
 
 
 def _turn_lines(lines: Sequence[Line], turn: int, shown: Shown) -> list[Line]:
-    return [_turn_box(line, turn, shown) for line in lines] if turn else list(lines)
+    return [_turn_box(line, turn, shown) for line in lines]
 
 
 def _turn_box(box: Line, turn: int, shown: Shown) -> Line:

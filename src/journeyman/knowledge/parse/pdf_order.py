@@ -18,6 +18,7 @@ SMALLEST_GUTTER = 6.0  # points
 SLIM = 0.2  # of a word's height is cut off above and below, since fonts' boxes overlap
 PROSE_CHARACTERS = 16  # in a line of a column of running text
 PROSE_ROWS = 3
+PARTED = 1.6  # of the size: words so far apart are cells
 DEEPEST = 12
 MOST_GUTTERS = 8  # the widest are tried
 FAR = 1e7
@@ -94,7 +95,8 @@ def _is_prose(left: Sequence[Word], right: Sequence[Word]) -> bool:
     for side in (left, right):
         rows = make_rows(side)
         characters = median(sum(len(word.text) for word in row.words) for row in rows)
-        if characters < PROSE_CHARACTERS:
+        parted = sum(1 for row in rows if len(free_gaps(row.words, PARTED * row.size)) > 2)
+        if characters < PROSE_CHARACTERS or parted * 2 > len(rows):
             return False
         counts.append(len(rows))
     return max(counts) >= PROSE_ROWS

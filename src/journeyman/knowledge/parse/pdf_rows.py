@@ -126,7 +126,8 @@ def direction(text: str) -> str:
 def is_glued(left: Word, right: Word) -> bool:
     """Whether two neighbours of a row are parts of one word: no room between them."""
     first, second = (left, right) if left.left <= right.left else (right, left)
-    return second.left - first.right < GLUE * min(first.size, second.size)
+    room, size = second.left - first.right, min(first.size, second.size)
+    return -size < room < GLUE * size
 
 
 def spell(words: Sequence[Word]) -> str:

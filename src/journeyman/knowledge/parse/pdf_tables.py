@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from journeyman.knowledge.parse.pdf_drawn import Line
 from journeyman.knowledge.parse.pdf_order import FAR, Gap, common_gaps, free_gaps
@@ -18,11 +20,16 @@ from journeyman.knowledge.parse.pdf_words import Word
 MOST_LINES = 1_500  # each way, of a page
 NEAR = 3.0  # points: lines that miss each other by less meet
 CELL_GAP = 0.9  # of the letters' size, between cells of a row without rules
+JUSTIFIED_WORDS = 6  # so many words have a usual distance: a cell's is twice as far
 NEXT = 2.6  # of a row's height: the next row of the table stands nearer
+CROSSED = 12  # one word in so many may stand across a line
+COVERED = 0.4  # of a grid's height, by a line between two columns; shorter ones frame single lines of text
 FULL_CELLS = 4
+PROSE_CHARACTERS = 22  # of the second longest cell of most rows
 MARKER = re.compile(r"[-–—•▪◦‣➢✓*·o]|\(?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]")
 
 Cell = tuple[Word, ...]
+Lines = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,9 @@ def find_ruled(words: Sequence[Word], horizontal: Sequence[Line], vertical: Sequ
             if xs[0] - NEAR < (word.left + word.right) / 2 < xs[-1] + NEAR
             and ys[0] - NEAR < (word.top + word.bottom) / 2 < ys[-1] + NEAR
         ]
+        crossing = sum(1 for word in inside if any(word.left + NEAR < x < word.right - NEAR for x in xs[1:-1]))
+        if crossing * CROSSED > len(inside):
+            continue
         rows = _fill(inside, xs, ys)
         if sum(1 for row in rows for cell in row if cell) >= FULL_CELLS and len(rows) > 1:
             tables.append(Table(rows, xs[0], ys[0], xs[-1], ys[-1]))
@@ -65,13 +75,24 @@ def _grids(horizontal: Sequence[Line], vertical: Sequence[Line]) -> list[tuple[l
     grids = []
     for rows, columns in _parts(meets):
         ys = _merge([*across[rows, 1], *across[rows, 3], down[columns, 1].min(), down[columns, 3].max()])
-        xs = _merge([*down[columns, 0], *down[columns, 2], across[rows, 0].min(), across[rows, 2].max()])
+        least = COVERED * (ys[-1] - ys[0])
+        long = [x for x in _merge(down[columns, 0]) if _covered(down[columns], x) >= least]
+        xs = _merge([*long, across[rows, 0].min(), across[rows, 2].max()])
         if len(xs) >= 3 and len(ys) >= 2:
             grids.append((xs, ys))
     return grids
 
 
-def _parts(meets: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[tuple[list[int], list[int]]]:
+def _covered(down: Lines, x: float) -> float:
+    """How long the lines near ``x`` are together, what two cover counted once."""
+    total, reached = 0.0, -FAR
+    for _, top, _, bottom in sorted(down[np.abs(down[:, 0] - x) <= 2 * NEAR].tolist(), key=lambda line: line[1]):
+        total += max(0.0, bottom - max(top, reached))
+        reached = max(reached, bottom)
+    return total
+
+
+def _parts(meets: npt.NDArray[np.bool_]) -> list[tuple[list[int], list[int]]]:
     """Lines that hang together."""
     seen_rows: set[int] = set()
     parts = []
@@ -93,7 +114,7 @@ def _parts(meets: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[tuple
     return parts
 
 
-def _merge(values: Sequence[float]) -> list[float]:
+def _merge(values: Iterable[float]) -> list[float]:
     merged: list[float] = []
     for value in sorted(float(value) for value in values):
         if not merged or value - merged[-1] > NEAR:
@@ -160,6 +181,12 @@ def _reach(rows: Sequence[Row], first: int) -> tuple[int, list[Gap]]:
 
 
 def _inner(row: Row, least: float) -> list[Gap]:
+    if len(row.words) >= JUSTIFIED_WORDS:
+        rooms = sorted(
+            right.left - left.right for left, right in pairwise(sorted(row.words, key=lambda word: word.left))
+        )
+        if (usual := rooms[len(rooms) // 4]) < 1.5 * row.size:
+            least = max(least, 2 * usual)
     return [gap for gap in free_gaps(row.words, least) if gap[0] > -FAR and gap[1] < FAR]
 
 
@@ -184,7 +211,7 @@ def _make_aligned(rows: Sequence[Row], gaps: Sequence[Gap]) -> Table | None:
         else:
             written.append(cells)
     filled = [column for column in range(len(gaps) + 1) if sum(1 for row in written if row[column]) * 2 > len(written)]
-    if len(filled) < 2 or _is_list(written) or _is_formula(written):
+    if len(filled) < 2 or _is_list(written) or _is_formula(written) or _is_prose(written):
         return None
     return Table(
         tuple(written),
@@ -203,4 +230,11 @@ def _is_list(rows: Sequence[tuple[Cell, ...]]) -> bool:
 
 def _is_formula(rows: Sequence[tuple[Cell, ...]]) -> bool:
     """Mostly signs and single letters."""
-    return median(max(len(word.text) for word in cell) for row in rows for cell in row if cell) < 2
+    lengths = (max(2 if word.text.isdigit() else len(word.text) for word in cell) for row in rows for cell in row if cell)
+    return median(lengths) < 2
+
+
+def _is_prose(rows: Sequence[tuple[Cell, ...]]) -> bool:
+    """Long cells beside each other in every row, as wide spaces of justified lines make them."""
+    lengths = [sorted((sum(len(word.text) for word in cell) for cell in row), reverse=True)[:2] for row in rows]
+    return median(two[-1] for two in lengths) >= PROSE_CHARACTERS

@@ -79,11 +79,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The words of a page; ``unknown`` characters whose font does not say which letters they are, ``beyond`` the bound ones left unread."""
+    """The words of a page; ``unknown`` characters whose font does not say which letters they are, ``beyond`` the bound
+    ones left unread, ``outside`` words that stand beside the page and are left out."""
 
     words: tuple[Word, ...]
     unknown: int = 0
     beyond: int = 0
+    outside: int = 0
 
 
 def see_page(page: pdfium.PdfPage) -> Shown:
@@ -114,7 +116,12 @@ def _read(text_page: pdfium.PdfTextPage, shown: Shown) -> Read:
     boxes = _boxes(raw, visible)
     starts = _starts(np.asarray(visible, np.int64), boxes)
     words = _make_words(raw, codes, visible, boxes, starts, shown)
-    return Read(words, len(lost), found - count)
+    inside = tuple(
+        word
+        for word in words
+        if word.right > 0 and word.bottom > 0 and word.left < shown.width and word.top < shown.height
+    )
+    return Read(inside, len(lost), found - count, len(words) - len(inside))
 
 
 def _is_visible(code: int) -> bool:
@@ -231,7 +238,10 @@ def _look_at(name: str, flags: int) -> tuple[bool, bool]:
 
 
 def _text(codes: list[int], boxes: Floats) -> str:
-    if any(0x590 <= code for code in codes):
+    highest = max(codes)
+    if highest < 0x80:
+        return "".join(map(chr, codes)).replace(chr(HYPHEN), "-")
+    if highest >= 0x590:
         codes = _order_right_to_left(codes, boxes)
     text = "".join(SIGNS.get(code) or chr(code) for code in codes)
     if any(low <= code <= high for code in codes for low, high in COMPATIBLE):
