@@ -12,6 +12,7 @@ from journeyman.knowledge.parse.pdf_rows import Row
 
 MARGIN = 0.18  # of the page's height
 MOST_ROWS = 3  # that a header or a footer has
+GAP = 0.8  # of a row's height, at least, between it and the page's text
 FEWEST_PAGES = 3
 STEP = 8.0  # points: a running title stands as high on each page
 DIGITS = re.compile(r"\d+")
@@ -55,11 +56,28 @@ def find_furniture(pages: Sequence[list[Region]], heights: Sequence[float]) -> t
 
 def _candidates(page: int, regions: Sequence[Region], height: float) -> list[_Candidate]:
     rows = [item for region in regions for item in region if isinstance(item, Row)]
-    above = sorted((row for row in rows if row.bottom < MARGIN * height), key=lambda row: row.top)
-    below = sorted((row for row in rows if row.top > (1 - MARGIN) * height), key=lambda row: -row.top)
-    return [_Candidate(page, row, True, row.text) for row in above[:MOST_ROWS]] + [
-        _Candidate(page, row, False, row.text) for row in below[:MOST_ROWS]
+    above = _outermost(sorted(rows, key=lambda row: row.top))
+    below = _outermost(sorted(rows, key=lambda row: -row.bottom))
+    return [_Candidate(page, row, True, row.text) for row in above if row.bottom < MARGIN * height] + [
+        _Candidate(page, row, False, row.text) for row in below if row.top > (1 - MARGIN) * height
     ]
+
+
+def _outermost(rows: Sequence[Row]) -> list[Row]:
+    """Those nearest to the edge, up to a gap; none where they are so many that they are the page's text, but for a bare number."""
+    found: list[Row] = []
+    lines = 0
+    for row in rows:
+        if found:
+            last = found[-1]
+            apart = max(row.top - last.bottom, last.top - row.bottom)
+            if apart > GAP * min(row.height, last.height):
+                break
+            lines += 1 if apart > -0.5 * min(row.height, last.height) else 0
+        found.append(row)
+        if lines >= MOST_ROWS:
+            return [row for row in found if BARE.fullmatch(row.text)]
+    return found
 
 
 def _title(candidate: _Candidate) -> tuple[bool, str, int]:

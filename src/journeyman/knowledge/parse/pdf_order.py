@@ -7,6 +7,7 @@ must leave running text on both sides: what has short cells is a table or a form
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from statistics import median
 
@@ -19,6 +20,8 @@ SLIM = 0.2  # of a word's height is cut off above and below, since fonts' boxes 
 PROSE_CHARACTERS = 16  # in a line of a column of running text
 PROSE_ROWS = 3
 PARTED = 1.6  # of the size: words so far apart are cells
+COLUMN = 0.2  # of the page's text's width, at least
+MOST_STEPS = 20  # that each band is looked at; beyond, bands that share no gutter are passed over together
 DEEPEST = 12
 MOST_GUTTERS = 8  # the widest are tried
 FAR = 1e7
@@ -81,25 +84,28 @@ def common_gaps(left: Sequence[Gap], right: Sequence[Gap], least: float) -> list
 
 
 def _find_gutter(words: Sequence[Word], least: float) -> float | None:
-    """The middle of the widest gutter that has running text on both sides."""
+    """The middle of the widest gutter that has columns of running text on both sides."""
     inner = [gap for gap in free_gaps(words, least) if gap[0] > -FAR and gap[1] < FAR]
-    for start, end in sorted(inner, key=lambda gap: gap[0] - gap[1])[:MOST_GUTTERS]:
-        middle = (start + end) / 2
-        if _is_prose([word for word in words if word.right <= middle], [word for word in words if word.right > middle]):
-            return middle
-    return None
+    inner = sorted(sorted(inner, key=lambda gap: gap[0] - gap[1])[:MOST_GUTTERS])
+    middles = [(start + end) / 2 for start, end in inner]
+    columns: list[list[Word]] = [[] for _ in range(len(middles) + 1)]
+    for word in words:
+        columns[bisect_left(middles, word.right)].append(word)
+    rows = [_prose_rows(column) for column in columns]
+    widths = {
+        end - start: middle
+        for (start, end), middle, left, right in zip(inner, middles, rows, rows[1:], strict=False)
+        if min(left, right) > 0 and max(left, right) >= PROSE_ROWS
+    }
+    return widths[max(widths)] if widths else None
 
 
-def _is_prose(left: Sequence[Word], right: Sequence[Word]) -> bool:
-    counts = []
-    for side in (left, right):
-        rows = make_rows(side)
-        characters = median(sum(len(word.text) for word in row.words) for row in rows)
-        parted = sum(1 for row in rows if len(free_gaps(row.words, PARTED * row.size)) > 2)
-        if characters < PROSE_CHARACTERS or parted * 2 > len(rows):
-            return False
-        counts.append(len(rows))
-    return max(counts) >= PROSE_ROWS
+def _prose_rows(words: Sequence[Word]) -> int:
+    """How many rows of running text these are; 0 where they are cells."""
+    rows = make_rows(words)
+    characters = median(sum(len(word.text) for word in row.words) for row in rows)
+    parted = sum(1 for row in rows if len(free_gaps(row.words, PARTED * row.size)) > 2)
+    return 0 if characters < PROSE_CHARACTERS or parted * 2 > len(rows) else len(rows)
 
 
 def _bands(words: Sequence[Word]) -> list[list[Word]]:
@@ -118,28 +124,36 @@ def _runs(bands: Sequence[list[Word]], least: float) -> list[tuple[list[Word], b
     """Bands that share a gutter with running text on both sides, together; the others one by one."""
     left = min(word.left for band in bands for word in band)
     right = max(word.right for band in bands for word in band)
-    gaps = [free_gaps(band, least) for band in bands]
+    gaps = [_inside(free_gaps(band, least), left, right, least) for band in bands]
     runs: list[tuple[list[Word], bool]] = []
+    steps = MOST_STEPS * len(bands)
     first = 0
     while first < len(bands):
-        common, last = _inside(gaps[first], left, right, least), first + 1
+        common, last = gaps[first], first + 1
         while last < len(bands) and (fewer := common_gaps(common, gaps[last], least)):
             common, last = fewer, last + 1
+        steps -= last - first
         start = _skip_one_sided(bands, first, last, common)
         run = [word for band in bands[start:last] for word in band]
         if common and _find_gutter(run, least) is not None:
             runs.extend((band, False) for band in bands[first:start])
             runs.append((run, True))
         else:
-            last = start if start > first else last
+            last = first + 1 if steps > 0 else last
             runs.extend((band, False) for band in bands[first:last])
         first = last
     return runs
 
 
 def _inside(gaps: Sequence[Gap], left: float, right: float, least: float) -> list[Gap]:
+    """Gaps within the words' width; one at a side must leave room for a column there."""
+    room = COLUMN * (right - left)
     cut = [(max(start, left), min(end, right)) for start, end in gaps]
-    return [(start, end) for start, end in cut if end - start >= least]
+    return [
+        (start, end)
+        for start, end in cut
+        if end - start >= (room if start == left or end == right else least)
+    ]
 
 
 def _skip_one_sided(bands: Sequence[list[Word]], first: int, last: int, common: Sequence[Gap]) -> int:

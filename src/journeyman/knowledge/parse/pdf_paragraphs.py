@@ -103,7 +103,7 @@ def _split(region: Region, page: int, is_code: bool) -> list[Part]:
         if before is None or not isinstance(last, Paragraph) or _is_new(last, before, item, kind, usual, left, right):
             parts.append(Paragraph(page, [(page, item)], kind))
         else:
-            if last.kind == "code" or _breaks(before, item, left, right):
+            if last.kind == "code" or (last.kind == "paragraph" and _breaks(before, item, left, right)):
                 last.breaks.add(len(last.rows))
             last.rows.append((page, item))
         before = item
