@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pypdfium2 as pdfium
+
 A4 = (595.0, 842.0)
 FONTS = {"plain": "Helvetica", "bold": "Helvetica-Bold", "mono": "Courier"}
 ASCENT = 0.72  # of Helvetica's size
@@ -24,7 +26,9 @@ class Page:
 
     def text(self, left: float, top: float, text: str, size: float = 10, font: str = "plain", turn: int = 0) -> Page:
         x, y = left, self.size[1] - top - ASCENT * size
-        shown = text.encode("cp1252").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)").decode("cp1252")
+        shown = (
+            text.encode("cp1252").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)").decode("cp1252")
+        )
         self.content.append(f"BT /{font} {size} Tf {TURNS[turn]} {x:.2f} {y:.2f} Tm ({shown}) Tj ET")
         return self
 
@@ -101,7 +105,9 @@ def write_pdf(
     further = f"/AcroForm << /Fields [{' '.join(f'{number} 0 R' for number in fields)}] >> " if fields else ""
     if outline:
         first = len(objects) + 2
-        root = add(f"<< /Type /Outlines /First {first} 0 R /Last {first + len(outline) - 1} 0 R /Count {len(outline)} >>")
+        root = add(
+            f"<< /Type /Outlines /First {first} 0 R /Last {first + len(outline) - 1} 0 R /Count {len(outline)} >>"
+        )
         for number, (text, page_number) in enumerate(outline):
             following = f"/Next {first + number + 1} 0 R" if number + 1 < len(outline) else ""
             add(f"<< /Title ({text}) /Parent {root} 0 R {following} /Dest [{kids[page_number]} 0 R /Fit] >>")
@@ -163,7 +169,10 @@ def page_tree_loop() -> bytes:
 def million_objects() -> bytes:
     """Places of a million objects that are all the same, and not there."""
     entries = b"0000000009 00000 n \n" * 1_000_000
-    return b"%%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\nxref\n0 1000001\n%strailer\n<< /Size 1000001 /Root 1 0 R >>\nstartxref\n60\n%%%%EOF\n" % entries
+    return (
+        b"%%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\nxref\n0 1000001\n%strailer\n<< /Size 1000001 /Root 1 0 R >>\nstartxref\n60\n%%%%EOF\n"
+        % entries
+    )
 
 
 def million_pages() -> bytes:
@@ -188,7 +197,9 @@ def nested_bombs() -> bytes:
 def endless_text() -> bytes:
     """Three million letters on one page, a line of twenty at each of 150,000 places."""
     places = ((number * 7 % 590, number * 13 % 840, number) for number in range(150_000))
-    drawn = b"".join(b"BT /F 1 Tf 1 0 0 1 %d.%d %d Tm (endless content here) Tj ET\n" % (x, n % 97, y) for x, y, n in places)
+    drawn = b"".join(
+        b"BT /F 1 Tf 1 0 0 1 %d.%d %d Tm (endless content here) Tj ET\n" % (x, n % 97, y) for x, y, n in places
+    )
     return _one_page(zlib.compress(drawn), b"/Filter /FlateDecode")
 
 
@@ -219,7 +230,9 @@ def deep_nesting() -> bytes:
 
 
 def deep_objects() -> bytes:
-    return assemble([b"<< /Type /Catalog /Pages 2 0 R /A " + b"[" * 500_000 + b" >>", b"<< /Type /Pages /Kids [] /Count 0 >>"])
+    return assemble(
+        [b"<< /Type /Catalog /Pages 2 0 R /A " + b"[" * 500_000 + b" >>", b"<< /Type /Pages /Kids [] /Count 0 >>"]
+    )
 
 
 def outline_loop() -> bytes:
@@ -252,3 +265,20 @@ HOSTILE = {
         outline_loop,
     )
 }
+
+
+def scan(data: bytes) -> bytes:
+    """The first page of a PDF as a picture, 150 dots per inch, and nothing else."""
+    with pdfium.PdfDocument(data) as document:
+        page = document[0]
+        bitmap = page.render(scale=150 / 72, grayscale=True)
+        width, height, grey = bitmap.width, bitmap.height, bitmap.to_numpy().tobytes()
+        bitmap.close()
+        page.close()
+    image = b"<< /Type /XObject /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent 8 " % (
+        width,
+        height,
+    )
+    packed = zlib.compress(grey)
+    stream = image + b"/Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(packed), packed)
+    return _one_page(b"q 595 0 0 842 0 0 cm /X Do Q", further=[stream], resources=b"/XObject << /X 5 0 R >>")

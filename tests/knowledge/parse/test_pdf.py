@@ -12,10 +12,11 @@ from journeyman.knowledge.document import Document
 from journeyman.knowledge.parse.pdf import read_pdf
 from tests.knowledge.parse.pdf_writer import Page, truncated, write_pdf
 
-WORDS = (
-    "the harbour keeps its own hours and nobody asks the gulls for leave when boats come home late with nets "
-    "full of silver while lamps along the quay burn low and a clerk counts crates into a ledger that smells of salt"
-).split()
+TALE = """
+the harbour keeps its own hours and nobody asks the gulls for leave when boats come home late with nets
+full of silver while lamps along the quay burn low and a clerk counts crates into a ledger that smells of salt
+"""
+WORDS = TALE.split()
 
 
 def wrap(words: list[str], characters: int) -> list[str]:
@@ -56,7 +57,9 @@ def test_a_word_parted_at_a_lines_end_is_whole_and_keeps_both_places() -> None:
 
 def test_a_hyphen_that_belongs_to_the_word_stays() -> None:
     page = Page()
-    page.lines(60, 60, ["A well-known writer lives here, and another well-", "known one lives in the house behind the inn."])
+    page.lines(
+        60, 60, ["A well-known writer lives here, and another well-", "known one lives in the house behind the inn."]
+    )
     assert "another well-known one" in read(page).text
 
 
@@ -71,12 +74,13 @@ def test_boxes_stand_where_the_words_were_written() -> None:
 
 
 def test_two_columns_below_a_title_are_read_one_after_the_other() -> None:
-    page = Page().text(150, 50, "Of boats and ledgers and other things", size=18)
+    title = "Of boats and ledgers and other things"
+    page = Page().text(150, 50, title, size=18)
     left = page.lines(60, 80, wrap(WORDS, 38))
     page.lines(60, left + 14, wrap(WORDS[::-1], 38))
     page.lines(320, 80, wrap(WORDS[5:] + WORDS[:5], 38))
     assert read(page).text.split() == [
-        *"Of boats and ledgers and other things".split(),
+        *title.split(),
         *WORDS,
         *WORDS[::-1],
         *WORDS[5:],
@@ -122,7 +126,11 @@ def test_the_outline_says_levels() -> None:
     page.lines(60, 90, wrap(WORDS, 80))
     document = read(page, outline=[("Findings", 0)], title="Yearly", author="A. Clerk")
     assert document.blocks[0].level == 1
-    assert (document.title, document.facts["author"], document.facts["outline"]) == ("Yearly", "A. Clerk", ("Findings",))
+    assert (document.title, document.facts["author"], document.facts["outline"]) == (
+        "Yearly",
+        "A. Clerk",
+        ("Findings",),
+    )
 
 
 def test_lists_are_one_block_with_a_line_for_each_item() -> None:
@@ -158,7 +166,11 @@ def test_an_aligned_table_between_paragraphs() -> None:
     page.lines(60, below + 60, wrap(WORDS, 80))
     document = read(page)
     assert [kind for kind, _ in told(document)] == ["paragraph", "table", "paragraph"]
-    assert told(document)[1][1].splitlines() == ["Country | People | Capital", "Austria | 8.9 | Vienna", "Belgium | 11.5 | Brussels"]
+    assert told(document)[1][1].splitlines() == [
+        "Country | People | Capital",
+        "Austria | 8.9 | Vienna",
+        "Belgium | 11.5 | Brussels",
+    ]
 
 
 def test_frames_around_single_lines_are_no_table() -> None:

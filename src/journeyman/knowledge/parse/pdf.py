@@ -69,7 +69,9 @@ def read_pdf(name: str, data: bytes, passwords: Sequence[str] = (), ocr: Ocr | N
     """
     if SIGN not in data[:SIGN_WITHIN]:
         got = "an empty file" if not data else repr(data[:16])[2:-1]
-        raise KnowledgeError("JM-922", "this is no PDF", where=name, expected=f"{SIGN.decode()} at its beginning", got=got)
+        raise KnowledgeError(
+            "JM-922", "this is no PDF", where=name, expected=f"{SIGN.decode()} at its beginning", got=got
+        )
     with _alone, _opened(name, data, passwords) as document:
         outline = read_outline(document)
         title, facts = read_facts(document)
@@ -106,7 +108,9 @@ def _refusal(name: str, data: bytes, code: int | None, has_passwords: bool) -> K
     if code == pdfium_c.FPDF_ERR_PASSWORD:
         return KnowledgeError(
             "JM-920",
-            "this PDF needs a password" if not has_passwords else "this PDF needs a password, and none of those given opens it",
+            "this PDF needs a password"
+            if not has_passwords
+            else "this PDF needs a password, and none of those given opens it",
             where=name,
             hint="add it to `passwords` under [knowledge] in journeyman.toml",
         )

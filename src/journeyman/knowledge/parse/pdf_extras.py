@@ -140,7 +140,9 @@ def _clean(text: str) -> str:
 def read_outline(document: pdfium.PdfDocument) -> tuple[tuple[str, int], ...]:
     """Titles with their level from 1."""
     return tuple(
-        (title, mark.level + 1) for mark in islice(document.get_toc(), MOST_OUTLINE) if (title := _clean(mark.get_title()))
+        (title, mark.level + 1)
+        for mark in islice(document.get_toc(), MOST_OUTLINE)
+        if (title := _clean(mark.get_title()))
     )
 
 

@@ -17,7 +17,9 @@ FEWEST_PAGES = 3
 STEP = 8.0  # points: a running title stands as high on each page
 DIGITS = re.compile(r"\d+")
 NUMBER = re.compile(r"^\W*(?:page|seite|p\.)?\s*(\d{1,5})\b|\b(\d{1,5})\W*$", re.IGNORECASE)
-BARE = re.compile(r"\W*(?:page|seite|p\.)?\s*\d{1,5}(?:\s*(?:of|von|/)\s*\d{1,5})?\W*|\W*[ivxlc]{1,7}\W*", re.IGNORECASE)
+BARE = re.compile(
+    r"\W*(?:page|seite|p\.)?\s*\d{1,5}(?:\s*(?:of|von|/)\s*\d{1,5})?\W*|\W*[ivxlc]{1,7}\W*", re.IGNORECASE
+)
 TOLD = 5
 
 

@@ -32,7 +32,9 @@ def lay_out(words: Sequence[Word], drawn: Drawn, shown: Shown) -> list[Region]:
         upright = {_turn(word, turn, shown): word for word in by_turn[turn]}
         lines = [_turn_lines(kind, turn, shown) for kind in (drawn.horizontal, drawn.vertical)]
         across, down = lines if turn % 2 == 0 else reversed(lines)
-        regions.extend([_turn_back(item, upright) for item in region] for region in _regions(list(upright), across, down))
+        regions.extend(
+            [_turn_back(item, upright) for item in region] for region in _regions(list(upright), across, down)
+        )
     return regions
 
 

@@ -149,11 +149,7 @@ def _inside(gaps: Sequence[Gap], left: float, right: float, least: float) -> lis
     """Gaps within the words' width; one at a side must leave room for a column there."""
     room = COLUMN * (right - left)
     cut = [(max(start, left), min(end, right)) for start, end in gaps]
-    return [
-        (start, end)
-        for start, end in cut
-        if end - start >= (room if start == left or end == right else least)
-    ]
+    return [(start, end) for start, end in cut if end - start >= (room if start == left or end == right else least)]
 
 
 def _skip_one_sided(bands: Sequence[list[Word]], first: int, last: int, common: Sequence[Gap]) -> int:

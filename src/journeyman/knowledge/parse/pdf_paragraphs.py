@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from journeyman.knowledge.document import BlockKind
@@ -114,7 +115,7 @@ def _usual_distance(rows: Sequence[Row]) -> float:
     """Between the tops of neighbours of one size, as a multiple of it."""
     steps = [
         (second.top - first.top) / first.size
-        for first, second in zip(rows, rows[1:], strict=False)
+        for first, second in pairwise(rows)
         if first.size < OTHER_SIZE * second.size and second.size < OTHER_SIZE * first.size and second.top > first.top
     ]
     return min(median(steps), 2.2) if steps else 1.3
@@ -126,9 +127,7 @@ def _kind(row: Row, is_code: bool) -> BlockKind:
     return "code" if is_code and row.is_mono else "paragraph"
 
 
-def _is_new(
-    last: Paragraph, before: Row, row: Row, kind: BlockKind, usual: float, left: float, right: float
-) -> bool:
+def _is_new(last: Paragraph, before: Row, row: Row, kind: BlockKind, usual: float, left: float, right: float) -> bool:
     if row.is_entry or before.is_entry or (kind == "code") != (last.kind == "code"):
         return True
     if row.size > OTHER_SIZE * before.size or before.size > OTHER_SIZE * row.size or row.is_bold != before.is_bold:

@@ -103,8 +103,10 @@ def order_row(words: Sequence[Word]) -> list[Word]:
     other = "L" if goes_left else "R"
     result: list[Word] = []
     run: list[Word] = []
-    for word, way in zip(reversed(ordered), reversed(directions), strict=True) if goes_left else zip(
-        ordered, directions, strict=True
+    for word, way in (
+        zip(reversed(ordered), reversed(directions), strict=True)
+        if goes_left
+        else zip(ordered, directions, strict=True)
     ):
         if way == other:
             run.append(word)

@@ -230,7 +230,9 @@ def _is_list(rows: Sequence[tuple[Cell, ...]]) -> bool:
 
 def _is_formula(rows: Sequence[tuple[Cell, ...]]) -> bool:
     """Mostly signs and single letters."""
-    lengths = (max(2 if word.text.isdigit() else len(word.text) for word in cell) for row in rows for cell in row if cell)
+    lengths = (
+        max(2 if word.text.isdigit() else len(word.text) for word in cell) for row in rows for cell in row if cell
+    )
     return median(lengths) < 2
 
 

@@ -126,7 +126,7 @@ def _read(text_page: pdfium.PdfTextPage, shown: Shown) -> Read:
 
 def _is_visible(code: int) -> bool:
     if code < 0x80:
-        return code > 0x20 and code != 0x7F or code == HYPHEN
+        return (code > 0x20 and code != 0x7F) or code == HYPHEN
     return not chr(code).isspace() and code not in (0xAD, 0xFEFF, 0xFFFE, 0xFFFF, 0x200B)
 
 
@@ -167,7 +167,8 @@ def _make_words(
     for start, end, box in zip(starts.tolist(), ends, placed.tolist(), strict=True):
         text = _text([codes[visible[place]] for place in range(start, end)], boxes[start:end])
         size, is_bold, is_mono, turn = styles.of(visible[start])
-        word = Word(text, *box, size or box[3] - box[1], is_bold, is_mono, turn)
+        left, top, right, bottom = box
+        word = Word(text, left, top, right, bottom, size or bottom - top, is_bold, is_mono, turn)
         across = word.height if turn % 2 == 0 else word.right - word.left
         if across > FALLING * word.size or across <= 0:
             word = _tighten(raw, word, visible[start:end], shown)

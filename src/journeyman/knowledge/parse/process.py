@@ -180,7 +180,9 @@ class ReadingProcess:
                     _end(process)
                     said.seek(0)
                     lines = said.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
-                    raise KnowledgeError("JM-928", "no process for reading files could be started", got="".join(lines[-1:]))
+                    raise KnowledgeError(
+                        "JM-928", "no process for reading files could be started", got="".join(lines[-1:])
+                    )
         return process
 
     def _refusal(
@@ -197,7 +199,11 @@ class ReadingProcess:
                 return _restore(said)
             case ("failed", str() as said):
                 return KnowledgeError(
-                    "JM-934", f"the reader for {reader.name} failed", where=name, got=said, hint="please report this file"
+                    "JM-934",
+                    f"the reader for {reader.name} failed",
+                    where=name,
+                    got=said,
+                    hint="please report this file",
                 )
         peak_bytes = _end(process)
         if late_s is not None:
@@ -217,7 +223,10 @@ class ReadingProcess:
                 hint="split it, or raise `read_mb` under [knowledge] in journeyman.toml",
             )
         return KnowledgeError(
-            "JM-932", f"the reader for {reader.name} broke on this file", where=name, got=_describe_end(process.returncode)
+            "JM-932",
+            f"the reader for {reader.name} broke on this file",
+            where=name,
+            got=_describe_end(process.returncode),
         )
 
 
