@@ -72,28 +72,22 @@ class Marked:
 
 
 class Draft:
-    """What a reader writes: blocks, and the links in them by their place in the document."""
+    """What a reader writes: blocks, and the links in them by their place in the document. ``last`` is the text of the last block."""
 
     def __init__(self) -> None:
         self.writing = Writing()
+        self.last = ""
         self.links: list[Link] = []
 
     def add(self, kind: BlockKind, marked: Marked, level: int = 0, page: int = 0) -> tuple[int, int]:
-        clean = marked.stripped()
-        start, end = self.writing.add(kind, clean.text, level, page)
-        if end > start:
-            self.links += [_moved(link, start) for link in clean.links]
-        return start, end
+        return self._write(kind, marked.stripped(), level, page)
 
     def lines(self, kind: BlockKind, lines: Iterable[Marked], page: int = 0) -> tuple[int, int]:
         """One block of lines that keep their indentation."""
         whole = Marked()
         for line in lines:
             whole.extend(line, "\n")
-        start, end = self.writing.add(kind, whole.text, page=page)
-        if end > start:
-            self.links += [_moved(link, start) for link in whole.links]
-        return start, end
+        return self._write(kind, whole, 0, page)
 
     def table(self, rows: Iterable[Sequence[Marked]], page: int = 0) -> tuple[int, int]:
         """As ``Writing.table``, with the links of the cells."""
@@ -109,6 +103,15 @@ class Draft:
             if not is_empty:
                 lines.append(line)
         return self.lines("table", lines, page)
+
+    def _write(self, kind: BlockKind, marked: Marked, level: int, page: int) -> tuple[int, int]:
+        text = marked.text
+        lead = len(text) - len(text.lstrip("\n"))
+        start, end = self.writing.add(kind, text, level, page)
+        if end > start:
+            self.last = text.strip("\n")
+            self.links += [_moved(link, start - lead) for link in marked.links]
+        return start, end
 
 
 def marked(text: str) -> Marked:
