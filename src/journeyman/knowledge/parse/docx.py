@@ -36,10 +36,11 @@ LONGEST_HEADING = 300
 LONGEST_REPEATED = 200
 MOST_COLUMNS = 64
 MOST_FIELDS = 50
+LONGEST_INSTRUCTION = 4_000
 LEFT_OUT = {
     "comment": "comments left out",
-    "deleted": "text left out that tracked changes delete",
-    "hidden": "hidden text left out",
+    "deleted": "deletions of tracked changes left out",
+    "hidden": "pieces of hidden text left out",
     "contents": "lines of a table of contents left out",
     "embedded": "embedded documents not read",
 }
@@ -108,7 +109,7 @@ class _Reader:
         blocks = tuple(self.draft.writing.blocks)
         whole = self.draft.writing.text
         heading = next((whole[block.start : block.end] for block in blocks if block.kind == "heading"), "")
-        left = [f"{count} {LEFT_OUT[what]}" for what, count in self.left_out.items() if count]
+        left = [f"{LEFT_OUT[what]}: {count}" for what, count in self.left_out.items() if count]
         return Document(
             self.package.name,
             MEDIA,
@@ -138,12 +139,15 @@ class _Reader:
 
     def _paragraph(self, element: Element) -> None:
         self.first_page = None
+        before, self.notes = self.notes, []  # of the list that may end here
         look, label, text = self._line(element)
+        own, self.notes = self.notes, before
         page = self.page if self.first_page is None else self.first_page
         if look.kind == "contents":
             self.left_out["contents"] += bool(text)
         elif text:
             self._place(look, label, text, page)
+        self.notes += own
         self._behind()
 
     def _place(self, look: Look, label: str | None, text: Marked, page: int) -> None:
@@ -236,11 +240,11 @@ class _Reader:
                 if line:
                     text.extend(_labelled(label, line), "\n")
             elif tag == W + "tbl":
-                for row in _found(child, W + "tr"):
+                for number, row in enumerate(_found(child, W + "tr")):
                     inner = Marked()
                     for found in _found(row, W + "tc"):
                         inner.extend(self._cell(found), ", ")
-                    text.extend(inner, "; ")
+                    text.extend(inner, "; " if number else "\n")
             elif tag == W + "sdt" or tag in AROUND:
                 text.extend(self._cell(_shell(child)), "\n")
         return text
@@ -292,8 +296,9 @@ class _Reader:
             if tag == W + "fldChar":
                 self._field(child, out)
             elif tag == W + "instrText":
-                if self.fields and not self.fields[-1].is_result:
-                    self.fields[-1].instruction += child.text or ""
+                field = self.fields[-1] if self.fields else None
+                if field and not field.is_result and len(field.instruction) < LONGEST_INSTRUCTION:
+                    field.instruction += child.text or ""
             elif tag == W + PAGE_BREAK:
                 self.page += 1
             elif is_hidden:

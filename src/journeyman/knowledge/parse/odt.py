@@ -32,6 +32,7 @@ BULLET = "•"
 MOST_SPACES = 200
 MOST_COLUMNS = 1_024
 MOST_ROWS_REPEATED = 100
+REPEATED_CHARACTERS = 2_000_000  # in a whole document
 MOST_CELLS = 2_000_000
 LONGEST_CHAIN = 20
 LISTS_DEEP = 10
@@ -100,6 +101,7 @@ class _Reader:
         self.noted = 0
         self.counts: dict[str, dict[int, int]] = {}
         self.cells = 0
+        self.spare = REPEATED_CHARACTERS
 
     def read(self) -> Document:
         kind = self.kind
@@ -124,7 +126,7 @@ class _Reader:
         blocks = tuple(self.draft.writing.blocks)
         whole = self.draft.writing.text
         heading = next((whole[block.start : block.end] for block in blocks if block.level and kind == "text"), "")
-        left = [f"{count} {LEFT_OUT[what]}" for what, count in self.left_out.items()]
+        left = [f"{LEFT_OUT[what]}: {count}" for what, count in self.left_out.items()]
         return Document(
             self.archive.name,
             MEDIA + kind,
@@ -242,7 +244,8 @@ class _Reader:
             times = max(to_int(row.get(TABLE + "number-rows-repeated"), 1), 1)
             if times > MOST_ROWS_REPEATED and not is_blank:
                 self.problems.append(f"a row that is repeated {times:,} times is read {MOST_ROWS_REPEATED} times")
-            for _ in range(min(times, 1 if is_blank else MOST_ROWS_REPEATED)):
+            times = min(times, 1 if is_blank else MOST_ROWS_REPEATED)
+            for _ in range(self._affordable(times, sum(cell.length for cell in line))):
                 self.cells += len(line)
                 if self.cells > MOST_CELLS:
                     self.problems.append(f"only the first {MOST_CELLS:,} cells read")
@@ -263,10 +266,19 @@ class _Reader:
                     above[column] = (text, left - 1)
             elif (rows := to_int(cell.get(TABLE + "number-rows-spanned"), 1)) > 1 and self.kind == "text":
                 above[column] = (text, rows - 1)
-            line += [text] * min(times, MOST_COLUMNS - column)
+            times = max(min(times, MOST_COLUMNS - column), 0)
+            repeated = self._affordable(times, text.length)
+            line += [text] * repeated + [Marked()] * (times - repeated)
         while line and not line[-1] and self.kind == "spreadsheet":
             line.pop()
         return line
+
+    def _affordable(self, times: int, length: int) -> int:
+        """How often a text of that length is repeated: once where what may be repeated is used up."""
+        if times > 1 and (times - 1) * length > self.spare:
+            return 1
+        self.spare -= max(times - 1, 0) * length
+        return times
 
     def _cell(self, cell: Element) -> Marked:
         """What is shown; of dates and plain numbers on sheets what is stored."""
@@ -288,11 +300,11 @@ class _Reader:
                 self._inline(child, line)
                 text.extend(line, "\n" if line else "")
             elif child.tag == TABLE + "table":
-                for row in self._rows(child):
+                for number, row in enumerate(self._rows(child)):
                     inner = Marked()
                     for cell in row:
                         inner.extend(cell, ", ")
-                    text.extend(inner, "; ")
+                    text.extend(inner, "; " if number else "\n")
             elif child.tag == TEXT + "list":
                 lines: list[Marked] = []
                 self._list(child, 0, "", lines)

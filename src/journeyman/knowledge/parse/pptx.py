@@ -36,6 +36,7 @@ TITLES = ("title", "ctrTitle")
 BODIES = ("body", "obj", "")
 FORMS = {"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowerRoman", "romanUc": "upperRoman"}
 MOST_SLIDES = 5_000
+LONGEST_REPEATED = 200
 BULLET = "•"
 
 Rectangle = tuple[float, float, float, float]
@@ -94,6 +95,7 @@ class _Reader:
         self.spans: list[tuple[int, int]] = []
         self.pages: list[int] = []
         self.boxes: list[Rectangle] = []
+        self.behind: list[str] = []  # the layout of the slide, and its master
         self.layouts: dict[str, dict[tuple[str, str], Rectangle]] = {}
 
     def read(self) -> Document:
@@ -147,6 +149,8 @@ class _Reader:
         if root.get("show") in ("0", "false"):
             self.notes.append(f"slide {self.page} is hidden")
         self.comments += any("omment" in relation.kind for relation in self.package.relations(self.part).values())
+        layouts = self.package.related(self.part, "slideLayout")[:1]
+        self.behind = layouts + [part for layout in layouts for part in self.package.related(layout, "slideMaster")[:1]]
         tree = root.find(f"{P}cSld/{P}spTree")
         shapes = list(self._shapes(tree, Frame())) if tree is not None else []
         title = next((shape for shape in shapes if shape.role in TITLES and self._flat(shape.element)), None)
@@ -213,7 +217,7 @@ class _Reader:
                 self._locate(self.draft.lines("list", lines, self.page), box)
 
     def _rows(self, table: Element) -> Iterator[list[Marked]]:
-        """A cell that goes on from the row above says again what stands there; one that goes on from the left is empty."""
+        """A cell that goes on from the row above says again what stands there, if that is short; one that goes on from the left is empty."""
         above: dict[int, Marked] = {}
         for row in table.iterfind(A + "tr"):
             line = []
@@ -222,7 +226,7 @@ class _Reader:
                     text = above.get(column, Marked())
                 else:
                     text = Marked() if cell.get("hMerge") in ("1", "true") else self._flat(cell)
-                    above[column] = text
+                    above[column] = text if text.length <= LONGEST_REPEATED else Marked()
                 line.append(text)
             yield line
 
@@ -288,14 +292,13 @@ class _Reader:
 
     def _inherited(self, role: str, index: str) -> Rectangle | None:
         """Where the layout puts a place, or the master behind it."""
-        for layout in self.package.related(self.part, "slideLayout"):
-            for part in (layout, *self.package.related(layout, "slideMaster")):
-                places = self._places_of(part)
-                wanted = {"ctrTitle": "title", "obj": "body", "": "body", "subTitle": "body"}.get(role, role)
-                found = places.get((role, index)) or places.get(("*", index)) if index else None
-                found = found or places.get((role, "*")) or places.get((wanted, "*"))
-                if found:
-                    return found
+        for part in self.behind:
+            places = self._places_of(part)
+            wanted = {"ctrTitle": "title", "obj": "body", "": "body", "subTitle": "body"}.get(role, role)
+            found = (places.get((role, index)) or places.get(("*", index))) if index else None
+            found = found or places.get((role, "*")) or places.get((wanted, "*"))
+            if found:
+                return found
         return None
 
     def _places_of(self, part: str) -> Mapping[tuple[str, str], Rectangle]:

@@ -208,7 +208,7 @@ class Numbering:
 
 
 def _levels(element: Element) -> Iterator[tuple[int, Level]]:
-    for level in element.findall(W + "lvl"):
+    for level in element.findall(W + "lvl")[:LEVELS]:
         start = to_int(_val(level, "start") or "0")
         text = _val(level, "lvlText")[:40]
         yield (
