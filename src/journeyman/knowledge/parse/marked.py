@@ -47,6 +47,8 @@ class Marked:
     def stripped(self) -> Marked:
         """Without white space around it."""
         text = self.text
+        if not self.links:
+            return marked(text.strip())
         lead = len(text) - len(text.lstrip())
         text = text.strip()
         links = [
@@ -57,6 +59,8 @@ class Marked:
     def on_one_line(self) -> Marked:
         """Runs of white space as one space, none around it."""
         text = self.text
+        if not self.links:
+            return marked(" ".join(text.split()))
         places = sorted({place for link in self.links for place in (link.start, link.end)})
         became: dict[int, int] = {}
         flat, begin = Marked(), 0

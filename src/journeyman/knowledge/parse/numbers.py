@@ -15,7 +15,7 @@ PLAIN_BELOW, PLAIN_FROM = 1e21, 1e-9
 def write_value(value: Value) -> str:
     """Dates as ISO 8601, ``TRUE`` and ``FALSE``, numbers with at most 15 digits."""
     if isinstance(value, str):
-        return value
+        return value.strip()
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, (int, float)):

@@ -230,7 +230,7 @@ class _Reader:
     def _table(self, element: Element) -> None:
         if self.kind == "spreadsheet":
             self.draft.add("heading", marked(element.get(TABLE + "name", "")), 1)
-            write_regions(self.draft, ([cell.text for cell in row] for row in _squared(self._rows(element))))
+            write_regions(self.draft, ([cell.text.strip() for cell in row] for row in _squared(self._rows(element))))
         else:
             self.draft.table(self._rows(element), self.page)
         self._behind()

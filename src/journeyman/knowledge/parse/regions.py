@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from journeyman.knowledge.document import CELL
 from journeyman.knowledge.parse.marked import Draft, marked
 
 Grid = list[list[str]]
@@ -68,7 +69,8 @@ def _write(draft: Draft, rows: Grid, page: int) -> None:
     while first < len(rows) and sum(bool(cell) for cell in rows[first]) == 1:
         draft.add("paragraph", marked(next(cell for cell in rows[first] if cell)), page=page)
         first += 1
-    draft.table(([marked(cell) for cell in row] for row in rows[first:]), page)
+    lines = (CELL.join(" ".join(cell.split()) for cell in row) for row in rows[first:])
+    draft.lines("table", [marked("\n".join(lines))], page)
     if len(rows) - first > ROWS_PER_BLOCK:
         _cut(draft)
 

@@ -37,7 +37,8 @@ MOST_CELLS = 2_000_000
 MOST_SHEETS = 1_000
 LONGEST_CELL = 40_000  # Excel keeps 32,767
 BIFF = ("Workbook", "Book")
-PLACE = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})(\d{1,9})["']""")
+COLUMN = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,9})\d""")
+LINE = re.compile(rb"""\sr\s*=\s*["'][A-Za-z]{0,9}(\d{1,19})["']""")
 OPENED = re.compile(rb"<(?:\w+:)?(?:row|c)[\s/>]")
 ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
 CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
@@ -46,7 +47,7 @@ SHARE = re.compile(
     rb"""<((?:\w+:)?c\s[^<>]{0,200}?\bs="(\d{1,6})"[^<>]{0,200})>(<f\b[^<>]*(?:/>|>[^<]*</f>))?<v>([^<]*)</v>"""
 )
 TYPED = re.compile(rb"""\st=(?!["']n["'])""")
-NO_VALUE = re.compile(rb"</f>(?:<v></v>|<v/>)?</c>")
+NO_VALUE = (b"</f></c>", b"</f><v></v></c>", b"</f><v/></c>")
 PER_CENT = frozenset([9, 10])
 
 
@@ -132,8 +133,8 @@ class _Reader:
             if self.cells >= MOST_CELLS:
                 self.notes.append(f"sheet {name}: only the first {number:,} rows read, {MOST_CELLS:,} cells in all")
                 return
-            cells = [write_value(value)[:LONGEST_CELL].strip() for value in row]
-            self.cells += sum(1 for cell in cells if cell)
+            cells = [write_value(value)[:LONGEST_CELL] for value in row]
+            self.cells += len(cells) - cells.count("")
             yield cells
 
 
@@ -158,9 +159,9 @@ def _pack(package: Package) -> tuple[bytes, dict[str, str]]:
             if part.lower() in sheets:
                 if reason := _why_not(data):
                     refused[sheets[part.lower()]] = reason
-                without_value += len(NO_VALUE.findall(data))
+                without_value += sum(data.count(ending) for ending in NO_VALUE)
                 data = SHARE.sub(lambda cell: _as_shown(cell, shares), data) if shares else data
-                data = ERROR.sub(rb"\1\2str\2", data)
+                data = ERROR.sub(rb"\1\2str\2", data) if b"#" in data else data
             copy.writestr(zipfile.ZipInfo(part), data)
     if without_value:
         package.notes.append(f"{without_value} formulas have no stored value")
@@ -203,13 +204,10 @@ def _as_shown(cell: re.Match[bytes], shares: frozenset[int]) -> bytes:
 
 def _why_not(sheet: bytes) -> str:
     """Why a sheet would take too much memory; nothing where it would not."""
-    height = width = found = 0
-    for letters, digits in PLACE.findall(sheet):
-        found += 1
-        height = max(height, int(digits))
-        if letters:
-            width = max(width, _column(letters))
-    if found < len(OPENED.findall(sheet)):  # cells without a place stand behind the one before
+    lines = LINE.findall(sheet)
+    height = max(map(int, set(lines)), default=0)
+    width = max(map(_column, set(COLUMN.findall(sheet))), default=0)
+    if len(lines) < len(OPENED.findall(sheet)):  # cells without a place stand behind the one before
         rows = ROW.split(sheet)
         height += len(rows)
         width += max(len(CELL.findall(row)) for row in rows)
