@@ -35,7 +35,7 @@ def test_cells_as_they_are_shown() -> None:
     document = read({"Data": f'<row r="1">{cells}</row>'}, styles=LOOKS)
     shown = '2024-01-02 | 2024-01-02 12:00:00 | 7% | 25.6% | #DIV/0! | TRUE | 0.3 | 12 | t="e"'
     assert blocks(document) == [("heading", "Data"), ("table", shown)]
-    assert document.notes == ("1 formulas have no stored value",)
+    assert document.notes == ("formulas without a stored value: 1",)
 
 
 def test_blank_rows_and_columns_part_a_sheet() -> None:

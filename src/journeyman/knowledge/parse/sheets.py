@@ -48,6 +48,7 @@ SHARE = re.compile(
 )
 TYPED = re.compile(rb"""\st=(?!["']n["'])""")
 NO_VALUE = (b"</f></c>", b"</f><v></v></c>", b"</f><v/></c>")
+EMPTY = f'<worksheet xmlns="{S[1:-1]}"><sheetData/></worksheet>'.encode()
 PER_CENT = frozenset([9, 10])
 
 
@@ -64,25 +65,24 @@ def read_sheets(name: str, data: bytes) -> Document:
     package = Package(name, data, "a workbook", ("spreadsheetml", "ms-excel"))
     if package.main.endswith(".bin"):
         raise wrong_kind(name, ".xlsx, .xlsm, .xls or .ods", "a binary workbook (.xlsb)")
-    copy, refused = _pack(package)
+    copy = _pack(package)
     title, facts = package.facts()
-    return _Reader(name, MEDIA, copy, refused, package.notes).read(title, facts)
+    return _Reader(name, MEDIA, copy, package.notes).read(title, facts)
 
 
 def _read_old(name: str, data: bytes) -> Document:
     if not any(stream.encode("utf-16-le") + b"\0\0" in data for stream in BIFF):
         raise explain_ole(name, data)
-    return _Reader(name, OLD_MEDIA, data, {}, []).read("", {})
+    return _Reader(name, OLD_MEDIA, data, []).read("", {})
 
 
 class _Reader:
-    """Walks through the sheets of one workbook; ``refused`` are sheets that are not opened, with the reason."""
+    """Walks through the sheets of one workbook."""
 
-    def __init__(self, name: str, media: str, data: bytes, refused: dict[str, str], notes: list[str]) -> None:
+    def __init__(self, name: str, media: str, data: bytes, notes: list[str]) -> None:
         self.name = name
         self.media = media
         self.data = data
-        self.refused = refused
         self.notes = notes
         self.draft = Draft()
         self.cells = 0
@@ -94,7 +94,7 @@ class _Reader:
         except PasswordError as error:
             raise locked(self.name) from error
         except CalamineError as error:
-            raise _refused(self.name, error) from error
+            raise _unread(self.name, error) from error
         blocks = tuple(self.draft.writing.blocks)
         if not blocks:
             self.notes.append("no text in it")
@@ -107,9 +107,6 @@ class _Reader:
         if len(sheets) > MOST_SHEETS:
             self.notes.append(f"only the first {MOST_SHEETS:,} of {len(sheets):,} sheets read")
         for sheet in sheets[:MOST_SHEETS]:
-            if self.refused.get(sheet.name):
-                self.notes.append(f"sheet {sheet.name} not read: {self.refused[sheet.name]}")
-                continue
             try:
                 cells = book.get_sheet_by_name(sheet.name)
             except CalamineError as error:
@@ -138,41 +135,47 @@ class _Reader:
             yield cells
 
 
-def _pack(package: Package) -> tuple[bytes, dict[str, str]]:
-    """The workbook's XML without compression, and by name the sheets that are not to be opened."""
-    sheets = dict(_sheet_parts(package))
+def _pack(package: Package) -> bytes:
+    """The workbook's XML without compression; a sheet that is not to be opened is empty there, with a note."""
+    names = dict(_sheet_names(package))
     shares = _share_styles(package)
-    refused: dict[str, str] = {}
     without_value = 0
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as copy:
         for part in package.archive:
             if not part.lower().endswith((".xml", ".rels")):
                 continue
-            try:
-                data = package.archive.read(part)
-            except KnowledgeError as error:
-                if part.lower() not in sheets or error.code != "JM-936":
-                    raise
-                refused[sheets[part.lower()]] = error.got
-                continue
-            if part.lower() in sheets:
-                if reason := _why_not(data):
-                    refused[sheets[part.lower()]] = reason
+            data, reason = _read_part(package, part, part.lower() in names)
+            if reason or b"sheetData" in data:
+                if reason := reason or _why_not(data):
+                    package.notes.append(f"sheet {names.get(part.lower(), part)} not read: {reason}")
+                    data = EMPTY
                 without_value += sum(data.count(ending) for ending in NO_VALUE)
                 data = SHARE.sub(lambda cell: _as_shown(cell, shares), data) if shares else data
                 data = ERROR.sub(rb"\1\2str\2", data) if b"#" in data else data
             copy.writestr(zipfile.ZipInfo(part), data)
     if without_value:
-        package.notes.append(f"{without_value} formulas have no stored value")
-    return packed.getvalue(), refused
+        package.notes.append(f"formulas without a stored value: {without_value}")
+    return packed.getvalue()
 
 
-def _sheet_parts(package: Package) -> Iterator[tuple[str, str]]:
+def _read_part(package: Package, part: str, is_sheet: bool) -> tuple[bytes, str]:
+    """The bytes in UTF-8, and why a sheet that is damaged cannot be read."""
+    try:
+        data = package.archive.read(part)
+    except KnowledgeError as error:
+        if not is_sheet or error.code != "JM-936":
+            raise
+        return b"", error.got
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = data.decode("utf-16", "replace").encode()
+    return data, ""
+
+
+def _sheet_names(package: Package) -> Iterator[tuple[str, str]]:
     relations = package.relations(package.main)
     for sheet in package.archive.tree(package.main).iterfind(f"{S}sheets/{S}sheet"):
-        relation = relations.get(sheet.get(ID, ""))
-        if relation and relation.kind == "worksheet":
+        if relation := relations.get(sheet.get(ID, "")):
             yield relation.target.lower(), sheet.get("name", "")
 
 
@@ -225,7 +228,7 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _refused(name: str, error: CalamineError) -> KnowledgeError:
+def _unread(name: str, error: CalamineError) -> KnowledgeError:
     return KnowledgeError(
         "JM-940",
         "this workbook cannot be read",

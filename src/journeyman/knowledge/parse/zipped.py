@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from typing import cast
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser, fromstring
 
 from journeyman.core.errors import KnowledgeError
 
@@ -124,11 +124,16 @@ class Archive:
         Raises:
             KnowledgeError: as ``children``.
         """
-        text = self.text(part)
-        root: list[Element] = []
-        for _ in _events(self.name, part, text, root):
-            pass
-        return root[0]
+        try:
+            root = fromstring(self.text(part))
+        except ParseError as error:
+            raise unreadable(self.name, f"{part}: {error}") from error
+        level = [root]
+        for _ in range(DEPTH):
+            level = [child for element in level for child in element]
+        if level:
+            raise _too_deep(self.name, part)
+        return root
 
     def _damaged(self, got: str) -> KnowledgeError:
         return KnowledgeError(
@@ -153,7 +158,7 @@ def iterate(name: str, part: str, text: str, inside: Collection[str]) -> Iterato
     """As ``Archive.children``, of a text."""
     path: list[str] = []
     depth = 0
-    for event, element in _events(name, part, text, []):
+    for event, element in _events(name, part, text):
         if event == "start":
             path.append(element.tag)
             if not depth and len(path) > 1 and path[-2] in inside:
@@ -166,7 +171,7 @@ def iterate(name: str, part: str, text: str, inside: Collection[str]) -> Iterato
             path.pop()
 
 
-def _events(name: str, part: str, text: str, root: list[Element]) -> Iterator[tuple[str, Element]]:
+def _events(name: str, part: str, text: str) -> Iterator[tuple[str, Element]]:
     """The window doubles where nothing came, because expat begins a long token again with every window."""
     parser: XMLPullParser[Element] = XMLPullParser(("start", "end"))
     depth, place, window = 0, 0, WINDOW
@@ -179,10 +184,8 @@ def _events(name: str, part: str, text: str, root: list[Element]) -> Iterator[tu
                 window = WINDOW
                 if event == "start":
                     depth += 1
-                    if depth == 1:
-                        root.append(element)
-                    elif depth > DEPTH:
-                        raise unreadable(name, f"{part} is nested more than {DEPTH} deep")
+                    if depth > DEPTH:
+                        raise _too_deep(name, part)
                 else:
                     depth -= 1
                 yield event, element
@@ -208,6 +211,10 @@ def unreadable(name: str, got: str) -> KnowledgeError:
         got=got,
         hint="open it in the program that made it and save it again",
     )
+
+
+def _too_deep(name: str, part: str) -> KnowledgeError:
+    return unreadable(name, f"{part} is nested more than {DEPTH} deep")
 
 
 def wrong_kind(name: str, expected: str, got: str) -> KnowledgeError:
