@@ -1,0 +1,151 @@
+"""`knowledge add` and what is found, through real files, real readers and the real encoder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from journeyman.core.errors import KnowledgeError
+from journeyman.flows.knowledge import add, index_path, open_library
+from journeyman.flows.knowledge_watch import follow
+from journeyman.flows.workspace import Workspace, open_workspace
+from journeyman.knowledge.index.file import open_index
+from journeyman.knowledge.retrieve.recipe import Recipe
+
+pytestmark = pytest.mark.model
+PAGES = {
+    "handbook/returns.md": "---\nlang: en\nyear: 2021\n---\n# Returns\n\n## Deadlines\n\nGoods may be sent back within thirty days.\n\n## Costs\n\nThe customer pays for the parcel.\n",
+    "handbook/opening.html": "<html><head><title>Opening hours</title><script>alert('x')</script></head><body><h1>Opening hours</h1><p>We are open from nine to five.</p></body></html>",
+    "handbook/prices.csv": "item,price\nlamp,12\nchair,40\n",
+    "handbook/notes/plain.txt": "The boiler in the cellar is serviced every spring.\n",
+}
+
+
+@pytest.fixture()
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "journeyman.toml").touch()
+    for name, text in PAGES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def first(workspace: Workspace, question: str, **where: object) -> tuple[str, str]:
+    with open_library(workspace) as library:
+        found = library.find(question, Recipe(top=1), where or None)  # type: ignore[arg-type]
+        return library.index.document(found[0].piece.document).name, found[0].text
+
+
+def test_what_is_new_is_read_what_is_not_costs_nothing_and_what_is_gone_leaves(project: Path) -> None:
+    handbook = str(project / "handbook")
+    with open_workspace(project) as workspace:
+        done = add(workspace, [handbook])[0].done
+        assert (done.added, done.changed, done.unchanged, done.removed, done.refused) == (4, 0, 0, 0, [])
+        assert first(workspace, "until when can I return something?")[0] == "handbook/returns.md"
+        assert first(workspace, "when is the shop open?") == ("handbook/opening.html", "We are open from nine to five.")
+        assert "script" not in json.dumps([first(workspace, "alert script")[1]])
+        assert first(workspace, "sent back", lang="en", year={"gte": 2020})[0] == "handbook/returns.md"
+        again = add(workspace, [handbook])[0].done
+        assert (again.added, again.unchanged, again.chunks, again.embedded) == (0, 4, 0, 0)
+        (project / "handbook/returns.md").write_text(PAGES["handbook/returns.md"].replace("thirty", "forty"))
+        (project / "handbook/prices.csv").unlink()
+        os.utime(project / "handbook/opening.html")
+        third = add(workspace, [handbook])[0].done
+        assert (third.added, third.changed, third.unchanged, third.removed, third.embedded) == (0, 1, 2, 1, 1)
+        assert "forty days" in first(workspace, "until when can I return something?")[1]
+        copied = project / "copy/plain.txt"
+        copied.parent.mkdir()
+        copied.write_text(PAGES["handbook/notes/plain.txt"])
+        assert add(workspace, [str(copied)])[0].done.embedded == 0
+
+
+def test_a_bad_file_is_listed_and_the_rest_goes_on(project: Path) -> None:
+    (project / "handbook/broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    (project / "handbook/picture.bin").write_bytes(bytes(range(256)) * 40)
+    (project / "handbook/broken.docx").write_bytes(b"PK\x03\x04 no archive")
+    with open_workspace(project) as workspace:
+        done = add(workspace, [str(project / "handbook"), str(project / "nowhere")])
+        refused = {item.name: item.code for part in done for item in part.done.refused}
+        assert set(refused) == {"handbook/broken.pdf", "handbook/picture.bin", "handbook/broken.docx", "nowhere"}
+        assert all(code.startswith("JM-9") for code in refused.values())
+        assert done[0].done.added == 4
+        again = add(workspace, [str(project / "handbook")])[0].done
+        assert len(again.refused) == 3
+        assert again.unchanged == 4
+
+
+def test_standard_input_has_a_name(project: Path) -> None:
+    with open_workspace(project) as workspace:
+        added = add(
+            workspace, ["-"], stdin=lambda: b"# Keys\n\nThe spare key lies below the stone.\n", stdin_name="keys.md"
+        )
+        assert added[0].done.added == 1
+        assert first(workspace, "where is the spare key?") == ("keys.md", "The spare key lies below the stone.")
+
+
+def test_names_of_indexes_are_names_of_files(project: Path) -> None:
+    with open_workspace(project) as workspace:
+        for name in ("", "../x", "a/b", "ü", "a b"):
+            with pytest.raises(KnowledgeError, match="JM-956"):
+                index_path(workspace, name)
+        with (
+            pytest.raises(KnowledgeError, match=r"JM-950(.|\n)*journeyman knowledge add"),
+            open_library(workspace, "other"),
+        ):
+            pass
+
+
+def test_a_killed_add_goes_on_where_it_stopped(project: Path) -> None:
+    for number in range(300):
+        (project / f"handbook/{number:03}.txt").write_text(
+            f"Entry {number} tells of the {number}th lamp in the hall. " * 20
+        )
+    command = [sys.executable, "-m", "journeyman", "knowledge", "add", "handbook", "--json"]
+    path = project / ".journeyman/knowledge/documents.db"
+    process = subprocess.Popen(
+        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    began = time.monotonic()
+    before: set[str] = set()
+    while len(before) < 5 and time.monotonic() - began < 120:
+        time.sleep(0.05)
+        if path.is_file() and path.stat().st_size:
+            try:
+                with open_index(path) as index:
+                    before = {item.origin.name for item in index.documents()}
+            except KnowledgeError:  # its tables are being made
+                continue
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    with open_index(path) as index:
+        kept = {item.origin.name for item in index.documents()}
+        assert index.rows("PRAGMA integrity_check")[0][0] == "ok"
+    assert before <= kept
+    assert len(kept) < 304, "it was killed too late to show anything"
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    done = json.loads(ended.stdout)["added"][0]
+    assert done["unchanged"] == len(kept)
+    assert done["added"] == 304 - len(kept)
+
+
+def test_a_folder_is_followed(project: Path) -> None:
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")])
+        changes = follow(workspace, [str(project / "handbook")])
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"import time; time.sleep(1.5); open({str(project / 'handbook/new.txt')!r}, 'w').write('A new lamp.')",
+            ]
+        )
+        assert next(changes)[0].done.added == 1
+        assert process.wait() == 0
+        with pytest.raises(KnowledgeError, match="JM-957"):
+            next(follow(workspace, ["-", str(project / "gone")]))
