@@ -13,7 +13,33 @@ from journeyman.knowledge.parse.links import find_code_spans
 from journeyman.knowledge.parse.markdown import read_markdown
 
 PIECES = st.sampled_from(
-    ["word", "# Head", "## Two ##", "- item", "  - inner", "1. one", "> quote", "```", "    code", "| a | b |", "|---|---|", "===", "---", "", "", "[x](y)", "`code`", "* * *", "<div>", "#", "\t", "é\u2028x", "+ ", "~~~py", "\\# no"]
+    [
+        "word",
+        "# Head",
+        "## Two ##",
+        "- item",
+        "  - inner",
+        "1. one",
+        "> quote",
+        "```",
+        "    code",
+        "| a | b |",
+        "|---|---|",
+        "===",
+        "---",
+        "",
+        "",
+        "[x](y)",
+        "`code`",
+        "* * *",
+        "<div>",
+        "#",
+        "\t",
+        "é\u2028x",
+        "+ ",
+        "~~~py",
+        "\\# no",
+    ]
 )
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 MARKUP = re.compile(r"[#=\-*_\s]*")

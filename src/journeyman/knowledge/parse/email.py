@@ -11,6 +11,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import getaddresses, parsedate_to_datetime
+from functools import partial
 
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Document, Fact, Link
@@ -34,8 +35,6 @@ def read_email(name: str, data: bytes) -> Document:
     """Raises: KnowledgeError: JM-909, this is no mail that can be read."""
     message = _parse(name, data)
     parts = list(_find_parts(message))
-    if not parts and not any(message.get(header) for header in SHOWN):
-        raise _no_email(name, "neither headers nor a text")
     writing, links = Writing(), list[Link]()
     shown = [f"{header}: {text}" for header in SHOWN if (text := _header(message, header))]
     writing.add("field", "\n".join(shown))
@@ -47,8 +46,12 @@ def read_email(name: str, data: bytes) -> Document:
             notes += _write_page(name, part, writing, links)
         elif part.get_content_type() == "text/plain":
             notes += _write_text(name, part, writing)
+        elif _content(part).strip():
+            notes.append("a part of the mail is broken and was not read")
     if len(parts) >= MOST_PARTS:
         notes.append(f"only {MOST_PARTS} parts were read")
+    if not writing.blocks and not notes:
+        raise _no_email(name, "neither headers nor a text")
     title = _header(message, "Subject")
     facts = _find_facts(message)
     return Document(
@@ -66,7 +69,7 @@ def find_attachments(name: str, data: bytes) -> Iterator[Source]:
         if file := _file_name(part):
             content = _content(part)
             stamp = f"{zlib.crc32(content):08x}:{len(content)}"
-            yield Source(f"{name}/{number}/{file}", len(content), stamp, lambda content=content: content)  # type: ignore[misc]
+            yield Source(f"{name}/{number}/{file}", len(content), stamp, partial(bytes, content))
 
 
 def _parse(name: str, data: bytes) -> Message:
@@ -108,6 +111,8 @@ def _file_name(part: Message) -> str:
     except UNREADABLE:
         file = "attachment"
     kind = part.get_content_type()
+    if kind.startswith("multipart/"):
+        return ""
     if kind == "message/rfc822":
         return file or "message.eml"
     is_own = kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment" and not file

@@ -13,21 +13,21 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from journeyman.knowledge.document import CELL, BlockKind, Document, Fact, Link
-from journeyman.knowledge.parse.html_taming import tame
+from journeyman.knowledge.parse.html_taming import names_of, tame
 from journeyman.knowledge.parse.plain import decode, is_binary
 from journeyman.knowledge.writing import SPACES, Writing
 
-NEVER = frozenset(
+NEVER = names_of(
     "script style template noscript iframe object embed svg math canvas audio video map head select option datalist button input textarea title "
-    "noembed noframes dialog progress meter area param".split()
+    "noembed noframes dialog progress meter area param"
 )
-ASIDE = frozenset("nav aside footer menu".split())
+ASIDE = names_of("nav aside footer menu")
 ASIDE_ROLES = frozenset({"navigation", "banner", "contentinfo", "complementary", "search"})
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 BREAKING = (
-    frozenset(
+    names_of(
         "address article blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure footer form header hgroup hr html "
-        "legend li main ol p pre section summary table tbody td tfoot th thead tr ul".split()
+        "legend li main ol p pre section summary table tbody td tfoot th thead tr ul"
     )
     | HEADINGS.keys()
 )
@@ -51,12 +51,12 @@ META = {
 MOST_LINKS = 20_000
 MOST_COLUMNS = 1_000
 LOOKED_AT_NODES = 400
-PARTS = frozenset("h1 h2 h3 pre article section blockquote form".split())
+PARTS = names_of("h1 h2 h3 pre article section blockquote form")
 INDENT = "  "
 
 
 def read_html(name: str, data: bytes) -> Document:
-    """Raises: KnowledgeError: JM-906 this is no text."""
+    """Raises: KnowledgeError: JM-906, this is no text."""
     text, notes = decode_html(name, data)
     page = write_html(text, Writing())
     return Document(

@@ -13,10 +13,16 @@ DEEPEST = 300
 MOST_FORMATTING = 20
 LONGEST_TAG = 20_000
 MOST_ATTRIBUTES = 500
-FORMATTING = frozenset("b big code em font i nobr s small strike strong tt u span option optgroup select".split())
-VOID = frozenset("area base br col embed hr img input link meta param source track wbr".split())
-ENDS_BY_ITSELF = frozenset("p li dt dd tr td th tbody thead tfoot".split())
-RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())
+
+
+def names_of(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FORMATTING = names_of("b big code em font i nobr s small strike strong tt u span option optgroup select")
+VOID = names_of("area base br col embed hr img input link meta param source track wbr")
+ENDS_BY_ITSELF = names_of("p li dt dd tr td th tbody thead tfoot")
+RAW = names_of("script style textarea title xmp iframe noembed noframes")
 STEP = re.compile(r"<!--|<(/?)([a-zA-Z][^\s/>]{0,99})")
 TAG_END = re.compile(r"(?:[^>=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+)*+>")
 COMMENT_END = re.compile(r"--!?>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -93,11 +94,13 @@ class Vault:
                 if link.kind != "embed" or not place.start <= link.start < place.end:
                     continue
                 inner = self.resolve(link.target, place.document)
-                if inner is None or inner in seen:
+                if inner is None:
                     continue
-                seen.add(inner)
-                pieces += [(Place(place.document, position, link.start), True), (inner, False)]
+                pieces.append((Place(place.document, position, link.start), True))
                 position = link.end
+                if inner not in seen:
+                    seen.add(inner)
+                    pieces.append((inner, False))
             pieces.append((Place(place.document, position, place.end), True))
             waiting += [piece for piece in reversed(pieces) if not piece[1] or self._has_text(piece[0])]
         return found
@@ -146,11 +149,11 @@ def _find_block_ids(document: Document) -> dict[str, Place]:
     for number, block in enumerate(document.blocks):
         if block.kind == "code":
             continue
+        items = [item.start() for item in ITEM.finditer(text, block.start, block.end)] if block.kind == "list" else []
         for match in BLOCK_ID.finditer(text, block.start, block.end):
             start, end = block.start, match.start()
-            if block.kind == "list":
-                items = [item.start() for item in ITEM.finditer(text, max(block.start, end - 20_000), end)]
-                start = items[-1] if items else start
+            if before := bisect_left(items, end):
+                start = items[before - 1]
             if not text[start:end].strip() and number:
                 start, end = document.blocks[number - 1].start, document.blocks[number - 1].end
             found.setdefault(match[1].lower(), Place(document.name, start, start + len(text[start:end].rstrip())))
