@@ -221,6 +221,15 @@ def test_no_frontmatter() -> None:
     assert read("---\nno end").title == ""
     assert read("text\n---\na: b\n---\n").facts == {}
     assert read("---\n---\n# T").title == "T"
+    for text in (
+        "---\nA text\n\nbetween rules.\n---\n",
+        "---\n- a\n---\n",
+        "---\n@no\n---\n",
+        "---\n" + "a: b\n" * 9_000 + "---\n",
+    ):
+        document = read(text)
+        assert not document.facts
+        assert document.blocks
 
 
 HOSTILE = {

@@ -40,6 +40,7 @@ class Frontmatter:
 
 
 def read_frontmatter(text: str) -> Frontmatter:
+    """What stands between two rules at the top, where it has fields: a text between rules is a text."""
     opened = OPENED.match(text)
     closed = CLOSED.search(text.replace("\r\n", "\n\n").replace("\r", "\n"), opened.end()) if opened else None
     if opened is None or closed is None:
@@ -47,17 +48,16 @@ def read_frontmatter(text: str) -> Frontmatter:
     closed = CLOSED.match(text, closed.start()) or closed
     inner = text[opened.end() : closed.start()]
     if len(inner) > MOST_CHARS:
-        return Frontmatter(closed.end(), notes=("the frontmatter is too long and was not read",))
+        return Frontmatter()
+    if not inner.strip():
+        return Frontmatter(closed.end())
     try:
         values = yaml.load(inner, _Loader)
     except UNREADABLE:
-        values = None
-    if isinstance(values, dict):
-        return Frontmatter(closed.end(), *_keep(values))
-    if values is None and not inner.strip():
-        return Frontmatter(closed.end())
-    found: dict[str, Fact] = {line[1].strip(): line[2].strip().strip("\"'") for line in FIELD.finditer(inner)}
-    return Frontmatter(closed.end(), found, ("the frontmatter is not plain YAML and was read line by line",))
+        found: dict[str, Fact] = {line[1].strip(): line[2].strip().strip("\"'") for line in FIELD.finditer(inner)}
+        note = "the frontmatter is not plain YAML and was read line by line"
+        return Frontmatter(closed.end(), found, (note,)) if found else Frontmatter()
+    return Frontmatter(closed.end(), *_keep(values)) if isinstance(values, dict) else Frontmatter()
 
 
 def _keep(values: Mapping[object, object]) -> tuple[dict[str, Fact], tuple[str, ...]]:
