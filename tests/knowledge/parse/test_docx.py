@@ -180,7 +180,8 @@ def test_boxes_pictures_symbols_and_formulas() -> None:
         + "</w:txbxContent></w:pict></mc:Fallback></mc:AlternateContent></w:r>"
     )
     picture = (
-        '<w:r><w:drawing><wp:inline><wp:docPr id="1" name="p" descr="A bar\nchart"/></wp:inline></w:drawing></w:r>'
+        '<w:r><w:drawing><wp:inline><wp:docPr id="1" name="p" descr="A bar\nchart"/>'
+        '<wp:docPr id="2" name="q" descr="chart_2.png"/></wp:inline></w:drawing></w:r>'
     )
     symbol = '<w:r><w:sym w:font="Wingdings" w:char="F0B7"/><w:tab/><w:sym w:char="03B1"/></w:r>'
     half = "<m:f><m:num><m:r><m:t>a+b</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r></m:den></m:f>"

@@ -18,7 +18,7 @@ from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Document
 from journeyman.knowledge.parse.marked import Draft, Marked, marked
 from journeyman.knowledge.parse.office_math import M, write_math
-from journeyman.knowledge.parse.ooxml import ID, Package, is_on, to_int
+from journeyman.knowledge.parse.ooxml import ID, Package, alternative, is_on, to_int
 from journeyman.knowledge.parse.word_styles import VAL, Look, Numbering, Styles, W, read_list, read_outline, write_count
 from journeyman.knowledge.parse.zipped import iterate
 
@@ -362,7 +362,7 @@ class _Reader:
             if child.tag == W + "txbxContent":
                 self.boxes.append(child)
             elif child.tag == DESCRIBED:
-                if text := " ".join((child.get("descr") or child.get("title") or "").split()):
+                if text := alternative(child.get("descr"), child.get("title")):
                     self._say(out, f"[image: {text}]")
             elif child.tag == W + "r":
                 self._run(child, out)

@@ -14,7 +14,7 @@ from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Document, Fact
 from journeyman.knowledge.parse.marked import Draft, Marked, marked
 from journeyman.knowledge.parse.numbers import write_number
-from journeyman.knowledge.parse.ooxml import LONGEST_FACT, split_keywords, to_int
+from journeyman.knowledge.parse.ooxml import LONGEST_FACT, alternative, split_keywords, to_int
 from journeyman.knowledge.parse.regions import write_regions
 from journeyman.knowledge.parse.word_styles import write_count
 from journeyman.knowledge.parse.zipped import Archive, iterate, locked, wrong_kind
@@ -363,9 +363,8 @@ class _Reader:
                 box = Element(DRAW + "text-box")
                 box.append(child)
                 self.boxes.append(box)
-        described = element.findtext(SVG + "desc") or element.findtext(SVG + "title")
-        if described and described.strip():
-            out.add(f"[image: {' '.join(described.split())}]")
+        if described := alternative(element.findtext(SVG + "desc"), element.findtext(SVG + "title")):
+            out.add(f"[image: {described}]")
 
     # styles and properties
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+APPLIED = "\u2061"  # Office writes it between a function and its argument; nobody sees it
 FORMS = {"f": ("num", "/", "den"), "sSup": ("e", "^", "sup"), "sSub": ("e", "_", "sub"), "func": ("fName", " ", "e")}
 
 
@@ -12,7 +13,7 @@ def write_math(element: Element) -> str:
     """The text of ``<m:oMath>`` and what is in it."""
     name = element.tag.removeprefix(M)
     if name == "t":
-        return element.text or ""
+        return (element.text or "").replace(APPLIED, "")
     if name in FORMS:
         left, between, right = FORMS[name]
         return _part(element, left) + between + _part(element, right)

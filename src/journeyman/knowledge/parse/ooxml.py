@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ FACTS = {
     "language": "language",
 }
 LONGEST_FACT = 1_000
+FILE = re.compile(r"\S+\.(?:png|jpe?g|gif|bmp|tiff?|emf|wmf|svg|webp)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,12 @@ class Package:
 def split_keywords(text: str) -> tuple[str, ...]:
     words = text.replace(";", ",").split(",")
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+
+def alternative(*texts: str | None) -> str:
+    """The first text that says something of a picture; a file's name does not."""
+    flat = (" ".join((text or "").split()) for text in texts)
+    return next((text for text in flat if text and not FILE.fullmatch(text)), "")
 
 
 def is_on(element: Element | None, attribute: str) -> bool:

@@ -20,7 +20,7 @@ from journeyman.knowledge.document import Document, Places
 from journeyman.knowledge.parse.charts import read_chart, read_diagram
 from journeyman.knowledge.parse.marked import Draft, Marked, marked
 from journeyman.knowledge.parse.office_math import M, write_math
-from journeyman.knowledge.parse.ooxml import ID, OFFICE, Package, to_int
+from journeyman.knowledge.parse.ooxml import ID, OFFICE, Package, alternative, to_int
 from journeyman.knowledge.parse.word_styles import write_count
 
 MEDIA = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
@@ -321,7 +321,7 @@ def _placeholder(element: Element) -> tuple[str | None, str]:
 def _described(element: Element) -> str:
     """The alternative text of a picture or another shape."""
     own = next((child.find(P + "cNvPr") for child in element if child.tag.startswith(P + "nv")), None)
-    return "" if own is None else " ".join((own.get("descr") or "").split())
+    return "" if own is None else alternative(own.get("descr"))
 
 
 def _place(element: Element) -> Rectangle | None:
