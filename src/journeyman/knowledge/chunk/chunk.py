@@ -22,17 +22,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """Where the tokens of a text begin: int32 [T] ascending. A span's length in tokens is the number of beginnings inside."""
+    """Where the tokens of a text begin: int32 [T] ascending. A span's length in tokens is the number of beginnings inside.
+
+    What is searched for is int32 too: numpy would else copy all beginnings to another type for each search.
+    """
 
     starts: npt.NDArray[np.int32]
 
     def count(self, start: int, end: int) -> int:
-        first, last = np.searchsorted(self.starts, (start, end))
+        first, last = np.searchsorted(self.starts, np.array((start, end), np.int32))
         return int(last - first)
 
     def reach(self, start: int, most: int, end: int) -> int:
         """The last position up to which ``most`` tokens from ``start`` go, at most ``end``."""
-        beyond = int(np.searchsorted(self.starts, start)) + most
+        beyond = int(np.searchsorted(self.starts, np.int32(start))) + most
         return min(end, int(self.starts[beyond])) if beyond < len(self.starts) else end
 
 

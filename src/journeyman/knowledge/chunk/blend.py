@@ -1,0 +1,29 @@
+"""A chunk's vector with a share of its neighbours': small chunks are found by what they say and by what is said around them.
+
+An encoder that averages over tokens reads a window about as the mean of its parts, so that the neighbours' vectors stand in for the window, and nothing is embedded twice.
+Measured in benchmarks/chunking.py: with it, chunks of half the size find as much.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from journeyman.models.embedder import Floats
+
+SHARES = (
+    0.4,
+    0.3,
+    0.2,
+)  # of the neighbours at distance 1, 2, 3; chosen on three of the five corpora in docs/results/chunking.md
+
+
+def blend_neighbours(vectors: Floats, shares: tuple[float, ...] = SHARES) -> Floats:
+    """Of one document's chunks in order, [n, d]: each vector plus its neighbours' times the shares, of length one again."""
+    blended = vectors.astype(np.float32, copy=True)
+    for distance, share in enumerate(shares[: max(0, len(vectors) - 1)], 1):
+        blended[distance:] += share * vectors[:-distance]
+        blended[:-distance] += share * vectors[distance:]
+    lengths = np.linalg.norm(blended, axis=1, keepdims=True)
+    lengths[lengths == 0] = 1
+    blended /= lengths
+    return blended

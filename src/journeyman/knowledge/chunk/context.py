@@ -1,0 +1,45 @@
+"""What is embedded of a chunk: the title and headings above it, a table's header, then its own text ("contextual chunk headers").
+
+A chunk of a table's later rows says nothing without the header, and one of a section's middle nothing without the heading. Nothing of it is kept: it is read from the document.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from journeyman.knowledge.chunk.chunk import Chunk, Tokens
+from journeyman.knowledge.chunk.tokens import find_tokens
+from journeyman.knowledge.document import Block, Document
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+WINDOW = 254  # tokens that all-MiniLM-L6-v2 reads, without its own two marks
+BETWEEN = " > "
+HEADER = 400  # characters of a table's header
+
+
+def write_context(document: Document, chunk: Chunk, tokens: Tokens, tokenizer: Tokenizer | None = None) -> str:
+    """The chunk's text below one line of what stands above it; the outermost headings are left out where both together are longer than the window."""
+    text = document.text[chunk.start : chunk.end]
+    above = [part for part in dict.fromkeys((document.title, *chunk.headings, find_header(document, chunk))) if part]
+    above = [part for part in above if part not in text]
+    room = WINDOW - tokens.count(chunk.start, chunk.end)
+    while above and len(find_tokens(BETWEEN.join(above), tokenizer).starts) > room:
+        above = above[1:]
+    return f"{BETWEEN.join(above)}\n{text}" if above else text
+
+
+def find_header(document: Document, chunk: Chunk) -> str:
+    """The first row of the table in which the chunk begins, where the chunk begins below it; else nothing."""
+    number = bisect_right(document.blocks, chunk.start, key=_start) - 1
+    block = document.blocks[number] if number >= 0 else None
+    if block is None or block.kind != "table" or not block.start < chunk.start < block.end:
+        return ""
+    row = document.text[block.start : min(block.end, block.start + HEADER)].lstrip("\n").partition("\n")[0]
+    return row.strip()
+
+
+def _start(block: Block) -> int:
+    return block.start
