@@ -26,7 +26,7 @@ PAGES = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "journeyman.toml").touch()
     for name, text in PAGES.items():

@@ -44,6 +44,17 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
     ("prepare", "calibration_share"): (0.02, "share of groups kept for thresholds"),
     ("prepare", "test_share"): (0.2, "share of groups that is sealed, when no file was imported with --split test"),
     ("prepare", "near_copy_jaccard"): (0.8, "Jaccard similarity of word shingles above which rows form one group"),
+    ("knowledge", "file_mb"): (200, "megabytes of a file above which `knowledge add` does not read it"),
+    ("knowledge", "read_s"): (60.0, "seconds that reading one file may take; two more for each megabyte"),
+    ("knowledge", "read_mb"): (2048, "megabytes of memory that reading one file may take"),
+    ("knowledge", "ocr"): (
+        "auto",
+        "auto: PDF pages without text are read with RapidOCR where it is installed; off: never",
+    ),
+    ("knowledge", "passwords_env"): (
+        "KNOWLEDGE_PASSWORDS",
+        "environment variable that holds passwords of PDFs, one a line",
+    ),
     ("serve", "calls_per_day"): (None, "calls a day, for the break-even; default: from the recorded calls' times"),
     ("serve", "copies"): (
         1,
@@ -59,6 +70,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
         "file of guards for calls to models that are no task's, from the project's folder; `guards:` in it as in a task file",
     ),
     ("serve", "host"): ("127.0.0.1", "address that the server listens on"),
+    ("knowledge", "ocr"): ("auto", "off"),
     ("serve", "log"): ("off", "off, json or text: a line for each call, without its content, on stderr"),
     ("serve", "machine_usd_per_hour"): (None, "price of an hour of this machine, for the cost figures"),
     ("serve", "memory_mb"): (
@@ -90,6 +102,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
 }
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("store", "durability"): ("wal", "full"),
+    ("knowledge", "ocr"): ("auto", "off"),
     ("serve", "log"): ("off", "json", "text"),
     ("serve", "start"): ("ready", "call"),
 }

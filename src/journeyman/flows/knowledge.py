@@ -13,6 +13,7 @@ from pathlib import Path
 from journeyman.core.cores import count_cores
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress
+from journeyman.core.settings import environment
 from journeyman.flows.workspace import Workspace
 from journeyman.knowledge.chunk.chunkers import DEFAULT as DEFAULT_CHUNKER
 from journeyman.knowledge.chunk.chunkers import find_chunker
@@ -24,7 +25,7 @@ from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.process import Limits, read_all
 from journeyman.knowledge.parse.reader import Reader
 from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
-from journeyman.knowledge.parse.table import find_reader, is_current
+from journeyman.knowledge.parse.table import Wishes, find_reader, is_current
 from journeyman.knowledge.retrieve.filters import Filter
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
@@ -34,6 +35,7 @@ from journeyman.models.embedder import Embedder, open_embedder
 
 NAME = "documents"
 STDIN = "-"
+MB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +130,10 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
         embed=library.embed,
         progress=progress,
     )
-    reading = _Reading()
+    reading = _Reading(_wishes(workspace))
     wanted = _sift(ingest, sources)
     progress.start(f"read {root}", unit="files")
-    ingest.write(reading.parse(wanted, count_cores(), Limits()))
+    ingest.write(reading.parse(wanted, count_cores(), _limits(workspace)))
     progress.finish()
     ingest.sweep()
     return ingest.done
@@ -149,7 +151,8 @@ def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Sourc
 class _Reading:
     """Keeps the hash of what was read and who read it, beside the results as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, wishes: Wishes) -> None:
+        self._wishes = wishes
         self._hashes: dict[str, str] = {}
         self._readers: dict[str, str] = {}
 
@@ -166,9 +169,30 @@ class _Reading:
         return data
 
     def _find(self, name: str, head: bytes) -> Reader:
-        reader = find_reader(name, head)
+        reader = find_reader(name, head, self._wishes)
+        if reader is None:
+            raise KnowledgeError(
+                "JM-958",
+                "nobody here reads files of this kind",
+                where=name,
+                got=repr(head[:8])[2:-1],
+                hint="export it as PDF, HTML or text",
+            )
         self._readers[name] = f"{reader.name}:{reader.version}"
         return reader
+
+
+def _wishes(workspace: Workspace) -> Wishes:
+    project = workspace.project
+    passwords = environment(project.text("knowledge", "passwords_env")).splitlines()
+    return Wishes(tuple(filter(None, passwords)), project.text("knowledge", "ocr") == "auto")
+
+
+def _limits(workspace: Workspace) -> Limits:
+    file_mb, read_s, read_mb = (
+        workspace.project.number("knowledge", key) or 0 for key in ("file_mb", "read_s", "read_mb")
+    )
+    return Limits(seconds=read_s, memory_bytes=int(read_mb * MB), file_bytes=int(file_mb * MB))
 
 
 def _root(workspace: Workspace, given: str) -> str:

@@ -38,7 +38,7 @@ def test_the_name_tells_else_the_first_bytes(name: str, head: bytes, reader: str
 
 def test_every_format_reads_with_its_reader() -> None:
     texts = {"Markdown": "# a", "HTML": "<p>a", "CSV": "a", "e-mail": "Subject: a\n\na", "plain text": "a"}
-    for _, reader in FORMATS:
+    for reader in FORMATS:
         if reader.name in texts:
             document = reader.read("name", texts.pop(reader.name).encode())
             assert document.name == "name"

@@ -112,7 +112,7 @@ def _refusal(name: str, data: bytes, code: int | None, has_passwords: bool) -> K
             if not has_passwords
             else "this PDF needs a password, and none of those given opens it",
             where=name,
-            hint="add it to `passwords` under [knowledge] in journeyman.toml",
+            hint="put it into the environment variable KNOWLEDGE_PASSWORDS (one a line) and run the same command",
         )
     if code == pdfium_c.FPDF_ERR_SECURITY:
         return KnowledgeError("JM-923", "this PDF is protected in a way that cannot be undone here", where=name)
