@@ -70,7 +70,6 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
         "file of guards for calls to models that are no task's, from the project's folder; `guards:` in it as in a task file",
     ),
     ("serve", "host"): ("127.0.0.1", "address that the server listens on"),
-    ("knowledge", "ocr"): ("auto", "off"),
     ("serve", "log"): ("off", "off, json or text: a line for each call, without its content, on stderr"),
     ("serve", "machine_usd_per_hour"): (None, "price of an hour of this machine, for the cost figures"),
     ("serve", "memory_mb"): (

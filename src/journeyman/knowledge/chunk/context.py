@@ -21,24 +21,40 @@ HEADER = 400  # characters of a table's header
 
 
 def write_context(document: Document, chunk: Chunk, tokens: Tokens, tokenizer: Tokenizer | None = None) -> str:
-    """The chunk's text below one line of what stands above it; the outermost headings are left out where both together are longer than the window."""
+    """The chunk's text below what stands above it."""
+    text = document.text[chunk.start : chunk.end]
+    above = write_above(document, chunk, tokens, tokenizer)
+    return f"{above}\n{text}" if above else text
+
+
+def write_above(document: Document, chunk: Chunk, tokens: Tokens, tokenizer: Tokenizer | None = None) -> str:
+    """Title, headings and table's header in one line, without those that the text says itself; the outermost are left out where all is longer than the window."""
     text = document.text[chunk.start : chunk.end]
     above = [part for part in dict.fromkeys((document.title, *chunk.headings, find_header(document, chunk))) if part]
     above = [part for part in above if part not in text]
     room = WINDOW - tokens.count(chunk.start, chunk.end)
     while above and len(find_tokens(BETWEEN.join(above), tokenizer).starts) > room:
         above = above[1:]
-    return f"{BETWEEN.join(above)}\n{text}" if above else text
+    return BETWEEN.join(above)
 
 
 def find_header(document: Document, chunk: Chunk) -> str:
-    """The first row of the table in which the chunk begins, where the chunk begins below it; else nothing."""
+    """The first row of the table in which the chunk begins, where the chunk begins below it; else nothing. Long tables are several blocks, a line's end between them."""
     number = bisect_right(document.blocks, chunk.start, key=_start) - 1
     block = document.blocks[number] if number >= 0 else None
-    if block is None or block.kind != "table" or not block.start < chunk.start < block.end:
+    if block is None or block.kind != "table" or chunk.start >= block.end:
         return ""
-    row = document.text[block.start : min(block.end, block.start + HEADER)].lstrip("\n").partition("\n")[0]
+    while number > 0 and _goes_on(document, document.blocks[number - 1], document.blocks[number]):
+        number -= 1
+    first = document.blocks[number]
+    if chunk.start == first.start:
+        return ""
+    row = document.text[first.start : min(first.end, first.start + HEADER)].lstrip("\n").partition("\n")[0]
     return row.strip()
+
+
+def _goes_on(document: Document, before: Block, after: Block) -> bool:
+    return before.kind == after.kind == "table" and document.text[before.end : after.start] in ("", "\n", "\r\n", "\r")
 
 
 def _start(block: Block) -> int:
