@@ -2,7 +2,7 @@
 
 A chunk is a paragraph, or an even part of one that is too long, cut where sentences end; lists are cut between items, tables between rows, code between lines. What is tiny (a heading, "as
 follows:") goes with what comes after it. A chunk never holds text of two sections, nor of two paragraphs where neither is tiny: benchmarks/chunking.py measured what
-joining them costs. Every character that is not blank is in exactly one chunk.
+joining them costs. Every character of a block that is not blank is in exactly one chunk.
 
 The size is of the chunk's own text. What is put before it when it is embedded (context.py) has its place beside it in the 256 tokens that the encoder reads.
 """
@@ -207,14 +207,14 @@ def split_long(text: str, tokens: Tokens, span: Span, limit: int) -> list[Span]:
 
 
 def _fill(document: Document) -> Iterator[Block]:
-    """The blocks ascending and apart, without blanks around them, and what stands between them as paragraphs."""
+    """The blocks ascending and apart, without blanks around them. What stands between them says nothing (front matter, marks); a text without blocks is paragraphs."""
     text, place = document.text, 0
+    if not document.blocks:
+        yield from _paragraphs(text, 0, len(text))
     for block in sorted(document.blocks, key=lambda item: item.start):
-        yield from _paragraphs(text, place, min(block.start, len(text)))
         for start, end in _trimmed(text, max(block.start, place), min(block.end, len(text))):
             yield replace(block, start=start, end=end)
         place = max(place, block.end)
-    yield from _paragraphs(text, place, len(text))
 
 
 def _paragraphs(text: str, start: int, end: int) -> Iterator[Block]:
