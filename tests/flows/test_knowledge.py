@@ -48,7 +48,10 @@ def test_what_is_new_is_read_what_is_not_costs_nothing_and_what_is_gone_leaves(p
         done = add(workspace, [handbook])[0].done
         assert (done.added, done.changed, done.unchanged, done.removed, done.refused) == (4, 0, 0, 0, [])
         assert first(workspace, "until when can I return something?")[0] == "handbook/returns.md"
-        assert first(workspace, "when is the shop open?") == ("handbook/opening.html", "We are open from nine to five.")
+        assert first(workspace, "when is the shop open?") == (
+            "handbook/opening.html",
+            "Opening hours\n\nWe are open from nine to five.",
+        )
         assert "script" not in json.dumps([first(workspace, "alert script")[1]])
         assert first(workspace, "sent back", lang="en", year={"gte": 2020})[0] == "handbook/returns.md"
         again = add(workspace, [handbook])[0].done
@@ -86,7 +89,10 @@ def test_standard_input_has_a_name(project: Path) -> None:
             workspace, ["-"], stdin=lambda: b"# Keys\n\nThe spare key lies below the stone.\n", stdin_name="keys.md"
         )
         assert added[0].done.added == 1
-        assert first(workspace, "where is the spare key?") == ("keys.md", "The spare key lies below the stone.")
+        assert first(workspace, "where is the spare key?") == (
+            "keys.md",
+            "Keys\n\nThe spare key lies below the stone.",
+        )
 
 
 def test_names_of_indexes_are_names_of_files(project: Path) -> None:

@@ -22,6 +22,7 @@ from journeyman.knowledge.chunk.tokens import find_tokens
 from journeyman.knowledge.document import Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
+from journeyman.knowledge.parse.archive import Limits as Sizes
 from journeyman.knowledge.parse.process import Limits, read_all
 from journeyman.knowledge.parse.reader import Reader
 from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
@@ -108,13 +109,13 @@ def add(
         if is_anew:
             _forget(library.index)
         library.index.settle("chunker", f"{DEFAULT_CHUNKER}:1")
-        added = []
+        added, sizes = [], Sizes(file_bytes=_limits(workspace).file_bytes)
         for one in given:
             sources: Iterable[Source | Refused]
             if one == STDIN:
-                sources, root = unpack(stdin_name, stdin() if stdin else b""), STDIN
+                sources, root = unpack(stdin_name, stdin() if stdin else b"", sizes), STDIN
             else:
-                sources, root = find_sources([one]), _root(workspace, one)
+                sources, root = find_sources([one], sizes), _root(workspace, one)
             added.append(Added(one, _add_root(workspace, library, root, sources)))
         return added
 
