@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -158,7 +158,7 @@ class _Reading:
         self._readers: dict[str, str] = {}
 
     def parse(self, sources: Iterable[Source], workers: int, limits: Limits) -> Iterator[Parsed]:
-        hashing = (replace(source, read=lambda source=source: self._read(source)) for source in sources)
+        hashing = (replace(source, read=partial(self._read, source)) for source in sources)
         for source, result in read_all(hashing, self._find, workers, limits):
             if isinstance(result, Document):
                 result = replace(result, facts={**source.facts, **result.facts})

@@ -285,7 +285,7 @@ def _receive(process: subprocess.Popen[bytes]) -> Answer | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """Ends it, closes its pipes, and tells how much memory it held at most, in bytes; 0 where the system does not say."""
+    """Ends it, closes its pipes, and tells how much memory it held at most, in bytes; 0 where the system does not say, or that was less than we held ourselves."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with suppress(OSError):
@@ -300,7 +300,15 @@ def _end(process: subprocess.Popen[bytes]) -> int:
         process.wait()
         return 0
     process.returncode = os.waitstatus_to_exitcode(status)
-    return int(usage.ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+    most = int(usage.ru_maxrss)
+    return most * (1 if sys.platform == "darwin" else 1024) if most > _own_most() else 0
+
+
+def _own_most() -> int:
+    """What this process held at most, in the system's unit: a child begins as its copy, and the system counts that as the child's."""
+    import resource
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def _restore(said: dict[str, object]) -> KnowledgeError:
