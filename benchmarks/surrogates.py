@@ -90,7 +90,7 @@ def make_student(project: Path, arm: str, parts: dict[str, list[Row]]) -> float:
         for split, rows in parts.items():
             path = project / f"{split}.jsonl"
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            run(project, "import", path.name, "--task", TASK, "--split", split)
+            run(project, "import", path.name, "--task", TASK, "--split", split, "--private")
             path.unlink()
         run(project, "prepare", TASK)
         tuned = run(project, "tune", TASK, "--answers", "lines")

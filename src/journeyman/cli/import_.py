@@ -31,6 +31,13 @@ def import_(
         Literal["free", "unknown", "restricted"], typer.Option(help="Whether the source's terms allow training on it.")
     ] = "unknown",
     source: Annotated[str, typer.Option(help="Where the rows come from; default: the file's name.")] = "",
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private",
+            help="Take personal data out of rows that --split assigns, as it is taken out of recorded calls; without it they keep their text, as public sets should.",
+        ),
+    ] = False,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
@@ -45,7 +52,7 @@ def import_(
     from journeyman.flows.prepare import import_sources
 
     with working(project, is_json) as workspace:
-        report = import_sources(workspace, task, files, split=split, terms=terms, provenance=source)
+        report = import_sources(workspace, task, files, split=split, terms=terms, provenance=source, is_private=private)
     if is_json:
         print_json(
             {
