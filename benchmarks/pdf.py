@@ -5,7 +5,7 @@
 Each sample is read in a reading process, without a password and without OCR: its pages, characters, words with a box, blocks, and its notes or the
 reason why it was not read. order: how alike our words and the file's own are as sequences (twice the longest common subsequence over both lengths, hyphens at lines' ends taken out of both), on
 the samples whose program writes in reading order. speed: pages a second of a book of 117 pages, against PDFium's text without any layout, the floor, in the
-same process, median of three. hostile: files of tests/knowledge/parse/pdf_writer.py within 60 seconds and 1 GB each.
+same process, median of three. hostile: files of tests/knowledge/parse/pdf_writer.py within 60 processor seconds and 1 GB each.
 Results go to benchmarks/results/pdf.json and docs/results/pdf.md.
 """
 
@@ -146,7 +146,7 @@ def describe(document: dict[str, Any]) -> str:
         f"{speed['file']}, {speed['pages']} pages, processor seconds, median of {REPEATS}: {speed['ours']} pages/s with words, boxes, columns, tables and headings;",
         f"PDFium's text alone {speed['pdfium_text']} pages/s, the floor ({speed['ratio']:.3f} of it). Files are read by several processes side by side.\n",
         "## Hostile files\n",
-        f"Within {HOSTILE_LIMITS.seconds:.0f} s and {HOSTILE_LIMITS.memory_bytes >> 20:,} MB each; the process is replaced and the next file is read.\n",
+        f"Within {HOSTILE_LIMITS.seconds:.0f} processor seconds and {HOSTILE_LIMITS.memory_bytes >> 20:,} MB each; the process is replaced and the next file is read.\n",
         "| file | bytes | seconds | |",
         "|---|---|---|---|",
         *(f"| {row['file']} | {row['bytes']:,} | {row['seconds']} | {_said(row)} |" for row in document["hostile"]),

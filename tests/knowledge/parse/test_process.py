@@ -25,6 +25,7 @@ from journeyman.knowledge.parse.reader import Reader
 def read(name, data):
     said = data[:5].decode()
     if said == "sleep": time.sleep(60)
+    while said == "spin!": pass
     if said == "raise": raise ValueError("no good")
     if said == "refus": raise KnowledgeError("JM-999", "not this one", where=name, got="a", hint="b")
     if said == "abort": os.kill(os.getpid(), signal.SIGSEGV)
@@ -50,7 +51,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         yield odd_readers.READER
 
 
-LIMITS = Limits(seconds=2.0, memory_bytes=400 << 20)
+LIMITS = Limits(seconds=0.4, memory_bytes=400 << 20)
 
 
 def source(name: str, data: bytes) -> Source:
@@ -61,6 +62,7 @@ def source(name: str, data: bytes) -> Source:
     ("data", "code", "said"),
     [
         (b"sleep", "JM-931", "too long"),
+        (b"spin!", "JM-931", "too long"),
         (b"raise", "JM-934", "ValueError: no good (odd_readers.py:"),
         (b"refus", "JM-999", "not this one"),
         (b"abort", "JM-932", "SIGSEGV"),

@@ -23,7 +23,7 @@ from typing import IO
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Document
 from journeyman.knowledge.parse.reader import Reader
-from journeyman.knowledge.parse.worker import LENGTH_BYTES, Answer
+from journeyman.knowledge.parse.worker import LENGTH_BYTES, WAITS, Answer
 from journeyman.knowledge.source import Source
 
 HEAD_BYTES = 4096  # of a file, for finding its reader
@@ -38,7 +38,7 @@ FindReader = Callable[[str, bytes], Reader]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """For one file: wall seconds, and more for each megabyte; bytes of memory above what a reader needs at rest; bytes of the file."""
+    """For one file: processor seconds (``WAITS`` times as many on the clock), and more for each megabyte; bytes of memory above what a reader needs at rest; bytes of the file."""
 
     seconds: float = 60.0
     seconds_per_mb: float = 2.0
@@ -162,10 +162,10 @@ class ReadingProcess:
         limit_s = self._limits.seconds_for(len(data))
         request = pickle.dumps((reader.read, name, data, limit_s), protocol=5)
         is_late = threading.Event()
-        answer = _with_limit(process, limit_s, is_late, lambda: _ask(process, request))
+        answer = _with_limit(process, WAITS * limit_s, is_late, lambda: _ask(process, request))
         if answer is not None and answer[0] == "document" and isinstance(answer[1], Document):
             return answer[1]
-        raise self._refusal(process, reader, name, answer, limit_s if is_late.is_set() else None)
+        raise self._refusal(process, reader, name, answer, limit_s, is_late.is_set())
 
     def _running(self, name: str) -> subprocess.Popen[bytes]:
         with self._changing:
@@ -191,7 +191,8 @@ class ReadingProcess:
         reader: Reader,
         name: str,
         answer: Answer | None,
-        late_s: float | None,
+        limit_s: float,
+        is_late: bool,
     ) -> KnowledgeError:
         """Why there is no document; a process that is not to be trusted any more is ended."""
         match answer:
@@ -206,12 +207,12 @@ class ReadingProcess:
                     hint="please report this file",
                 )
         peak_bytes = _end(process)
-        if late_s is not None:
+        if is_late or (sys.platform != "win32" and process.returncode == -signal.SIGXCPU):
             return KnowledgeError(
                 "JM-931",
                 "reading this file took too long",
                 where=name,
-                expected=f"at most {late_s:,.0f} s",
+                expected=f"at most {limit_s:,.0f} s of a processor",
                 hint="split it, or raise `read_s` under [knowledge] in journeyman.toml",
             )
         if answer == ("memory", None) or peak_bytes > FULL * self._limits.memory_bytes:

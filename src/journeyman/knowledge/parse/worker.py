@@ -1,12 +1,13 @@
 """The process in which files are read: `python -m journeyman.knowledge.parse.worker BYTES`, one file at a time.
 
-A request is eight bytes of length and a pickle of the reader's function, the file's name, its bytes and a limit in seconds; an answer is the same with one
+A request is eight bytes of length and a pickle of the reader's function, the file's name, its bytes and a limit in processor seconds; an answer is the same with one
 of ``document``, ``refused`` (an error for people), ``failed`` (a defect) or ``memory``. It never answers twice and never asks.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import pickle
 import signal
@@ -22,6 +23,7 @@ from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Document
 
 LENGTH_BYTES = 8
+WAITS = 8  # times as long may go by on the clock, on a busy machine
 GRACE_S = 30  # an orphan ends by itself
 MOST_WRITTEN_BYTES = 1 << 24  # to files, which no reader does
 MOST_MESSAGE = 400
@@ -60,6 +62,19 @@ def _bound(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
 
 
+def _bound_time(limit_s: float) -> None:
+    """Of the processor, from here on: a busy machine is not the file's fault. The kernel ends the process then, and an orphan some time later."""
+    try:
+        import resource
+    except ImportError:
+        return
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    _, hardest = resource.getrlimit(resource.RLIMIT_CPU)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(spent.ru_utime + spent.ru_stime + limit_s), hardest))
+    signal.alarm(int(WAITS * limit_s) + GRACE_S)
+
+
 def _answer(message: bytes) -> Answer:
     try:
         read, name, data, limit_s = pickle.loads(message)
@@ -72,8 +87,7 @@ def _answer(message: bytes) -> Answer:
 
 
 def _read(read: Callable[[str, bytes], Document], name: str, data: bytes, limit_s: float) -> Answer:
-    if hasattr(signal, "alarm"):
-        signal.alarm(int(limit_s) + GRACE_S)
+    _bound_time(limit_s)
     try:
         return "document", read(name, data)
     except KnowledgeError as error:
