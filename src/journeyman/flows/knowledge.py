@@ -36,7 +36,7 @@ from journeyman.models.embedder import Embedder, open_embedder
 
 NAME = "documents"
 STDIN = "-"
-MB = 1 << 20
+MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
