@@ -14,8 +14,10 @@ from journeyman.cli.terminal import print_json, print_lines
 from journeyman.core.canonical import Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from journeyman.flows.knowledge import Added
-    from journeyman.knowledge.document import Fact
+    from journeyman.knowledge.document import Box, Fact
     from journeyman.knowledge.index.file import Shelved
     from journeyman.knowledge.retrieve.search import Found
 
@@ -89,9 +91,10 @@ def search(
     with working(project, is_json) as workspace, open_library(workspace, name) as library:
         found = library.find(question, recipe, read_filter(where or []))
         names = {item.id: item.origin.name for item in library.index.documents()} if found else {}
-    if is_json:
-        print_json({"question": question, "passages": [_found_json(item, names) for item in found]})
-        return
+        if is_json:
+            passages = [_found_json(item, names, library.boxes(item)) for item in found]
+            print_json({"question": question, "passages": passages})
+            return
     if not found:
         print_lines("Nothing was found." + (" No document meets the conditions, perhaps." if where else ""))
     for number, item in enumerate(found, 1):
@@ -192,7 +195,8 @@ def _document_json(item: Shelved) -> dict[str, Json]:
     }
 
 
-def _found_json(item: Found, names: dict[int, str]) -> dict[str, Json]:
+def _found_json(item: Found, names: dict[int, str], boxes: Sequence[Box]) -> dict[str, Json]:
+    """``boxes``: page, left, top, right, bottom in points from the page's upper left corner."""
     return {
         "document": names.get(item.piece.document, ""),
         "chunk": item.piece.id,
@@ -202,4 +206,7 @@ def _found_json(item: Found, names: dict[int, str]) -> dict[str, Json]:
         "headings": list(item.piece.headings),
         "score": item.score,
         "text": item.text,
+        "boxes": [
+            [box.page, *(round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom))] for box in boxes
+        ],
     }

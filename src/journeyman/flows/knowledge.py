@@ -19,7 +19,7 @@ from journeyman.knowledge.chunk.chunkers import DEFAULT as DEFAULT_CHUNKER
 from journeyman.knowledge.chunk.chunkers import find_chunker
 from journeyman.knowledge.chunk.context import write_above
 from journeyman.knowledge.chunk.tokens import find_tokens
-from journeyman.knowledge.document import Document
+from journeyman.knowledge.document import Box, Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
@@ -84,6 +84,10 @@ class Library:
     @cached_property
     def search(self) -> Search:
         return Search(self.index, self.embed)
+
+    def boxes(self, found: Found) -> list[Box]:
+        """Where a passage stands on its pages; nothing where its document has none."""
+        return self.index.document(found.piece.document).places.find(found.start, found.end)
 
     def find(self, question: str, recipe: Recipe | None = None, where: Filter | None = None) -> list[Found]:
         return self.search.find(question, recipe or Recipe(), where)
