@@ -1,5 +1,6 @@
 """Fusion, filters, diversity and exact search against plain definitions."""
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -104,6 +105,12 @@ def test_a_window_reads_the_neighbours(tmp_path: Path) -> None:
         assert (plain.text, plain.start, plain.end) == ("Second part.", 12, 24)
         wide = search.find("second", Recipe(top=1, window=1))[0]
         assert (wide.text, wide.piece.number) == (text, 1)
+        assert [found.text for found in search.find("part", Recipe(top=3))] == [
+            "Second part.",
+            "First part.",
+            "Third part.",
+        ]
+        assert [found.text for found in search.find("part", Recipe(top=3, window=1))] == [text]
 
 
 ids = st.lists(st.integers(0, 12), unique=True, max_size=8)
@@ -153,3 +160,26 @@ def test_diversity_takes_the_best_first_and_then_what_differs() -> None:
 def test_shelved_documents_have_facts_of_their_own(index: Index) -> None:
     shelved: list[Shelved] = index.documents()
     assert len(find_allowed(shelved, {"media": "text/markdown", "root": "/d"})) == len(TEXTS)
+
+
+@given(order=st.permutations(range(9)), window=st.integers(0, 2), top=st.integers(1, 9))
+@settings(deadline=None, max_examples=25)
+def test_no_passage_has_text_of_another(
+    order: list[int], window: int, top: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = " ".join(f"part{number}." for number in range(9))
+    with open_index(tmp_path_factory.mktemp("index") / "index.db", is_writer=True) as index:
+        keys = [f"{number:016}".encode() for number in range(9)]
+        ready = [
+            Ready(Chunk(7 * row, 7 * row + 6), "", text[7 * row : 7 * row + 6], key) for row, key in enumerate(keys)
+        ]
+        vectors = {key: np.array([order[row], 1], np.float32) for row, key in enumerate(keys)}
+        index.put(Origin("/d", "a.txt", "", "", ""), Document("a.txt", "text/plain", text, ()), ready, vectors)
+        search = Search(index, lambda texts: np.array([[1, 0]], np.float32))
+        found = search.find("?", Recipe(ranker="dense", top=top, window=window))
+    spans = sorted((item.start, item.end) for item in found)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    assert all(item.text == text[item.start : item.end] for item in found)
+    assert all(item.start <= item.piece.start and item.piece.end <= item.end for item in found)
+    assert found[0].piece.number == order.index(8)
+    assert len(found) == top or (window and len(found) < top)

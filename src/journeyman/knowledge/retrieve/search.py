@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +40,29 @@ class Search:
         self._vectors = Vectors(index)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
-        """At most ``recipe.top`` passages, best first; fewer only where fewer chunks match."""
-        hits = self.rank(question, recipe, where)
-        pieces = self._index.pieces([hit.id for hit in hits])
+        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match."""
+        hits = self.rank(
+            question, recipe if not recipe.window else replace(recipe, top=max(recipe.depth, recipe.top)), where
+        )
         scores = {hit.id: hit.score for hit in hits}
-        return [self._widen(piece, scores[piece.id], recipe.window) for piece in pieces]
+        passages: list[Found] = []
+        for piece in self._index.pieces([hit.id for hit in hits]):
+            self._add(passages, self._widen(piece, scores[piece.id], recipe.window))
+            if len(passages) == recipe.top:
+                break
+        return passages
+
+    def _add(self, passages: list[Found], found: Found) -> None:
+        """Windows that meet are one passage, in the place of the best hit."""
+        met = [other for other in passages if _is_met(other, found)]
+        if not met:
+            passages.append(found)
+            return
+        start, end = min(item.start for item in (found, *met)), max(item.end for item in (found, *met))
+        text = self._index.document(found.piece.document).text[start:end]
+        passages[passages.index(met[0])] = replace(met[0], start=start, end=end, text=text)
+        for other in met[1:]:
+            passages.remove(other)
 
     def rank(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Hit]:
         allowed = find_allowed(self._index.documents(), where) if where else None
@@ -74,3 +92,7 @@ class Search:
         around = self._index.neighbours(piece.document, piece.number - window, piece.number + window)
         start, end = min(item.start for item in around), max(item.end for item in around)
         return Found(piece, score, start, end, self._index.document(piece.document).text[start:end])
+
+
+def _is_met(one: Found, other: Found) -> bool:
+    return one.piece.document == other.piece.document and one.start < other.end and other.start < one.end
