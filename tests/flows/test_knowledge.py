@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from journeyman.cli.main import run
 from journeyman.core.errors import KnowledgeError
 from journeyman.flows.knowledge import add, index_path, open_library
+from journeyman.flows.knowledge_eval import evaluate
 from journeyman.flows.knowledge_watch import follow
 from journeyman.flows.workspace import Workspace, open_workspace
 from journeyman.knowledge.index.file import open_index
@@ -160,3 +162,50 @@ def test_a_folder_is_followed(project: Path) -> None:
         assert process.wait() == 0
         with pytest.raises(KnowledgeError, match="JM-957"):
             next(follow(workspace, ["-", str(project / "gone")]))
+
+
+def test_recipes_are_compared_on_questions_from_a_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "question": "until when can I return something?",
+            "document": "handbook/returns.md",
+            "quote": "within THIRTY days",
+        },
+        {
+            "question": "who pays for the parcel?",
+            "gold": [{"document": "handbook/returns.md", "start": 90, "end": 110}],
+        },
+        {
+            "question": "what does a lamp cost?",
+            "document": "handbook/prices.csv",
+            "quote": "lamp,12",
+            "where": {"media": "text/csv"},
+        },
+    ]
+    path = project / "questions.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows) + "\n\n")
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")])
+        compared = evaluate(workspace, path)
+        assert {row.name for row in compared.rows} >= {"words", "vectors"}
+        assert all(row.n == 3 for row in compared.rows)
+        assert max(row.recall.value for row in compared.rows) == 1
+        for bad, code in (
+            ({"question": "x", "document": "nowhere.md", "quote": "x"}, "JM-961"),
+            ({"question": "x", "document": "handbook/returns.md", "quote": "within ninety years of it"}, "JM-962"),
+            ({"question": "x", "document": "handbook/returns.md", "start": 5, "end": 9_999}, "JM-960"),
+            ({"question": "", "document": "handbook/returns.md", "quote": "x"}, "JM-960"),
+            ({"question": "x", "document": "handbook/returns.md", "quot": "x"}, "JM-960"),
+        ):
+            path.write_text(json.dumps(bad))
+            with pytest.raises(KnowledgeError, match=f"{code} .*questions.jsonl:1"):
+                evaluate(workspace, path)
+        path.write_text("")
+        with pytest.raises(KnowledgeError, match="JM-959"):
+            evaluate(workspace, path)
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    monkeypatch.chdir(project)
+    assert run(["knowledge", "eval", "questions.jsonl", "--json"]) == 0
+    assert run(["knowledge", "eval", "questions.jsonl"]) == 0
+    assert run(["knowledge", "search", "opening hours", "--where", "media=text/html", "--window", "1"]) == 0
+    assert run(["knowledge", "list"]) == 0

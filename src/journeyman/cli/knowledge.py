@@ -1,16 +1,18 @@
-"""`journeyman knowledge add`, `search`, `list`."""
+"""`journeyman knowledge add`, `search`, `list`, `eval`."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, working
 from journeyman.cli.plain import show_plainly
-from journeyman.cli.terminal import print_json, print_lines
+from journeyman.cli.terminal import print_json, print_lines, print_table
 from journeyman.core.canonical import Json
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from journeyman.flows.knowledge import Added
     from journeyman.knowledge.document import Box, Fact
     from journeyman.knowledge.index.file import Shelved
+    from journeyman.knowledge.retrieve.grid import Compared, Figure, Row
     from journeyman.knowledge.retrieve.search import Found
 
 Name = Annotated[str, typer.Option("--name", help="Which knowledge: tasks name it as `knowledge: NAME`.")]
@@ -133,6 +136,93 @@ def list_(
         print_lines(f"{item.chunks:>6} chunks  {item.origin.name}  {show_plainly(item.title)}")
     print_lines(*(f"     refused  {item.name}: {item.code} {item.reason}" for item in refusals))
     print_lines(f"{len(documents):,} documents, {sum(item.chunks for item in documents):,} chunks")
+
+
+def eval_(
+    questions: Annotated[
+        Path,
+        typer.Argument(
+            help='JSONL: {"question", "document", "quote"} a line, or "gold": [{"document", "start", "end"}, ...].',
+            show_default=False,
+        ),
+    ],
+    name: Name = "documents",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many passages each recipe finds.")] = 5,
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """Compare ways of searching on questions whose answers are known: what each finds, with intervals, what it costs, and which is enough.
+
+    The choice is made on one half of the questions, the figures are of the other.
+
+    Example: journeyman knowledge eval questions.jsonl --name handbook
+    """
+    from journeyman.flows.knowledge_eval import evaluate
+
+    with working(project, is_json) as workspace:
+        compared = evaluate(workspace, questions, name, top)
+    if is_json:
+        print_json(
+            {
+                "name": name,
+                "best": compared.best,
+                "recommended": compared.recommended,
+                "chosen_on": compared.chosen_on,
+                "is_held_out": compared.is_held_out,
+                "rows": [_row_json(row) for row in compared.rows],
+            }
+        )
+        return
+    _print_compared(compared, top)
+
+
+def _print_compared(compared: Compared, top: int) -> None:
+    from rich.table import Table
+
+    table = Table("search", "recall", "first right at", "IoU", "against the best", "characters read", "ms")
+    for row in compared.rows:
+        table.add_row(
+            f"{row.name}{' *' if row.name == compared.recommended else ''}",
+            *(_figure(figure) for figure in (row.recall, row.reciprocal, row.iou)),
+            "" if row.name == compared.best else _figure(row.difference, "+"),
+            f"{row.read:,.0f}",
+            f"{row.median_ms:.1f}",
+        )
+    print_table(table)
+    n = compared.rows[0].n
+    held = (
+        f"chosen on {compared.chosen_on:,} other questions"
+        if compared.is_held_out
+        else "chosen on the same questions: too few to keep half apart"
+    )
+    print_lines(
+        f"Recall: the share of the answers' text among the first {top} passages; first right at: the mean of 1 / rank; n = {n:,}, 95 % intervals.",
+        f"* {compared.recommended}: not worse than the best ({compared.best}) by more than 2 points of recall, and reads least; {held}.",
+    )
+
+
+def _figure(figure: Figure, sign: str = "") -> str:
+    return f"{figure.value:{sign}.3f} ({figure.interval.low:{sign}.3f} to {figure.interval.high:{sign}.3f})"
+
+
+def _row_json(row: Row) -> dict[str, Json]:
+    figures: dict[str, Json] = {
+        key: {"value": figure.value, "low": figure.interval.low, "high": figure.interval.high, "n": row.n}
+        for key, figure in (
+            ("recall", row.recall),
+            ("reciprocal_rank", row.reciprocal),
+            ("precision", row.precision),
+            ("iou", row.iou),
+            ("recall_minus_best", row.difference),
+        )
+    }
+    return {
+        "name": row.name,
+        "recipe": asdict(row.recipe),
+        **figures,
+        "characters_read": row.read,
+        "median_ms": row.median_ms,
+    }
 
 
 def read_filter(conditions: list[str]) -> dict[str, Fact | list[Fact] | dict[str, object]]:
