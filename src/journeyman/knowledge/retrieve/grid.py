@@ -111,12 +111,16 @@ def _is_not_worse(recall: Floats, best: Floats) -> bool:
 
 
 def _describe(name: str, recipe: Recipe, scores: Sequence[Scores], best: Sequence[Scores]) -> Row:
+    recall, reciprocal, precision, iou = (_column(scores, key) for key in ("recall", "reciprocal", "precision", "iou"))
     return Row(
-        name,
-        recipe,
-        len(scores),
-        *(_figure(_column(scores, column)) for column in ("recall", "reciprocal", "precision", "iou")),
-        difference=_figure(_column(scores, "recall") - _column(best, "recall")),
+        name=name,
+        recipe=recipe,
+        n=len(scores),
+        recall=_figure(recall),
+        reciprocal=_figure(reciprocal),
+        precision=_figure(precision),
+        iou=_figure(iou),
+        difference=_figure(recall - _column(best, "recall")),
         read=float(_column(scores, "read").mean()),
         median_ms=float(np.median(_column(scores, "ms"))),
     )
