@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,13 @@ from journeyman.models.embedder import open_embedder
 
 Result = dict[str, Any]
 RESULT, PAGE = ROOT / "benchmarks/results/knowledge.json", ROOT / "docs/results/knowledge.md"
-RANKERS = ("lexical", "dense", "hybrid")
+RECIPES = {
+    "words": Recipe(ranker="lexical"),
+    "vectors": Recipe(ranker="dense", is_blended=False),
+    "blended vectors": Recipe(ranker="dense"),
+    "hybrid, vectors as they are": Recipe(is_blended=False),
+    "hybrid": Recipe(),
+}
 CHOSEN = 1300  # questions on which the weight was chosen
 CUTS = (1, 5, 20)
 BARS = {1: 0.75, 5: 0.92}
@@ -97,7 +103,7 @@ def measure_nq(folder: Path, kind: str, passages: Sequence[tuple[str, str]], que
         raise SystemExit(ran.output)
     with open_workspace(folder) as workspace, open_library(workspace) as library:
         chunks = len(library.search.rank("", Recipe(ranker="dense", top=1 << 20)))
-        figures = {ranker: rate(library, ranker, questions) for ranker in RANKERS}
+        figures = {name: rate(library, recipe, questions) for name, recipe in RECIPES.items()}
     return {
         "documents": len(passages),
         "chunks": chunks,
@@ -107,12 +113,12 @@ def measure_nq(folder: Path, kind: str, passages: Sequence[tuple[str, str]], que
     }
 
 
-def rate(library: Library, ranker: Any, questions: Sequence[Question]) -> Result:
+def rate(library: Library, recipe: Recipe, questions: Sequence[Question]) -> Result:
     """R@k with intervals: of all, and of the questions on which nothing was chosen."""
     names = {item.id: item.origin.name for item in library.index.documents()}
     ranks = []
     for question in questions:
-        found = library.find(question.text, Recipe(ranker=ranker, top=100, depth=100))
+        found = library.find(question.text, replace(recipe, top=100, depth=100))
         order = list(dict.fromkeys(names[item.piece.document] for item in found))
         wanted = f"documents/{question.passage}.md"
         ranks.append(order.index(wanted) if wanted in order else len(order) + 100)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from journeyman.core.errors import KnowledgeError, StoreError
+from journeyman.knowledge.chunk.blend import blend_neighbours
 from journeyman.knowledge.chunk.chunk import Chunk
 from journeyman.knowledge.document import Block, Document, Link, Places
 from journeyman.knowledge.index.file import Index, Origin, Ready, Refusal, open_index
@@ -177,3 +178,25 @@ def test_a_killed_writer_loses_nothing_that_it_had_said(tmp_path: Path) -> None:
         assert index.rows("PRAGMA integrity_check")[0][0] == "ok"
         put(index, "after.txt", "goes on", [0, 0, 0, 1])
         assert len(rank_lexical(index, "goes on", 5)) == 1
+
+
+def test_blended_vectors_know_their_documents(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", is_writer=True) as index:
+        for name, count in (("a", 5), ("b", 1), ("c", 2)):
+            keys = [f"{name}{number:015}".encode() for number in range(count)]
+            drawn = np.random.default_rng(count).standard_normal((count, 8)).astype(np.float32)
+            ready = [Ready(Chunk(number, number + 1), "", "x", key) for number, key in enumerate(keys)]
+            index.put(
+                Origin("/d", name, "", "", ""),
+                make_document(name, "x" * count),
+                ready,
+                dict(zip(keys, drawn, strict=True)),
+            )
+        vectors = Vectors(index)
+        plain, blended = vectors.current(), vectors.current(is_blended=True)
+        assert vectors.current(is_blended=True) is blended
+        for document in np.unique(plain.documents):
+            rows = plain.documents == document
+            assert np.allclose(blended.vectors[rows], blend_neighbours(plain.vectors[rows]), atol=1e-6)
+        index.remove("/d", ["b"])
+        assert len(vectors.current(is_blended=True).ids) == 7

@@ -176,7 +176,7 @@ def test_no_passage_has_text_of_another(
         vectors = {key: np.array([order[row], 1], np.float32) for row, key in enumerate(keys)}
         index.put(Origin("/d", "a.txt", "", "", ""), Document("a.txt", "text/plain", text, ()), ready, vectors)
         search = Search(index, lambda texts: np.array([[1, 0]], np.float32))
-        found = search.find("?", Recipe(ranker="dense", top=top, window=window))
+        found = search.find("?", Recipe(ranker="dense", is_blended=False, top=top, window=window))
     spans = sorted((item.start, item.end) for item in found)
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
     assert all(item.text == text[item.start : item.end] for item in found)

@@ -7,11 +7,12 @@ Legend: ``n`` chunks, ``d`` numbers of a vector.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from journeyman.knowledge.chunk.blend import blend_neighbours
 from journeyman.knowledge.index.file import Index
 
 Floats = npt.NDArray[np.float32]
@@ -34,14 +35,22 @@ class Vectors:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._version = -1
+        self._blended: Matrix | None = None
         self._matrix = Matrix(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0), np.float32))
 
-    def current(self) -> Matrix:
+    def current(self, is_blended: bool = False) -> Matrix:
+        """The vectors as they were embedded, or each with a share of its neighbours' (`chunk.blend`), which are made when first asked for."""
         version = self._index.version()
         if version != self._version or self._index.is_writer:
-            self._matrix = self._renewed(self._matrix)
-            self._version = version
-        return self._matrix
+            renewed = self._renewed(self._matrix)
+            self._blended = self._blended if renewed is self._matrix else None
+            self._matrix, self._version = renewed, version
+        if not is_blended:
+            return self._matrix
+        if self._blended is None:
+            vectors = blend_neighbours(self._matrix.vectors, documents=self._matrix.documents)
+            self._blended = replace(self._matrix, vectors=vectors)
+        return self._blended
 
     def _renewed(self, old: Matrix) -> Matrix:
         """Chunks that have left are dropped, new ones read; what stayed is copied only if something left."""

@@ -66,6 +66,7 @@ def make_grid(top: int = 5) -> Mapping[str, Recipe]:
     }
     for weight in (0.5, 0.7, 0.85):
         grid[f"hybrid, {weight:g} vectors"] = Recipe(dense_weight=weight, top=top, depth=plain.depth)
+    grid["hybrid, vectors as they are"] = Recipe(is_blended=False, top=top, depth=plain.depth)
     grid["hybrid, passages that differ"] = Recipe(diversity=0.3, top=top, depth=plain.depth)
     grid["hybrid, with neighbours"] = Recipe(window=1, top=top, depth=plain.depth)
     return grid

@@ -13,13 +13,14 @@ Fusion = Literal["ranks", "scores"]
 class Recipe:
     """``top`` passages from ``depth`` candidates of each ranking.
 
-    ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest. ``window`` neighbours on each side are
+    ``is_blended`` vectors have a share of their neighbours' (`chunk.blend`). ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest. ``window`` neighbours on each side are
     read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity).
     """
 
     ranker: Ranker = "hybrid"
     fusion: Fusion = "scores"
     dense_weight: float = 0.7
+    is_blended: bool = True
     depth: int = 50
     top: int = 5
     window: int = 0

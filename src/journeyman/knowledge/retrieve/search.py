@@ -73,7 +73,7 @@ class Search:
         if recipe.ranker == "lexical" or self._embed is None:
             return by_words[: recipe.top]
         vector = self._embed([question])[0]
-        matrix = self._vectors.current()
+        matrix = self._vectors.current(recipe.is_blended)
         mask = np.isin(matrix.documents, np.array(allowed, np.int64)) if allowed is not None else None
         by_vectors = rank_dense(matrix, vector, depth, mask)
         hits = by_vectors
