@@ -163,7 +163,7 @@ def test_a_table_that_the_encoder_can_read_is_whole() -> None:
     assert SIZE < find_tokens(document.text).count(chunks[0].start, chunks[0].end) <= WHOLE
 
 
-@pytest.mark.parametrize("text", ["a" * 500_000, ". " * 100_000, "." * 500_000, "a.\n" * 100_000, "\n" * 500_000])
+@pytest.mark.parametrize("text", ["a" * 500_000, ". " * 100_000, "." * 500_000, "a.\n" * 50_000, "\n" * 500_000])
 def test_hostile_lines_end(text: str) -> None:
     document = Document("a.txt", "text/plain", text, ())
     tokens = find_tokens(text)

@@ -30,12 +30,12 @@ class Tokens:
     starts: npt.NDArray[np.int32]
 
     def count(self, start: int, end: int) -> int:
-        first, last = np.searchsorted(self.starts, np.array((start, end), np.int32))
+        first, last = self.starts.searchsorted(np.array((start, end), np.int32))
         return int(last - first)
 
     def reach(self, start: int, most: int, end: int) -> int:
         """The last position up to which ``most`` tokens from ``start`` go, at most ``end``."""
-        beyond = int(np.searchsorted(self.starts, np.int32(start))) + most
+        beyond = int(self.starts.searchsorted(np.int32(start))) + most
         return min(end, int(self.starts[beyond])) if beyond < len(self.starts) else end
 
 

@@ -112,7 +112,7 @@ class _Writing:
         elif above is not None and self._empty_under == above:
             self.chunks[-1] = Chunk(last.start, held.end, above)
         elif above is None and self._last_section == held.section:
-            self.chunks[-1] = replace(last, end=held.end)
+            self.chunks[-1] = Chunk(last.start, held.end, last.headings)
         else:
             self.chunks.append(Chunk(held.start, held.end, held.path))
         self._last_section, self._empty_under = held.section, above
@@ -132,7 +132,7 @@ class _Writing:
         ends, last = self.text[block.end - 1] in ENDS, self.chunks[-1] if self.chunks else None
         same = last is not None and self._last_section == self._section and self._empty_under is None
         if ends and same and last and self.held is None and self._count(last.start, block.end) <= self.size:
-            self.chunks[-1] = replace(last, end=block.end)
+            self.chunks[-1] = Chunk(last.start, block.end, last.headings)
             return
         if not self._fits(block):
             self.release()
@@ -233,11 +233,11 @@ def _lines(text: str, block: Block) -> Iterator[Block]:
     while (place := text.find("\n", place, block.end)) >= 0:
         if place not in soft:
             for span in _trimmed(text, start, place):
-                yield replace(block, start=span[0], end=span[1])
+                yield Block(block.kind, *span)
             start = place
         place += 1
     for span in _trimmed(text, start, block.end):
-        yield replace(block, start=span[0], end=span[1])
+        yield Block(block.kind, *span)
 
 
 def _units(text: str, block: Block) -> list[Span]:
