@@ -12,7 +12,7 @@ import pytest
 
 from journeyman.cli.main import run
 from journeyman.core.errors import KnowledgeError
-from journeyman.flows.knowledge import add, index_path, open_library
+from journeyman.flows.knowledge import add, index_path, list_documents, open_library, remove
 from journeyman.flows.knowledge_eval import evaluate
 from journeyman.flows.knowledge_watch import follow
 from journeyman.flows.workspace import Workspace, open_workspace
@@ -209,3 +209,26 @@ def test_recipes_are_compared_on_questions_from_a_file(project: Path, monkeypatc
     assert run(["knowledge", "eval", "questions.jsonl"]) == 0
     assert run(["knowledge", "search", "opening hours", "--where", "media=text/html", "--window", "1"]) == 0
     assert run(["knowledge", "list"]) == 0
+
+
+def test_what_cannot_be_looked_at_stays_and_what_is_taken_out_leaves(project: Path) -> None:
+    handbook = project / "handbook"
+    with open_workspace(project) as workspace:
+        add(workspace, [str(handbook)])
+        handbook.rename(project / "away")
+        gone = add(workspace, [str(handbook)])[0].done
+        assert (gone.removed, [item.code[:4] for item in gone.refused]) == (0, ["JM-9"])
+        assert len(list_documents(workspace)) == 4
+        (project / "away").rename(handbook)
+        again = add(workspace, [str(handbook)])[0].done
+        assert (again.unchanged, again.embedded) == (4, 0)
+        assert remove(workspace, [str(handbook / "notes")]) == 1
+        assert {item.origin.name for item in list_documents(workspace)} == set(PAGES) - {"handbook/notes/plain.txt"}
+        with pytest.raises(KnowledgeError, match="JM-963"):
+            remove(workspace, [str(handbook / "hand")])
+        for path in list(handbook.rglob("*.*")):
+            path.unlink()
+        emptied = add(workspace, [str(handbook)])[0].done
+        assert (emptied.removed, list_documents(workspace)) == (3, [])
+        add(workspace, ["-"], stdin=lambda: b"one", stdin_name="a.txt")
+        assert remove(workspace, ["-"]) == 1

@@ -21,6 +21,7 @@ from journeyman.cli.key import key
 from journeyman.cli.knowledge import add as knowledge_add
 from journeyman.cli.knowledge import eval_ as knowledge_eval
 from journeyman.cli.knowledge import list_ as knowledge_list
+from journeyman.cli.knowledge import remove as knowledge_remove
 from journeyman.cli.knowledge import search as knowledge_search
 from journeyman.cli.label import label
 from journeyman.cli.merge import merge
@@ -63,6 +64,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "knowledge add": knowledge_add,
     "knowledge search": knowledge_search,
     "knowledge list": knowledge_list,
+    "knowledge remove": knowledge_remove,
     "knowledge eval": knowledge_eval,
     "key": key,
     "erase": erase,

@@ -1,4 +1,4 @@
-"""`journeyman knowledge add`, `search`, `list`, `eval`."""
+"""`journeyman knowledge add`, `search`, `list`, `remove`, `eval`."""
 
 from __future__ import annotations
 
@@ -136,6 +136,28 @@ def list_(
         print_lines(f"{item.chunks:>6} chunks  {item.origin.name}  {show_plainly(item.title)}")
     print_lines(*(f"     refused  {item.name}: {item.code} {item.reason}" for item in refusals))
     print_lines(f"{len(documents):,} documents, {sum(item.chunks for item in documents):,} chunks")
+
+
+def remove(
+    given: Annotated[
+        list[str], typer.Argument(help="What was added, or a folder or file below it.", show_default=False)
+    ],
+    name: Name = "documents",
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> None:
+    """Take documents out of an index, with their vectors; the files stay as they are.
+
+    Example: journeyman knowledge remove handbook/drafts --name handbook
+    """
+    from journeyman.flows.knowledge import remove as remove_documents
+
+    with working(project, is_json) as workspace:
+        removed = remove_documents(workspace, given, name)
+    if is_json:
+        print_json({"name": name, "removed": removed})
+    else:
+        print_lines(f"{removed:,} documents have left {name}.")
 
 
 def eval_(

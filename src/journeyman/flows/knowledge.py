@@ -140,7 +140,8 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
     progress.start(f"read {root}", unit="files")
     ingest.write(reading.parse(wanted, count_cores(), _limits(workspace)))
     progress.finish()
-    ingest.sweep()
+    if ingest.has_found or os.path.isdir(root_path(workspace, root)):
+        ingest.sweep()  # a path that leads nowhere may be a drive that is not there today
     return ingest.done
 
 
@@ -204,6 +205,41 @@ def _root(workspace: Workspace, given: str) -> str:
     """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents."""
     path, base = os.path.abspath(given), str(workspace.project.root)
     return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
+
+
+def root_path(workspace: Workspace, root: str) -> Path:
+    return workspace.project.root / root
+
+
+def remove(workspace: Workspace, given: Sequence[str], name: str = NAME) -> int:
+    """Take out what was added from these paths, or from below them. Returns how many documents left.
+
+    Raises:
+        KnowledgeError: JM-963 nothing was added from there.
+    """
+    removed = 0
+    with open_library(workspace, name, is_writer=True) as library:
+        for one in given:
+            found = _find_below(library.index, one if one == STDIN else _root(workspace, one))
+            if not found:
+                raise KnowledgeError(
+                    "JM-963", "nothing was added from there", where=one, hint=f"journeyman knowledge list --name {name}"
+                )
+            for root, names in found.items():
+                library.index.remove(root, names)
+                removed += len(names)
+        library.index.compact()
+    return removed
+
+
+def _find_below(index: Index, path: str) -> dict[str, list[str]]:
+    """Names by root: of the root itself, or of what stands there under the root's folder."""
+    found: dict[str, list[str]] = {}
+    for item in (*(shelved.origin for shelved in index.documents()), *index.refusals()):
+        place = os.path.join(os.path.dirname(item.root), item.name)
+        if item.root == path or place == path or place.startswith(f"{path}/"):
+            found.setdefault(item.root, []).append(item.name)
+    return found
 
 
 def _forget(index: Index) -> None:

@@ -93,6 +93,11 @@ class Ingest:
             return True
         return False
 
+    @property
+    def has_found(self) -> bool:
+        """Whether there was anything but refusals."""
+        return len(self._seen) > len(self.done.refused)
+
     def write(self, parsed: Iterable[Parsed]) -> None:
         """All of them, as they come."""
         waiting: list[_Cut] = []
@@ -107,8 +112,10 @@ class Ingest:
         self._put(waiting)
 
     def sweep(self) -> None:
-        """What the root no longer has leaves the index."""
-        gone = [name for name in (*self._before, *self._refused) if name not in self._seen]
+        """What the root no longer has leaves the index; what is in a folder or archive that could not be opened this time stays."""
+        closed = tuple(f"{refusal.name}/" for refusal in self.done.refused)
+        names = dict.fromkeys((*self._before, *self._refused))
+        gone = [name for name in names if name not in self._seen and not name.startswith(closed)]
         self._index.remove(self._root, gone)
         self.done.removed += sum(name in self._before for name in gone)
 

@@ -180,12 +180,15 @@ def test_a_killed_writer_loses_nothing_that_it_had_said(tmp_path: Path) -> None:
         assert len(rank_lexical(index, "goes on", 5)) == 1
 
 
-def test_blended_vectors_know_their_documents(tmp_path: Path) -> None:
+def test_blended_vectors_keep_to_their_sections(tmp_path: Path) -> None:
     with open_index(tmp_path / "index.db", is_writer=True) as index:
         for name, count in (("a", 5), ("b", 1), ("c", 2)):
             keys = [f"{name}{number:015}".encode() for number in range(count)]
             drawn = np.random.default_rng(count).standard_normal((count, 8)).astype(np.float32)
-            ready = [Ready(Chunk(number, number + 1), "", "x", key) for number, key in enumerate(keys)]
+            ready = [
+                Ready(Chunk(number, number + 1, ("Top", *"two"[number // 3 :][:1])), "", "x", key)
+                for number, key in enumerate(keys)
+            ]
             index.put(
                 Origin("/d", name, "", "", ""),
                 make_document(name, "x" * count),
@@ -195,8 +198,9 @@ def test_blended_vectors_know_their_documents(tmp_path: Path) -> None:
         vectors = Vectors(index)
         plain, blended = vectors.current(), vectors.current(is_blended=True)
         assert vectors.current(is_blended=True) is blended
-        for document in np.unique(plain.documents):
-            rows = plain.documents == document
+        assert [int((plain.sections == section).sum()) for section in dict.fromkeys(plain.sections)] == [3, 2, 1, 2]
+        for section in np.unique(plain.sections):
+            rows = plain.sections == section
             assert np.allclose(blended.vectors[rows], blend_neighbours(plain.vectors[rows]), atol=1e-6)
         index.remove("/d", ["b"])
         assert len(vectors.current(is_blended=True).ids) == 7

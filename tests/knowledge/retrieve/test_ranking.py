@@ -140,7 +140,7 @@ def test_exact_search_is_a_sort(count: int, most: int, seed: int, share: float |
     draw = np.random.default_rng(seed)
     vectors = draw.integers(-2, 3, (count, 3)).astype(np.float32)  # many equal scores
     question = draw.integers(-2, 3, 3).astype(np.float32)
-    matrix = Matrix(np.arange(10, 10 + count), np.zeros(count, np.int64), vectors)
+    matrix = Matrix(np.arange(10, 10 + count), *2 * [np.zeros(count, np.int64)], vectors)
     allowed = None if share is None else draw.random(count) < share
     scores = {10 + row: float(vectors[row] @ question) for row in range(count) if allowed is None or allowed[row]}
     expected = sorted(scores, key=lambda id: (-scores[id], id))[:most]
@@ -183,3 +183,10 @@ def test_no_passage_has_text_of_another(
     assert all(item.start <= item.piece.start and item.piece.end <= item.end for item in found)
     assert found[0].piece.number == order.index(8)
     assert len(found) == top or (window and len(found) < top)
+
+
+def test_an_empty_index_has_no_answer(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", is_writer=True) as index:
+        search = Search(index, lambda texts: np.ones((len(texts), 4), np.float32))
+        for ranker in ("hybrid", "dense", "lexical"):
+            assert search.find("anything", Recipe(ranker=ranker)) == []

@@ -23,7 +23,7 @@ SHARES = (
 
 
 def blend_neighbours(vectors: Floats, shares: Sequence[float] = SHARES, documents: Ids | None = None) -> Floats:
-    """Of chunks in order, [n, d]: each vector plus its neighbours' times the shares, of length one again. ``documents`` [n] says whose each chunk is, where they are several's."""
+    """Of chunks in order, [n, d]: each vector plus its neighbours' times the shares, of length one again. ``documents`` [n] says to which document or section each belongs, where there are several."""
     blended = vectors.astype(np.float32, copy=True)
     for distance, share in enumerate(shares[: max(0, len(vectors) - 1)], 1):
         if documents is None:

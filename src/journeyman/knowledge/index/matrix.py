@@ -7,7 +7,9 @@ Legend: ``n`` chunks, ``d`` numbers of a vector.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +24,21 @@ FETCHED = 8192
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """``vectors`` float32 [n, d] of the chunks ``ids`` int64 [n], ascending; ``documents`` int64 [n] says whose each is."""
+    """``vectors`` float32 [n, d] of the chunks ``ids`` int64 [n], ascending; ``documents`` int64 [n] says whose each is, ``sections`` int64 [n] is equal for those of one document under the same headings."""
 
     ids: Ids
     documents: Ids
+    sections: Ids
     vectors: Floats
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, kept: npt.NDArray[np.bool_]) -> Matrix:
+        return Matrix(self.ids[kept], self.documents[kept], self.sections[kept], self.vectors[kept])
+
+
+EMPTY = Matrix(*(np.empty(0, np.int64) for _ in range(3)), np.empty((0, 0), np.float32))
 
 
 class Vectors:
@@ -36,10 +48,10 @@ class Vectors:
         self._index = index
         self._version = -1
         self._blended: Matrix | None = None
-        self._matrix = Matrix(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0), np.float32))
+        self._matrix = EMPTY
 
     def current(self, is_blended: bool = False) -> Matrix:
-        """The vectors as they were embedded, or each with a share of its neighbours' (`chunk.blend`), which are made when first asked for."""
+        """The vectors as they were embedded, or each with a share of its neighbours' in the same section (`chunk.blend`), which are made when first asked for."""
         version = self._index.version()
         if version != self._version or self._index.is_writer:
             renewed = self._renewed(self._matrix)
@@ -48,7 +60,7 @@ class Vectors:
         if not is_blended:
             return self._matrix
         if self._blended is None:
-            vectors = blend_neighbours(self._matrix.vectors, documents=self._matrix.documents)
+            vectors = blend_neighbours(self._matrix.vectors, documents=self._matrix.sections)
             self._blended = replace(self._matrix, vectors=vectors)
         return self._blended
 
@@ -58,23 +70,30 @@ class Vectors:
         if len(now) == len(old.ids) and np.array_equal(now, old.ids):
             return old
         kept = np.isin(old.ids, now, assume_unique=True)
-        stayed = old if kept.all() else Matrix(old.ids[kept], old.documents[kept], old.vectors[kept])
+        stayed = old if kept.all() else old.take(kept)
         return self._extended(stayed, now[~np.isin(now, stayed.ids, assume_unique=True)])
 
     def _extended(self, old: Matrix, new: Ids) -> Matrix:
         if not len(new):
             return old
-        first = int(new[0])
-        ids, documents, blocks = [old.ids], [old.documents], [old.vectors] if len(old.ids) else []
+        parts, first = [old] if len(old) else [], int(new[0])
         for start in range(0, len(new), FETCHED):
             last = int(new[min(start + FETCHED, len(new)) - 1])
             rows = self._index.rows(
-                "SELECT c.id, c.document, v.vector FROM chunks c JOIN vectors v ON v.hash = c.vector WHERE c.id BETWEEN ? AND ? ORDER BY c.id",
+                "SELECT c.id, c.document, c.headings, v.vector FROM chunks c JOIN vectors v ON v.hash = c.vector "
+                "WHERE c.id BETWEEN ? AND ? ORDER BY c.id",
                 (first, last),
             )
+            parts.append(_read(rows))
             first = last + 1
-            ids.append(np.array([row[0] for row in rows], np.int64))
-            documents.append(np.array([row[1] for row in rows], np.int64))
-            packed = np.frombuffer(b"".join(row[2] for row in rows), "<f2")
-            blocks.append(packed.reshape(len(rows), -1).astype(np.float32))
-        return Matrix(np.concatenate(ids), np.concatenate(documents), np.concatenate(blocks))
+        return Matrix(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "documents", "sections")),
+            np.concatenate([part.vectors for part in parts]),
+        )
+
+
+def _read(rows: Sequence[tuple[Any, ...]]) -> Matrix:
+    ids, documents = (np.array([row[place] for row in rows], np.int64) for place in (0, 1))
+    sections = np.array([hash(row[1:3]) for row in rows], np.int64)
+    packed = np.frombuffer(b"".join(row[3] for row in rows), "<f2")
+    return Matrix(ids, documents, sections, packed.reshape(len(rows), -1 if rows else 0).astype(np.float32))

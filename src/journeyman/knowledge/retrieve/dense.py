@@ -14,6 +14,8 @@ from journeyman.knowledge.retrieve.ranking import Hit
 
 def rank_dense(matrix: Matrix, question: Floats, most: int, allowed: npt.NDArray[np.bool_] | None = None) -> list[Hit]:
     """The ``most`` chunks with the highest inner product with ``question`` [d]; among ``allowed`` [n] where a filter says so."""
+    if not len(matrix):
+        return []
     if allowed is None:
         scores, rows = matrix.vectors @ question, None
     else:
