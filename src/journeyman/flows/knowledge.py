@@ -235,10 +235,11 @@ def remove(workspace: Workspace, given: Sequence[str], name: str = NAME) -> int:
 def _find_below(index: Index, path: str) -> dict[str, list[str]]:
     """Names by root: of the root itself, or of what stands there under the root's folder."""
     found: dict[str, list[str]] = {}
-    for item in (*(shelved.origin for shelved in index.documents()), *index.refusals()):
-        place = os.path.join(os.path.dirname(item.root), item.name)
-        if item.root == path or place == path or place.startswith(f"{path}/"):
-            found.setdefault(item.root, []).append(item.name)
+    kept = [(item.origin.root, item.origin.name) for item in index.documents()]
+    for root, name in (*kept, *((item.root, item.name) for item in index.refusals())):
+        place = os.path.join(os.path.dirname(root), name)
+        if path in (root, place) or place.startswith(f"{path}/"):
+            found.setdefault(root, []).append(name)
     return found
 
 

@@ -38,7 +38,8 @@ class Matrix:
         return Matrix(self.ids[kept], self.documents[kept], self.sections[kept], self.vectors[kept])
 
 
-EMPTY = Matrix(*(np.empty(0, np.int64) for _ in range(3)), np.empty((0, 0), np.float32))
+NONE = np.empty(0, np.int64)
+EMPTY = Matrix(NONE, NONE, NONE, np.empty((0, 0), np.float32))
 
 
 class Vectors:
@@ -87,7 +88,9 @@ class Vectors:
             parts.append(_read(rows))
             first = last + 1
         return Matrix(
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("ids", "documents", "sections")),
+            np.concatenate([part.ids for part in parts]),
+            np.concatenate([part.documents for part in parts]),
+            np.concatenate([part.sections for part in parts]),
             np.concatenate([part.vectors for part in parts]),
         )
 
