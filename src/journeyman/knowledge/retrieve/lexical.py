@@ -12,8 +12,8 @@ WORD = re.compile(r"\w+")
 ABOVE_WEIGHT = 1.0
 MOST_WORDS = 64  # of a question; longer ones are texts, of which the rarest words decide
 GRAMMAR = """
-a an and are as at be been but by can could did do does for from had has have he her him his how i if in into is it its me my no not of on or our she should so
-than that the their them then there these they this to was we were what when where which who whom whose why will with would you your
+a an and are as at be been but by can could did do does for from had has have he her him his how i if in into is it its me my no not of on or our s she should so
+t than that the their them then there these they this to was we were what when where which who whom whose why will with would you your
 """
 COMMON = frozenset(GRAMMAR.split())
 
