@@ -33,7 +33,7 @@ from journeyman.knowledge.document import Block, Document
 from journeyman.knowledge.index.file import Origin, Ready, open_index
 from journeyman.knowledge.index.matrix import Vectors
 from journeyman.knowledge.retrieve.dense import rank_dense
-from journeyman.knowledge.retrieve.lexical import rank_lexical
+from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Search
 from journeyman.measure.intervals import clopper_pearson
@@ -137,14 +137,14 @@ def measure_query(folder: Path, passages: Sequence[tuple[str, str]], questions: 
         began = time.perf_counter()
         search.rank(asked[0], Recipe())
         first_s = time.perf_counter() - began
-        matrix = Vectors(index).current()
+        matrix, words = Vectors(index).current(), Words(index)
         exact = matrix.vectors.astype(np.float64)
         times: dict[str, list[float]] = {name: [] for name in ("hybrid", "embed", "words", "vectors")}
         recalls = []
         for text in asked:
             times["hybrid"].append(timed(lambda text=text: search.find(text, Recipe())))
             times["embed"].append(timed(lambda text=text: encoder.embed([text])))
-            times["words"].append(timed(lambda text=text: rank_lexical(index, text, 50)))
+            times["words"].append(timed(lambda text=text: words.rank(text, 50)))
             vector = encoder.embed([text]).vectors[0]
             times["vectors"].append(timed(lambda vector=vector: rank_dense(matrix, vector, 50)))
             truth = np.argsort(-(exact @ vector.astype(np.float64)))[:TOP]

@@ -18,7 +18,7 @@ from journeyman.knowledge.document import Block, Document, Link, Places
 from journeyman.knowledge.index.file import Index, Origin, Ready, Refusal, open_index
 from journeyman.knowledge.index.matrix import Vectors
 from journeyman.knowledge.retrieve.dense import rank_dense
-from journeyman.knowledge.retrieve.lexical import rank_lexical
+from journeyman.knowledge.retrieve.lexical import Words
 
 
 def make_document(name: str, text: str) -> Document:
@@ -69,8 +69,8 @@ def test_a_name_is_there_once_and_its_words_leave_with_it(tmp_path: Path) -> Non
         put(index, "b.txt", "lions hunt", [0, 1, 0, 0])
         id = put(index, "a.txt", "giraffes reach", [0, 0, 1, 0])
         assert [item.origin.name for item in index.documents()] == ["a.txt", "b.txt"]
-        assert rank_lexical(index, "zebra", 5) == []
-        assert [piece.text for piece in index.pieces([hit.id for hit in rank_lexical(index, "giraffe", 5)])] == [
+        assert Words(index).rank("zebra", 5) == []
+        assert [piece.text for piece in index.pieces([hit.id for hit in Words(index).rank("giraffe", 5)])] == [
             "giraffes reach"
         ]
         matrix = Vectors(index).current()
@@ -177,7 +177,7 @@ def test_a_killed_writer_loses_nothing_that_it_had_said(tmp_path: Path) -> None:
         index.rows("INSERT INTO words (words) VALUES ('integrity-check')")
         assert index.rows("PRAGMA integrity_check")[0][0] == "ok"
         put(index, "after.txt", "goes on", [0, 0, 0, 1])
-        assert len(rank_lexical(index, "goes on", 5)) == 1
+        assert len(Words(index).rank("goes on", 5)) == 1
 
 
 def test_blended_vectors_keep_to_their_sections(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from journeyman.knowledge.chunk.chunk import Chunk
 from journeyman.knowledge.document import Block, Document, Fact
 from journeyman.knowledge.index.file import Index, Origin, Ready, Shelved, open_index
 from journeyman.knowledge.index.matrix import Matrix
+from journeyman.knowledge.retrieve import lexical
 from journeyman.knowledge.retrieve.dense import rank_dense
 from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import find_allowed
-from journeyman.knowledge.retrieve.lexical import make_query, rank_lexical
+from journeyman.knowledge.retrieve.lexical import Words, find_words
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Search
@@ -80,14 +81,14 @@ def test_an_unknown_condition_is_named() -> None:
 
 
 def test_words_are_stemmed_and_grammar_is_left_out(index: Index) -> None:
-    assert make_query('What is the "return" of goods?') == '"return" OR "goods"'
-    assert make_query("to be or not to be") == '"to" OR "be" OR "or" OR "not"'
-    assert make_query("?!") == ""
-    found = rank_lexical(index, "returning parcel", 10)
+    assert find_words('What is the "return" of goods?') == ["return", "goods"]
+    assert find_words("to be or not to be") == ["to", "be", "or", "not"]
+    assert find_words("?!") == []
+    found = Words(index).rank("returning parcel", 10)
     assert set(names(index, [hit.id for hit in found])) == {"returns.md", "shipping.md", "empty.md"}
     assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
     for hostile in ('" OR 1', "NEAR(a b)", "text:goods", "a*", "^goods", "{text above}: x", "goods\x00", "\ud800goods"):
-        rank_lexical(index, hostile, 10)
+        Words(index).rank(hostile, 10)
 
 
 def test_a_window_reads_the_neighbours(tmp_path: Path) -> None:
@@ -190,3 +191,24 @@ def test_an_empty_index_has_no_answer(tmp_path: Path) -> None:
         search = Search(index, lambda texts: np.ones((len(texts), 4), np.float32))
         for ranker in ("hybrid", "dense", "lexical"):
             assert search.find("anything", Recipe(ranker=ranker)) == []
+
+
+def test_common_words_are_left_out_where_scoring_them_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lexical, "SCORED", 6)
+    texts = ["lamp red", "lamp blue", "lamp green", "lamp green old", "lamp tall"]
+    with open_index(tmp_path / "index.db", is_writer=True) as index:
+        for number, text in enumerate(texts):
+            key = f"{number:016}".encode()
+            ready = [Ready(Chunk(0, len(text)), "", text, key)]
+            document = Document(str(number), "text/plain", text, ())
+            index.put(Origin("/d", str(number), "", "", ""), document, ready, {key: np.ones(2, np.float32)})
+
+        def found(question: str) -> set[str]:
+            return {piece.text for piece in index.pieces([hit.id for hit in Words(index).rank(question, 9)])}
+
+        assert found("green lamp") == set(texts), "the two rarest count in any case"
+        assert found("red blue lamp") == {"lamp red", "lamp blue"}
+        assert found("red old green lamp") == {"lamp red", "lamp green", "lamp green old"}
+        assert found("lamp") == set(texts)

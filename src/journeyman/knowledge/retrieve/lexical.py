@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 
 from journeyman.knowledge.index.file import Index
 from journeyman.knowledge.retrieve.ranking import Hit
@@ -16,29 +17,56 @@ a an and are as at be been but by can could did do does for from had has have he
 t than that the their them then there these they this to was we were what when where which who whom whose why will with would you your
 """
 COMMON = frozenset(GRAMMAR.split())
+SCORED = 25_000  # scoring one takes half a microsecond; with a fifth of all chunks, R@1 on nq_open is 0.795 for 0.798
+LEAST_WORDS = 2
+MOST_COUNTS = 100_000
 
 
-def make_query(question: str) -> str:
-    """FTS5's syntax for any of these words; words of grammar only if there are no others."""
+def find_words(question: str) -> list[str]:
+    """What is looked for, each once: without words of grammar, unless there are no others."""
     words = list(dict.fromkeys(word.lower() for word in WORD.findall(question)))
-    telling = [word for word in words if word not in COMMON] or words
-    return " OR ".join(f'"{word}"' for word in telling[:MOST_WORDS])
+    return ([word for word in words if word not in COMMON] or words)[:MOST_WORDS]
 
 
-def rank_lexical(index: Index, question: str, most: int, documents: Sequence[int] | None = None) -> list[Hit]:
-    """The ``most`` chunks with the best BM25 (k1 = 1.2, b = 0.75); only those of ``documents`` where a filter says so."""
-    query = make_query(question)
-    if not query:
-        return []
-    if documents is None:
-        rows = index.rows(
-            "SELECT rowid, bm25(words, 1.0, ?) FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?",
-            (ABOVE_WEIGHT, query, most),
-        )
-    else:
-        rows = index.rows(
-            "SELECT w.rowid, bm25(words, 1.0, ?) AS score FROM words w JOIN chunks c ON c.id = w.rowid "
-            "WHERE words MATCH ? AND c.document IN (SELECT value FROM json_each(?)) ORDER BY score LIMIT ?",
-            (ABOVE_WEIGHT, query, "[" + ",".join(map(str, documents)) + "]", most),
-        )
-    return [Hit(int(row[0]), -float(row[1])) for row in rows]
+class Words:
+    """The words of one index. How many chunks have a word is counted once, until the file changes."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._version = -1
+        self._counts: dict[str, int] = {}
+
+    def rank(self, question: str, most: int, documents: Sequence[int] | None = None) -> list[Hit]:
+        """The ``most`` chunks with the best BM25 (k1 = 1.2, b = 0.75); only those of ``documents`` where a filter says so."""
+        words = self._choose(find_words(question))
+        if not words:
+            return []
+        query = " OR ".join(f'"{word}"' for word in words)
+        if documents is None:
+            rows = self._index.rows(
+                "SELECT rowid, bm25(words, 1.0, ?) FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?",
+                (ABOVE_WEIGHT, query, most),
+            )
+        else:
+            rows = self._index.rows(
+                "SELECT w.rowid, bm25(words, 1.0, ?) AS score FROM words w JOIN chunks c ON c.id = w.rowid "
+                "WHERE words MATCH ? AND c.document IN (SELECT value FROM json_each(?)) ORDER BY score LIMIT ?",
+                (ABOVE_WEIGHT, query, "[" + ",".join(map(str, documents)) + "]", most),
+            )
+        return [Hit(int(row[0]), -float(row[1])) for row in rows]
+
+    def _choose(self, words: Sequence[str]) -> list[str]:
+        """The rarest, as long as no more than ``SCORED`` chunks must be scored; the two rarest in any case."""
+        rarest = sorted(words, key=self._count)
+        total = list(accumulate(self._count(word) for word in rarest))
+        kept = {word for place, word in enumerate(rarest) if place < LEAST_WORDS or total[place] <= SCORED}
+        return [word for word in words if word in kept]
+
+    def _count(self, word: str) -> int:
+        version = self._index.version()
+        if version != self._version or self._index.is_writer or len(self._counts) > MOST_COUNTS:
+            self._counts, self._version = {}, version
+        if word not in self._counts:
+            rows = self._index.rows("SELECT count(*) FROM words WHERE words MATCH ?", (f'"{word}"',))
+            self._counts[word] = int(rows[0][0])
+        return self._counts[word]

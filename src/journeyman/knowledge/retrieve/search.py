@@ -13,7 +13,7 @@ from journeyman.knowledge.index.matrix import Vectors
 from journeyman.knowledge.retrieve.dense import rank_dense
 from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
-from journeyman.knowledge.retrieve.lexical import rank_lexical
+from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import Recipe
 
@@ -37,7 +37,7 @@ class Search:
 
     def __init__(self, index: Index, embed: Embed | None) -> None:
         self._index, self._embed = index, embed
-        self._vectors = Vectors(index)
+        self._vectors, self._words = Vectors(index), Words(index)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
         """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match."""
@@ -69,7 +69,7 @@ class Search:
         if allowed == []:
             return []
         depth = max(recipe.depth, recipe.top)
-        by_words = rank_lexical(self._index, question, depth, allowed) if recipe.ranker != "dense" else []
+        by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
         if recipe.ranker == "lexical" or self._embed is None:
             return by_words[: recipe.top]
         vector = self._embed([question])[0]
