@@ -1,10 +1,12 @@
 """The index file: documents come and go whole, whoever else reads or writes."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -204,3 +206,36 @@ def test_blended_vectors_keep_to_their_sections(tmp_path: Path) -> None:
             assert np.allclose(blended.vectors[rows], blend_neighbours(plain.vectors[rows]), atol=1e-6)
         index.remove("/d", ["b"])
         assert len(vectors.current(is_blended=True).ids) == 7
+
+
+READER = """
+import os
+from pathlib import Path
+from journeyman.core.errors import StoreError
+from journeyman.knowledge.index.file import open_index
+if os.geteuid() == 0:  # who may write everywhere
+    os.setuid(65534)
+with open_index(Path({path!r})) as index:
+    print(len(index.documents()), len(index.rows("SELECT rowid FROM words WHERE words MATCH 'zebras'")))
+try:
+    open_index(Path({path!r}), is_writer=True)
+except StoreError as error:
+    print(error.code)
+"""
+
+
+def test_an_index_in_a_folder_that_nobody_may_write_is_read() -> None:
+    folder = Path(tempfile.mkdtemp())
+    try:
+        path = folder / "index.db"
+        with open_index(path, is_writer=True) as index:
+            put(index, "a.txt", "zebras graze", [1, 0, 0, 0])
+        path.chmod(0o444)
+        folder.chmod(0o555)
+        told = subprocess.run(
+            [sys.executable, "-c", READER.format(path=str(path))], capture_output=True, text=True, check=False
+        )
+        assert told.stdout.split() == ["1", "1", "JM-802"], told.stderr
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)

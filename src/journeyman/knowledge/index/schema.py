@@ -83,19 +83,30 @@ def connect(path: Path, *, is_writer: bool) -> sqlite3.Connection:
 
 
 def _open(path: Path, *, is_writer: bool) -> sqlite3.Connection:
-    mode = "rwc" if is_writer else "ro"
-    connection = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = _connect(path, "mode=rwc" if is_writer else "mode=ro")
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:
+        connection.close()
+        if is_writer or path.with_name(f"{path.name}-wal").exists():
+            raise
+        # A folder that cannot be written has no place for the files by which readers and writers see each other: nobody writes there either.
+        connection = _connect(path, "mode=ro&immutable=1")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA mmap_size = 1073741824")
     if is_writer:
         connection.execute("PRAGMA synchronous = NORMAL")
     return connection
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?{options}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def _check(connection: sqlite3.Connection, path: Path, *, is_writer: bool) -> None:
