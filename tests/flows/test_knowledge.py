@@ -20,6 +20,8 @@ from journeyman.knowledge.index.file import open_index
 from journeyman.knowledge.retrieve.recipe import Recipe
 
 pytestmark = pytest.mark.model
+SAMPLES = Path(__file__).resolve().parents[3] / "shared/data/pdf_samples"
+LOCKED = SAMPLES / "005-libreoffice-writer-password/libreoffice-writer-password.pdf"
 PAGES = {
     "handbook/returns.md": "---\nlang: en\nyear: 2021\n---\n# Returns\n\n## Deadlines\n\nGoods may be sent back within thirty days.\n\n## Costs\n\nThe customer pays for the parcel.\n",
     "handbook/opening.html": "<html><head><title>Opening hours</title><script>alert('x')</script></head><body><h1>Opening hours</h1><p>We are open from nine to five.</p></body></html>",
@@ -232,3 +234,17 @@ def test_what_cannot_be_looked_at_stays_and_what_is_taken_out_leaves(project: Pa
         assert (emptied.removed, list_documents(workspace)) == (3, [])
         add(workspace, ["-"], stdin=lambda: b"one", stdin_name="a.txt")
         assert remove(workspace, ["-"]) == 1
+
+
+def test_what_a_password_opens_is_read_at_the_next_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not LOCKED.is_file():
+        pytest.skip("shared/data/pdf_samples is not here")
+    (project / "handbook/locked.pdf").write_bytes(LOCKED.read_bytes())
+    with open_workspace(project) as workspace:
+        monkeypatch.delenv("KNOWLEDGE_PASSWORDS", raising=False)
+        assert [item.code for item in add(workspace, [str(project / "handbook")])[0].done.refused] == ["JM-920"]
+        monkeypatch.setenv("KNOWLEDGE_PASSWORDS", "wrong\nopenpassword\n")
+        done = add(workspace, [str(project / "handbook")])[0].done
+        assert (done.added, done.unchanged, done.refused) == (1, 4, [])
+        monkeypatch.delenv("KNOWLEDGE_PASSWORDS")
+        assert add(workspace, [str(project / "handbook")])[0].done.unchanged == 5

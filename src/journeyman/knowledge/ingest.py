@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
 Tokenize = Callable[[str], Tokens]
 Above = Callable[[Document, Chunk, Tokens], str]
+ASKED_AGAIN = frozenset(f"JM-{code}" for code in (920, 924, *range(926, 934)))
+"""Refusals that another setting, password, package or machine may undo, so that the file is read at the next run too."""
 TOGETHER = 512  # chunks that are embedded at once
 
 
@@ -88,7 +90,8 @@ class Ingest:
         if before and before.origin.stamp == source.stamp and is_current(before.origin.reader):
             self.done.unchanged += 1
             return True
-        if refused and refused.stamp == source.stamp and is_current(refused.reader):
+        is_final = refused is not None and refused.code not in ASKED_AGAIN
+        if refused and is_final and refused.stamp == source.stamp and is_current(refused.reader):
             self.done.refused.append(refused)
             return True
         return False

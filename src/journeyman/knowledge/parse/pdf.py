@@ -287,5 +287,5 @@ def _nothing(name: str, pages: _Pages) -> KnowledgeError:
         "no page of this PDF has text",
         where=name,
         got="; ".join(_notes(pages)),
-        hint="if its images show text, read them: `ocr` under [knowledge] in journeyman.toml" if pages.images else "",
+        hint='if its images show text: pip install "journeyman[ocr]", then the same command' if pages.images else "",
     )
