@@ -48,6 +48,8 @@ from journeyman.task.task import (
 FIELD_USES = {"fill": "hold the passages", "question": "say what is looked for"}
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
+KNOWLEDGE_METRICS = ("grounded", "cited", "absent")
+"""Of tasks that answer from documents (`knowledge.ground.metrics`)."""
 COMMON_METRICS = (
     "exact_match",
     "valid",
@@ -570,7 +572,7 @@ def _check_route(file: TaskFile, document: Document) -> None:
 def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:
     for name, metric in file.metrics.items():
         place: Place = ("metrics", name)
-        if name in (*COMMON_METRICS, "field_f1"):
+        if name in (*COMMON_METRICS, "field_f1", *(KNOWLEDGE_METRICS if file.knowledge is not None else ())):
             raise _contradiction("this name is taken", place, "another name", f"metrics: {name}", document)
         if (metric.kind == "function") != bool(metric.function):
             raise _contradiction(
@@ -621,7 +623,7 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
             f"against: {file.gate.against}",
             document,
         )
-    known = [*COMMON_METRICS, *file.metrics]
+    known = [*COMMON_METRICS, *file.metrics, *(KNOWLEDGE_METRICS if file.knowledge is not None else ())]
     if file.gate.metric not in known:
         raise _contradiction(
             "a gate needs a metric of one row", ("gate", "metric"), ", ".join(known), file.gate.metric, document

@@ -31,6 +31,7 @@ def test_wrong_citations_are_dropped_from_a_list_and_are_null_elsewhere() -> Non
     wrong, right = {"passage": 2, "quote": "on the moon"}, {"passage": 2, "quote": "from nine to five"}
     assert hold({"sources": [wrong, right]}).value == {"sources": [right]}
     assert hold({"answer": "x", "source": wrong}).value == {"answer": "x", "source": None}
+    assert hold(wrong | {"sure": True}).value == {"passage": None, "quote": None, "sure": True}
     assert hold({"sources": [wrong, right]}, "mark").value == {"sources": [wrong, right]}
     refused = hold({"sources": [right, wrong]}, "refuse")
     assert refused.problem == "what sources.1 cites stands in none of the passages"
@@ -47,7 +48,8 @@ def test_a_number_without_a_quote_is_held_against_the_other_texts() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, {"answer": None, "sources": []}, {"answer": " "}, [], {"a": {"b": [None, ""]}}]
+    "value",
+    [None, {"answer": None, "sources": []}, {"answer": " "}, [], {"a": {"b": [None, ""]}}, {"passage": 0, "quote": ""}],
 )
 def test_an_object_in_which_nothing_is_said_is_absent(value: Json) -> None:
     assert is_blank(value)
@@ -55,7 +57,10 @@ def test_an_object_in_which_nothing_is_said_is_absent(value: Json) -> None:
     assert hold(value, "refuse").problem == ""
 
 
-@pytest.mark.parametrize("value", [{"answer": 0}, {"answer": False}, {"a": ["", "x"]}])
+@pytest.mark.parametrize(
+    "value",
+    [{"answer": 0}, {"answer": False}, {"passage": 0, "quote": "x"}, {"passage": 1, "quote": ""}, {"a": ["", "x"]}],
+)
 def test_zero_and_false_say_something(value: Json) -> None:
     assert not is_blank(value)
 

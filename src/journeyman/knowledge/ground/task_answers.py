@@ -1,6 +1,6 @@
 """A task's answer held against the passages that it was given: which of its citations stand where it says, and the answer without the others.
 
-In an object whatever has an integer ``passage`` cites it: for its text ``quote`` where there is one, which must stand there, else for what its other texts say. In text ``[1]`` cites for the sentence before it.
+In an object whatever has an integer ``passage`` cites it (0: none): for its text ``quote`` where there is one, which must stand there, else for what its other texts say. In text ``[1]`` cites for the sentence before it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,11 @@ def is_absent(value: Json, absent: str) -> bool:
 
 
 def is_blank(value: Json) -> bool:
-    """Nothing is said in it: null, empty texts, lists and objects of such."""
+    """Nothing is said in it: null, empty texts, lists and objects of such; the number of no passage, 0, says nothing either."""
     if isinstance(value, dict):
-        return all(is_blank(item) for item in value.values())
+        return all(
+            is_blank(item) or (name == PASSAGE and item == 0 and item is not False) for name, item in value.items()
+        )
     if isinstance(value, list):
         return all(is_blank(item) for item in value)
     return value is None or (isinstance(value, str) and not value.strip())
@@ -75,7 +77,7 @@ def _ground_text(text: str, passages: Sequence[Passage], ungrounded: Ungrounded,
 def _find(value: Json, place: Place = ()) -> Iterator[tuple[Place, Mapping[str, Json]]]:
     if isinstance(value, dict):
         number = value.get(PASSAGE)
-        if isinstance(number, int) and not isinstance(number, bool):
+        if isinstance(number, int) and not isinstance(number, bool) and not is_blank(value):
             yield place, value
             return
         for name, item in value.items():
@@ -93,7 +95,9 @@ def _state(node: Mapping[str, Json]) -> Statement:
 
 
 def _without(value: Json, wrong: frozenset[Place], place: Place = ()) -> Json:
-    """In a list an ungrounded citation is left out, elsewhere null stands in its place."""
+    """In a list an ungrounded citation is left out, elsewhere null stands in its place; of an answer that is one itself, in those of its keys."""
+    if isinstance(value, dict) and () in wrong:
+        return {name: None if name in (PASSAGE, QUOTE) else item for name, item in value.items()}
     if isinstance(value, dict):
         return {
             name: None if (*place, name) in wrong else _without(item, wrong, (*place, name))
