@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import re
 import shutil
 import urllib.error
@@ -20,6 +21,7 @@ from journeyman.core.trace import Trace
 from journeyman.flows.answers import open_desk
 from journeyman.flows.knowledge import add, index_path
 from journeyman.flows.prepare import import_sources
+from journeyman.flows.synthesize import Options, synthesize
 from journeyman.flows.workspace import open_workspace
 from journeyman.gateway.answer import Answer
 from journeyman.task.file import load_task
@@ -219,6 +221,33 @@ def test_import_fills_what_rows_lack_and_two_questions_about_one_page_are_two(pr
         for question in questions:
             assert "thirty days" in str(found[question].input["passages"])
             assert len(found[question].passages) == 2
+
+
+def make_up(body: dict[str, Any]) -> tuple[int, str]:
+    """Inputs where inputs are asked for, each of other words; else an answer."""
+    asked = str(body["messages"][-1]["content"])
+    if (body.get("response_format") or {}).get("json_schema", {}).get("name") != "inputs":
+        return read_prompt(body)
+    said = re.findall(r"[a-z]{4,}", asked.partition("Take the content from this text:")[2].lower())
+    draw = random.Random(asked)
+    made = [
+        " ".join([*draw.sample(said, 2), *("".join(draw.choices("bdfgklmnprst", k=6)) for _ in range(4))])
+        for _ in range(8)
+    ]
+    return 200, json.dumps({"inputs": [{"question": question} for question in made]})
+
+
+def test_made_up_questions_are_about_the_documents_and_get_their_passages(project: Path) -> None:
+    with provider(project, make_up) as seen, open_workspace(project) as workspace:
+        made = synthesize(workspace, "helpdesk", Options(rows=12, samples=1, is_judged=False))
+        assert made.rows == 12
+        found = list(workspace.store.traces("helpdesk"))
+    asked = [str(body["messages"][-1]["content"]) for body in seen if "Take the content from" in str(body)]
+    assert asked
+    assert all("question (" in text and "passages (" not in text for text in asked)
+    assert len(found) == 12
+    assert all(str(trace.input["passages"]).startswith("[1] ") for trace in found)
+    assert any(trace.output is not None and trace.output.value["source"] for trace in found)  # type: ignore[call-overload, index]
 
 
 def test_without_an_index_the_import_says_what_to_do(project: Path) -> None:

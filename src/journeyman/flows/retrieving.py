@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -65,6 +66,22 @@ class Shelves:
         self._thread.submit(self._stack.close).result()
         self._thread.shutdown()
 
+    def fill(self, task: Task, fields: Mapping[str, Json]) -> Asked:
+        """As `know`, for who waits; a task without knowledge needs nothing."""
+        if not task.filled or task.filled in fields:
+            return Asked(task, fields)
+        return self._thread.submit(self._fill, task, fields).result()
+
+    def draw(self, use: Knowledge, most: int, seed: int) -> list[str]:
+        """Texts of that many chunks of an index, each as likely, in an order of chance that follows from ``seed``."""
+        return self._thread.submit(self._draw, use, most, seed).result()
+
+    def _draw(self, use: Knowledge, most: int, seed: int) -> list[str]:
+        index = self._open(use.name).index
+        ids = [int(row[0]) for row in index.rows("SELECT id FROM chunks ORDER BY id")]
+        chosen = random.Random(seed).sample(ids, min(most, len(ids)))
+        return [piece.text for piece in index.pieces(chosen)]
+
     async def know(self, task: Task, fields: Mapping[str, Json]) -> Asked:
         """The call's passages: those it brings, or those that are found for it.
 
@@ -74,10 +91,6 @@ class Shelves:
         if task.filled in fields:
             return Asked(task, fields)
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._fill, task, fields))
-
-    def fill(self, task: Task, fields: Mapping[str, Json]) -> Asked:
-        """As `know`, for who waits."""
-        return Asked(task, fields) if task.filled in fields else self._thread.submit(self._fill, task, fields).result()
 
     def _fill(self, task: Task, fields: Mapping[str, Json]) -> Asked:
         from journeyman.knowledge.passages import write_passages
