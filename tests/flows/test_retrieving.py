@@ -7,6 +7,7 @@ import json
 import random
 import re
 import shutil
+import textwrap
 import urllib.error
 import urllib.request
 from contextlib import AsyncExitStack
@@ -221,6 +222,23 @@ def test_import_fills_what_rows_lack_and_two_questions_about_one_page_are_two(pr
         for question in questions:
             assert "thirty days" in str(found[question].input["passages"])
             assert len(found[question].passages) == 2
+
+
+def test_the_task_of_the_docs_is_answered(project: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/answers.md").read_text(encoding="utf-8")
+    block = page.partition("# tasks/helpdesk.yaml\n")[2].partition("journeyman ask")[0]
+    (project / "tasks/helpdesk.yaml").write_text(textwrap.dedent(block), encoding="utf-8")
+
+    def quote(body: dict[str, Any]) -> tuple[int, str]:
+        told = json.loads(read_prompt(body)[1])
+        return 200, json.dumps(
+            {"answer": told["answer"], "sources": [told["source"], {"passage": 1, "quote": "nine lives"}]}
+        )
+
+    with provider(project, quote):
+        answer, _sources = ask(project, question="until when can goods be sent back?")
+    (source,) = json.loads(answer.text)["sources"]
+    assert source["quote"] == "Goods may be sent back within thirty days."
 
 
 def make_up(body: dict[str, Any]) -> tuple[int, str]:
