@@ -119,8 +119,7 @@ class Ingest:
         closed = tuple(f"{refusal.name}/" for refusal in self.done.refused)
         names = dict.fromkeys((*self._before, *self._refused))
         gone = [name for name in names if name not in self._seen and not name.startswith(closed)]
-        self._index.remove(self._root, gone)
-        self.done.removed += sum(name in self._before for name in gone)
+        self.done.removed += self._index.remove(self._root, gone)
 
     def refuse(self, name: str, stamp: str, reader: str, code: str, reason: str) -> None:
         self._seen.add(name)
