@@ -24,9 +24,8 @@ from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
 from journeyman.knowledge.parse.process import MB, Limits, read_all
-from journeyman.knowledge.parse.reader import Reader
+from journeyman.knowledge.parse.reader import Reader, Wishes
 from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
-from journeyman.knowledge.parse.table import Wishes, find_reader, is_current
 from journeyman.knowledge.retrieve.filters import Filter
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
@@ -148,6 +147,8 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
 
 def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Source]:
     """Those that must be read."""
+    from journeyman.knowledge.parse.table import is_current  # all readers, which a question needs not
+
     for source in sources:
         if isinstance(source, Refused):
             ingest.refuse(source.name, "", "", source.code, source.reason)
@@ -176,6 +177,8 @@ class _Reading:
         return data
 
     def _find(self, name: str, head: bytes) -> Reader:
+        from journeyman.knowledge.parse.table import find_reader
+
         reader = find_reader(name, head, self._wishes)
         if reader is None:
             raise KnowledgeError(
