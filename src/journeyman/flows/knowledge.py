@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 
+from journeyman.core.canonical import bytes_hash
 from journeyman.core.cores import count_cores
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress
@@ -23,10 +23,9 @@ from journeyman.knowledge.document import Box, Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
-from journeyman.knowledge.parse.process import Limits, read_all
-from journeyman.knowledge.parse.reader import Reader
+from journeyman.knowledge.parse.process import MB, Limits, read_all
+from journeyman.knowledge.parse.reader import Reader, Wishes
 from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
-from journeyman.knowledge.parse.table import Wishes, find_reader, is_current
 from journeyman.knowledge.retrieve.filters import Filter
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
@@ -36,7 +35,6 @@ from journeyman.models.embedder import Embedder, open_embedder
 
 NAME = "documents"
 STDIN = "-"
-MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class Library:
         if self.index.is_writer:
             self.index.settle("model", DEFAULT_EMBEDDER)
             self.index.settle("embedder", found.id)
+        else:
+            self.index.expect("embedder", found.id)
         return found
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
@@ -147,6 +147,8 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
 
 def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Source]:
     """Those that must be read."""
+    from journeyman.knowledge.parse.table import is_current  # all readers, which a question needs not
+
     for source in sources:
         if isinstance(source, Refused):
             ingest.refuse(source.name, "", "", source.code, source.reason)
@@ -171,10 +173,12 @@ class _Reading:
 
     def _read(self, source: Source) -> bytes:
         data = source.read()
-        self._hashes[source.name] = sha256(data).hexdigest()
+        self._hashes[source.name] = bytes_hash(data)
         return data
 
     def _find(self, name: str, head: bytes) -> Reader:
+        from journeyman.knowledge.parse.table import find_reader
+
         reader = find_reader(name, head, self._wishes)
         if reader is None:
             raise KnowledgeError(
@@ -225,9 +229,7 @@ def remove(workspace: Workspace, given: Sequence[str], name: str = NAME) -> int:
                 raise KnowledgeError(
                     "JM-963", "nothing was added from there", where=one, hint=f"journeyman knowledge list --name {name}"
                 )
-            for root, names in found.items():
-                library.index.remove(root, names)
-                removed += len(names)
+            removed += sum(library.index.remove(root, names) for root, names in found.items())
         library.index.compact()
     return removed
 
@@ -252,12 +254,3 @@ def _forget(index: Index) -> None:
 def list_documents(workspace: Workspace, name: str = NAME) -> list[Shelved]:
     with open_library(workspace, name) as library:
         return library.index.documents()
-
-
-def count_by_reason(added: Sequence[Added]) -> Mapping[str, int]:
-    """Refused files by code."""
-    counts: dict[str, int] = {}
-    for item in added:
-        for refusal in item.done.refused:
-            counts[refusal.code] = counts.get(refusal.code, 0) + 1
-    return counts

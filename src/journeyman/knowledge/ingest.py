@@ -16,6 +16,7 @@ import numpy.typing as npt
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress, Silent
 from journeyman.knowledge.chunk.chunk import Chunk, Chunker, Tokens
+from journeyman.knowledge.chunk.context import join_context
 from journeyman.knowledge.document import Document
 from journeyman.knowledge.index.file import Index, Origin, Ready, Refusal, Shelved
 from journeyman.knowledge.source import Source
@@ -119,8 +120,7 @@ class Ingest:
         closed = tuple(f"{refusal.name}/" for refusal in self.done.refused)
         names = dict.fromkeys((*self._before, *self._refused))
         gone = [name for name in names if name not in self._seen and not name.startswith(closed)]
-        self._index.remove(self._root, gone)
-        self.done.removed += sum(name in self._before for name in gone)
+        self.done.removed += self._index.remove(self._root, gone)
 
     def refuse(self, name: str, stamp: str, reader: str, code: str, reason: str) -> None:
         self._seen.add(name)
@@ -131,7 +131,7 @@ class Ingest:
     def _cut(self, item: Parsed) -> _Cut | None:
         source, result, before = item.source, item.result, self._before.get(item.source.name)
         if isinstance(result, KnowledgeError):
-            self.refuse(source.name, source.stamp, item.reader, result.code, _reason(result))
+            self.refuse(source.name, source.stamp, item.reader, result.code, result.reason)
             return None
         if before and (before.origin.hash, before.origin.reader) == (item.hash, item.reader):
             self._index.restamp(before.id, source.stamp)
@@ -143,7 +143,7 @@ class Ingest:
         for chunk in self._chunk(result, tokens):
             text = result.text[chunk.start : chunk.end]
             above = self._above(result, chunk, tokens)
-            whole = f"{above}\n{text}" if above else text
+            whole = join_context(above, text)
             key = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).digest()[:16]
             texts[key] = whole
             ready.append(Ready(chunk, above, text, key))
@@ -165,7 +165,3 @@ class Ingest:
             else:
                 self.done.added += 1
             self._progress.advance(1, item.origin.name)
-
-
-def _reason(error: KnowledgeError) -> str:
-    return f"{error.what}: {error.got}" if error.got else error.what

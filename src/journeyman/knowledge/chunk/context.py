@@ -22,8 +22,10 @@ HEADER = 400  # characters of a table's header
 
 def write_context(document: Document, chunk: Chunk, tokens: Tokens, tokenizer: Tokenizer | None = None) -> str:
     """The chunk's text below what stands above it."""
-    text = document.text[chunk.start : chunk.end]
-    above = write_above(document, chunk, tokens, tokenizer)
+    return join_context(write_above(document, chunk, tokens, tokenizer), document.text[chunk.start : chunk.end])
+
+
+def join_context(above: str, text: str) -> str:
     return f"{above}\n{text}" if above else text
 
 

@@ -129,7 +129,11 @@ class Index:
         """Raises: KnowledgeError JM-953 when the index was made with another value: its vectors and chunks would not fit."""
         with self.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
-        if (found := self.setting(key)) != value:
+        self.expect(key, value)
+
+    def expect(self, key: str, value: str) -> None:
+        """Raises: KnowledgeError JM-953 when another value was settled."""
+        if (found := self.setting(key)) and found != value:
             raise KnowledgeError(
                 "JM-953",
                 f"this index was made with another {key}",
@@ -214,10 +218,10 @@ class Index:
                 (refusal.root, refusal.name, refusal.stamp, refusal.reader, refusal.code, refusal.reason),
             )
 
-    def remove(self, root: str, names: Iterable[str]) -> None:
+    def remove(self, root: str, names: Iterable[str]) -> int:
+        """Documents and refusals of these names. Returns how many documents left."""
         with self.writing() as connection:
-            for name in names:
-                _leave(connection, root, name)
+            return sum(_leave(connection, root, name) for name in names)
 
     def compact(self) -> int:
         """Drop vectors that no chunk names and give free pages back. Returns how many vectors left."""
@@ -304,9 +308,9 @@ def open_index(path: Path, *, is_writer: bool = False) -> Index:
     return Index(path, connect(path, is_writer=is_writer), is_writer=is_writer)
 
 
-def _leave(connection: sqlite3.Connection, root: str, name: str) -> None:
-    connection.execute("DELETE FROM documents WHERE root = ? AND name = ?", (root, name))
+def _leave(connection: sqlite3.Connection, root: str, name: str) -> int:
     connection.execute("DELETE FROM refused WHERE root = ? AND name = ?", (root, name))
+    return connection.execute("DELETE FROM documents WHERE root = ? AND name = ?", (root, name)).rowcount
 
 
 def _piece(row: tuple[Any, ...]) -> Piece:

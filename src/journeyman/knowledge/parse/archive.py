@@ -58,13 +58,13 @@ class Archive:
         try:
             entries = _count_entries(file)
             if entries > limits.members:
-                raise _over(name, f"{entries} members", f"at most {limits.members}")
+                raise _not_read(name, f"{entries} members", f"at most {limits.members}")
             self._zip = zipfile.ZipFile(file)
         except UNREADABLE as error:
-            raise _damaged(name, str(error)) from error
+            raise _not_read(name, str(error), "a whole zip archive") from error
         self.total_bytes = sum(info.file_size for info in self._zip.infolist())
         if self.total_bytes > limits.total_bytes:
-            raise _over(name, f"{self.total_bytes:,} bytes unpacked", f"at most {limits.total_bytes:,}")
+            raise _not_read(name, f"{self.total_bytes:,} bytes unpacked", f"at most {limits.total_bytes:,}")
 
     def members(self) -> Iterator[Member]:
         """The files, in order of name."""
@@ -141,23 +141,12 @@ def _count_entries(file: BinaryIO) -> int:
     return int(entries)
 
 
-def _over(name: str, got: str, expected: str) -> KnowledgeError:
+def _not_read(name: str, got: str, expected: str) -> KnowledgeError:
     return KnowledgeError(
         "JM-904",
         "this archive is not read",
         where=name,
         expected=expected,
-        got=got,
-        hint="unpack what you need of it and add the folder",
-    )
-
-
-def _damaged(name: str, got: str) -> KnowledgeError:
-    return KnowledgeError(
-        "JM-904",
-        "this archive is not read",
-        where=name,
-        expected="a whole zip archive",
         got=got,
         hint="unpack what you need of it and add the folder",
     )

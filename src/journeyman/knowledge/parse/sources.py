@@ -43,7 +43,7 @@ class Refused:
 
     @property
     def reason(self) -> str:
-        return f"{self.error.what}: {self.error.got}" if self.error.got else self.error.what
+        return self.error.reason
 
 
 Found = Iterator[Source | Refused]
