@@ -114,11 +114,12 @@ class _Placing:
         found: dict[Path, Candidate] = {}
         for number, row in enumerate(rows):
             least, most = _reach(lines, number)
-            for leaf in sorted(row, key=lambda leaf: len(self._candidates[leaf.path])):
+            for leaf in sorted(row, key=lambda leaf: (leaf.path[depth + 1 :] not in columns, len(self._candidates[leaf.path]))):
                 fitting = [one for one in self._candidates[leaf.path] if self._fits(leaf, one, least, most)]
                 if fitting:
-                    column = columns.get(leaf.path[depth + 1 :])
-                    found[leaf.path] = self._take(self._choose(fitting, lines[number], column))
+                    found[leaf.path] = self._take(
+                        self._choose(fitting, lines[number], columns, leaf.path[depth + 1 :])
+                    )
         return found
 
     def _said_in(self, leaf: Leaf) -> list[int]:
@@ -141,12 +142,16 @@ class _Placing:
             return True
         return least <= self._lines.number(one.start) <= most
 
-    def _choose(self, fitting: Sequence[Candidate], line: int | None, column: int | None) -> Candidate:
-        """A free one, the nearest to the row's line, in the column of its name."""
+    def _choose(
+        self, fitting: Sequence[Candidate], line: int | None, columns: Mapping[Path, int], name: Path
+    ) -> Candidate:
+        """A free one, the nearest to the row's line, in the column of its name, or else in none that is another's."""
+        others = set(columns.values())
 
         def rank(one: Candidate) -> tuple[bool, int, bool, int]:
             away = abs(self._lines.number(one.start) - line) if line is not None else 0
-            is_elsewhere = column is not None and self._lines.cell(one.start) != column
+            cell = self._lines.cell(one.start)
+            is_elsewhere = cell != columns[name] if name in columns else cell in others
             return ((one.start, one.end) in self._taken, away, is_elsewhere, one.start)
 
         return min(fitting, key=rank)
