@@ -26,7 +26,8 @@ LONGEST = 60  # characters of a value in a table
 def extract(
     task: TaskName,
     given: Annotated[
-        list[str], typer.Argument(metavar="FILES", help="Files, folders, globs in quotes, zip archives.", show_default=False)
+        list[str],
+        typer.Argument(metavar="FILES", help="Files, folders, globs in quotes, zip archives.", show_default=False),
     ],
     html: Annotated[
         Path | None, typer.Option(help="Write a page that shows the values in their documents.", show_default=False)
@@ -41,7 +42,10 @@ def extract(
         bool, typer.Option("--keep-ungrounded", help="Keep values that the document does not say, instead of null.")
     ] = False,
     window: Annotated[
-        int, typer.Option(min=50, help="Tokens of a window; a longer document is asked about in several, and they are merged.")
+        int,
+        typer.Option(
+            min=50, help="Tokens of a window; a longer document is asked about in several, and they are merged."
+        ),
     ] = 1500,
     release: Annotated[str, typer.Option(help="Hash of a release; default: the live one.")] = "",
     project: ProjectFolder = None,
@@ -102,14 +106,16 @@ class _Shown:
         if self._is_json:
             documents: list[Json] = [_document_json(one) for one in self._documents]
             refused: list[Json] = [_unread_json(one) for one in self.unread]
-            print_json(
-                {"documents": documents, "unread": refused, "scores": _scores_json(scores) if scores else None}
-            )
+            print_json({"documents": documents, "unread": refused, "scores": _scores_json(scores) if scores else None})
             return
         if scores is not None:
             _print_scores(scores)
         print_lines(*(f"not read: {one.name}: {one.code} {one.reason}" for one in self.unread))
-        print_lines(f"next: open {html}" if html else f"next: journeyman extract {task} FILES --html page.html shows the values in place")
+        print_lines(
+            f"next: open {html}"
+            if html
+            else f"next: journeyman extract {task} FILES --html page.html shows the values in place"
+        )
 
     def _score(self) -> Scores | None:
         from journeyman.knowledge.extract.scores import Extraction, score_extractions

@@ -105,9 +105,7 @@ def extract(
     asyncio.run(_Extracting(workspace, task, asked, schema, ungrounded, most).run(files, release, hear))
 
 
-def write_rows(
-    workspace: Workspace, task_name: str, given: Sequence[str], path: Path, most: int = MOST_TOKENS
-) -> Rows:
+def write_rows(workspace: Workspace, task_name: str, given: Sequence[str], path: Path, most: int = MOST_TOKENS) -> Rows:
     """Documents with their truths as rows to import, ``input`` and ``gold``; of a document of several windows each has the values that it says.
 
     Raises:
@@ -279,9 +277,7 @@ def _document(parsed: Parsed) -> Document:
     return parsed.result
 
 
-def _cut_truth(
-    document: Document, truth: Json, schema: Mapping[str, Json], most: int
-) -> Iterator[tuple[str, Json]]:
+def _cut_truth(document: Document, truth: Json, schema: Mapping[str, Json], most: int) -> Iterator[tuple[str, Json]]:
     """The text of each window with the values that stand in it; all of them where there is one window."""
     windows = cut_windows(document, find_tokens(document.text), most)
     placed = place(truth, schema, document) if len(windows) > 1 else []

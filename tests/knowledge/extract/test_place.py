@@ -29,7 +29,13 @@ Netto 11,00 €
 Summe 11,00 €
 """
 ANY = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-99, 99), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=6)),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-99, 99),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=6),
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
     max_leaves=8,
 )
@@ -37,7 +43,9 @@ ANY = st.recursive(
 
 def placed(answer: Json, text: str) -> dict[str, tuple[str, str]]:
     """Status and words of each value, by its path."""
-    return {write_path(one.path): (one.status, text[one.start : one.end]) for one in place(answer, SCHEMA, document(text))}
+    return {
+        write_path(one.path): (one.status, text[one.start : one.end]) for one in place(answer, SCHEMA, document(text))
+    }
 
 
 def line(text: str, one: Placed) -> int:
@@ -46,7 +54,15 @@ def line(text: str, one: Placed) -> int:
 
 def test_each_value_has_its_writing_and_its_place() -> None:
     found = placed(
-        {"number": "RE-2024-17", "issued": "2024-03-12", "due": "2024-04-12", "currency": "EUR", "paid": True, "phone": "0800 555", "tags": ["rechnung", "STUHL", "Tisch"]},
+        {
+            "number": "RE-2024-17",
+            "issued": "2024-03-12",
+            "due": "2024-04-12",
+            "currency": "EUR",
+            "paid": True,
+            "phone": "0800 555",
+            "tags": ["rechnung", "STUHL", "Tisch"],
+        },
         INVOICE,
     )
     assert found == {
@@ -64,7 +80,9 @@ def test_each_value_has_its_writing_and_its_place() -> None:
 
 def test_equal_values_go_where_their_names_stand() -> None:
     for answer in ({"net": 11, "total": 11.0}, {"total": 11.0, "net": 11}):
-        found = {one.path[0]: INVOICE[: one.start].rsplit("\n", 1)[1] for one in place(answer, SCHEMA, document(INVOICE))}
+        found = {
+            one.path[0]: INVOICE[: one.start].rsplit("\n", 1)[1] for one in place(answer, SCHEMA, document(INVOICE))
+        }
         assert found == {"net": "Netto ", "total": "Summe "}
 
 
@@ -147,7 +165,12 @@ def test_rows_of_a_table_are_found_in_their_lines(count: int, seed: int) -> None
     """Few different values, so that most of them stand in many lines."""
     draw = random.Random(seed)
     rows = [
-        {"text": draw.choice(["oak", "pine", "elm"]), "quantity": draw.randint(1, 4), "price": draw.randint(1, 4), "amount": draw.randint(5, 9)}
+        {
+            "text": draw.choice(["oak", "pine", "elm"]),
+            "quantity": draw.randint(1, 4),
+            "price": draw.randint(1, 4),
+            "amount": draw.randint(5, 9),
+        }
         for _ in range(count)
     ]
     text = "Rows\n\n" + "\n".join(" | ".join(str(value) for value in row.values()) for row in rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -44,7 +45,7 @@ def test_rows_stay_whole_and_have_their_header() -> None:
         lines = [line for line in text.splitlines() if "|" in line]
         assert not lines or lines[0] == HEADER
         assert all(line.count("|") == 2 for line in lines)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert before.start < after.start < before.end < after.end
 
 
@@ -76,14 +77,16 @@ def test_rows_of_overlapping_windows_are_kept_once_in_their_order() -> None:
     merged = merge(reads)
     assert merged.answer == {"number": None, "items": rows(1, 60)}
     assert merged.conflicts == ()
-    assert [one.path for one in merged.placed] == [("items", n, key) for n in range(60) for key in ("quantity", "text", "price")]
+    assert [one.path for one in merged.placed] == [
+        ("items", n, key) for n in range(60) for key in ("quantity", "text", "price")
+    ]
     assert all(one.is_grounded for one in merged.placed)
 
 
 def two(left: Json, right: Json, sure: tuple[float | None, float | None] = (None, None)) -> Merged:
     """Two windows of one text that say the same field otherwise."""
     whole = document("Number A-1\nNumber B-2\nStuhl\nTisch")
-    known = [{key: chance for key in ("number", "tags")} if chance is not None else None for chance in sure]
+    known = [dict.fromkeys(("number", "tags"), chance) if chance is not None else None for chance in sure]
     return merge([read(whole, Window(0, 33), answer, said) for answer, said in zip((left, right), known, strict=True)])
 
 
@@ -108,14 +111,24 @@ def test_two_windows_outvote_one_and_null_is_no_vote() -> None:
 
 
 def test_plain_items_are_kept_once_and_a_row_that_stands_nowhere_too() -> None:
-    assert two({"tags": ["Stuhl", "Sofa"]}, {"tags": ["Stuhl", "Sofa", "Tisch"]}).answer == {"tags": ["Stuhl", "Sofa", "Tisch"]}
+    assert two({"tags": ["Stuhl", "Sofa"]}, {"tags": ["Stuhl", "Sofa", "Tisch"]}).answer == {
+        "tags": ["Stuhl", "Sofa", "Tisch"]
+    }
 
 
 def test_a_row_that_two_windows_read_otherwise_is_one_row_with_a_conflict() -> None:
     whole = document("7 | chair | 4.50\n8 | table | 9.50\n9 | lamp | 1.00")
     window = Window(0, len(whole.text))
-    first = read(whole, window, {"items": [{"quantity": 7, "text": "chair", "price": 4.5}, {"quantity": 8, "text": "table", "price": None}]})
-    second = read(whole, window, {"items": [{"quantity": 8, "text": "table", "price": 9.5}, {"quantity": 9, "text": "lamp", "price": 2}]})
+    first = read(
+        whole,
+        window,
+        {"items": [{"quantity": 7, "text": "chair", "price": 4.5}, {"quantity": 8, "text": "table", "price": None}]},
+    )
+    second = read(
+        whole,
+        window,
+        {"items": [{"quantity": 8, "text": "table", "price": 9.5}, {"quantity": 9, "text": "lamp", "price": 2}]},
+    )
     merged = merge([first, second])
     assert merged.answer == {
         "items": [

@@ -125,8 +125,10 @@ def _fits(node: Json, root: Node, value: Json) -> bool:
         return node is True
     kinds = node.get("type")
     said = _TYPES.get(type(value), "null")
-    return kinds is None or said in (kinds if isinstance(kinds, list) else [kinds]) or (
-        said == "integer" and kinds == "number"
+    return (
+        kinds is None
+        or said in (kinds if isinstance(kinds, list) else [kinds])
+        or (said == "integer" and kinds == "number")
     )
 
 

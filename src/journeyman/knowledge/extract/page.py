@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -112,7 +113,7 @@ def cut_pieces(text: str, placed: Sequence[Placed]) -> list[Piece]:
             ends.setdefault(one.end, []).append(number)
     cuts = sorted({0, *starts, *ends, len(text)})
     open_, pieces = dict[int, None](), list[Piece]()
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in pairwise(cuts):
         for number in ends.get(start, ()):
             open_.pop(number, None)
         open_ |= dict.fromkeys(starts.get(start, ()))

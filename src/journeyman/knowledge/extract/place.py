@@ -75,7 +75,9 @@ def place(
 
 def keep_grounded(answer: Json, placed: Sequence[Placed], ungrounded: Ungrounded = "null") -> Json:
     """The answer without what its document does not say."""
-    return without(answer, (one.path for one in placed if one.status == "ungrounded")) if ungrounded == "null" else answer
+    return (
+        without(answer, (one.path for one in placed if one.status == "ungrounded")) if ungrounded == "null" else answer
+    )
 
 
 class _Placing:
@@ -105,7 +107,9 @@ class _Placing:
         said = [leaf for leaf in items if self._candidates[leaf.path]]
         spans = [np.array([(one.start, one.end) for one in self._candidates[leaf.path]], np.int64) for leaf in said]
         chosen = choose_in_order(spans, [leaf.value for leaf in said], len(self._text))
-        return {leaf.path: self._take(self._candidates[leaf.path][place]) for leaf, place in zip(said, chosen, strict=True)}
+        return {
+            leaf.path: self._take(self._candidates[leaf.path][place]) for leaf, place in zip(said, chosen, strict=True)
+        }
 
     def _find_rows(self, members: Sequence[Leaf], depth: int) -> dict[Path, Candidate]:
         rows = [list(row) for _number, row in groupby(members, key=lambda leaf: leaf.path[depth])]
@@ -114,20 +118,18 @@ class _Placing:
         found: dict[Path, Candidate] = {}
         for number, row in enumerate(rows):
             least, most = _reach(lines, number)
-            for leaf in sorted(row, key=lambda leaf: (leaf.path[depth + 1 :] not in columns, len(self._candidates[leaf.path]))):
+            for leaf in sorted(
+                row, key=lambda leaf: (leaf.path[depth + 1 :] not in columns, len(self._candidates[leaf.path]))
+            ):
                 fitting = [one for one in self._candidates[leaf.path] if self._fits(leaf, one, least, most)]
                 if fitting:
-                    found[leaf.path] = self._take(
-                        self._choose(fitting, lines[number], columns, leaf.path[depth + 1 :])
-                    )
+                    found[leaf.path] = self._take(self._choose(fitting, lines[number], columns, leaf.path[depth + 1 :]))
         return found
 
     def _said_in(self, leaf: Leaf) -> list[int]:
         return sorted({self._lines.number(one.start) for one in self._candidates[leaf.path]})
 
-    def _find_columns(
-        self, rows: Sequence[Sequence[Leaf]], lines: Sequence[int | None], depth: int
-    ) -> dict[Path, int]:
+    def _find_columns(self, rows: Sequence[Sequence[Leaf]], lines: Sequence[int | None], depth: int) -> dict[Path, int]:
         """In which cell of their lines the values of each name stand, by the rows that say them once."""
         votes: dict[Path, Counter[int]] = {}
         for row, line in zip(rows, lines, strict=True):
@@ -205,9 +207,7 @@ def _confidence(path: Path, sure: Mapping[str, float]) -> float | None:
     return sure.get(dotted(str(step) for step in path[:depth]))
 
 
-def _describe(
-    leaf: Leaf, one: Candidate | None, document: Document, offset: int, confidence: float | None
-) -> Placed:
+def _describe(leaf: Leaf, one: Candidate | None, document: Document, offset: int, confidence: float | None) -> Placed:
     if one is None:
         status: PlacedStatus = "chosen" if leaf.kind == "choice" else "ungrounded"
         return Placed(leaf.path, leaf.value, status, 1.0 if leaf.kind == "choice" else 0.0, confidence=confidence)

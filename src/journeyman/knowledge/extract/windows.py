@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from journeyman.knowledge.chunk.chunk import Tokens
 from journeyman.knowledge.document import Document
@@ -51,9 +52,7 @@ def cut_windows(
     return list(_gather(document, tokens, list(_find_units(document, tokens, most)), most, min(overlap, most // 2)))
 
 
-def _gather(
-    document: Document, tokens: Tokens, units: Sequence[_Unit], most: int, overlap: int
-) -> Iterator[Window]:
+def _gather(document: Document, tokens: Tokens, units: Sequence[_Unit], most: int, overlap: int) -> Iterator[Window]:
     first = 0
     while first < len(units):
         header = units[first].header
@@ -83,13 +82,11 @@ def _find_units(document: Document, tokens: Tokens, most: int) -> Iterator[_Unit
     yield from _cut_lines(document.text, place, len(document.text), tokens, most)
 
 
-def _cut_lines(
-    text: str, start: int, end: int, tokens: Tokens, most: int, is_table: bool = False
-) -> Iterator[_Unit]:
+def _cut_lines(text: str, start: int, end: int, tokens: Tokens, most: int, is_table: bool = False) -> Iterator[_Unit]:
     if start >= end:
         return
     places = [start + place for place in find_lines(text[start:end])]
-    lines = [(first, last) for first, last in zip(places, places[1:], strict=False) if text[first:last].strip()]
+    lines = [(first, last) for first, last in pairwise(places) if text[first:last].strip()]
     header = _header(text, lines[0], tokens, most) if is_table and lines else None
     for number, (first, last) in enumerate(lines):
         for piece in _cut_long(text, first, last, tokens, most // 2):
