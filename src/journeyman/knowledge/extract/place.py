@@ -1,8 +1,8 @@
 """Where a document says each value of an answer: its span, page and boxes, and in which writing.
 
 Rows of a list are placed row by row in the document's order (``rows``), their values in the columns in which the clearest rows have them, items of a list of plain values in
-order. A value outside lists goes where its name stands before it, else to the first place that is left; no two share a place while one is free. A number of a row counts only near that row: elsewhere in a long document
-it stands by chance.
+order. A value outside lists goes where its name stands before it, else to the first place that is left; no two share a place while one is free. A short number of a row counts only near that row: elsewhere in a long
+document it stands by chance.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from journeyman.knowledge.ground.source import Source
 Ungrounded = Literal["null", "keep"]
 """What becomes of values that the document does not say: they are left away, or they stay with their status."""
 TELLING = 5  # characters of a text that does not stand somewhere by chance
+TELLING_DIGITS = 4  # of a number, if it has more than digits: a year has not
 ANY_LINE = 1 << 60
 Span = tuple[int, int]
 
@@ -121,7 +122,7 @@ class _Placing:
             for leaf in sorted(
                 row, key=lambda leaf: (leaf.path[depth + 1 :] not in columns, len(self._candidates[leaf.path]))
             ):
-                fitting = [one for one in self._candidates[leaf.path] if self._fits(leaf, one, least, most)]
+                fitting = [one for one in self._candidates[leaf.path] if self._fits(one, least, most)]
                 if fitting:
                     found[leaf.path] = self._take(self._choose(fitting, lines[number], columns, leaf.path[depth + 1 :]))
         return found
@@ -139,10 +140,8 @@ class _Placing:
                     votes.setdefault(leaf.path[depth + 1 :], Counter())[self._lines.cell(there[0].start)] += 1
         return {name: counts.most_common(1)[0][0] for name, counts in votes.items()}
 
-    def _fits(self, leaf: Leaf, one: Candidate, least: int, most: int) -> bool:
-        if leaf.kind == "text" and len(leaf.written) >= TELLING and leaf.written.upper() != leaf.written.lower():
-            return True
-        return least <= self._lines.number(one.start) <= most
+    def _fits(self, one: Candidate, least: int, most: int) -> bool:
+        return _is_telling(self._text[one.start : one.end]) or least <= self._lines.number(one.start) <= most
 
     def _choose(
         self, fitting: Sequence[Candidate], line: int | None, columns: Mapping[Path, int], name: Path
@@ -184,6 +183,13 @@ class _Placing:
     def _take(self, one: Candidate) -> Candidate:
         self._taken.add((one.start, one.end))
         return one
+
+
+def _is_telling(said: str) -> bool:
+    """Whether it says enough to be known again far from its row."""
+    if any(letter.isalpha() for letter in said):
+        return len(said) >= TELLING
+    return not said.isdigit() and sum(letter.isdigit() for letter in said) >= TELLING_DIGITS
 
 
 def _depth(path: Path) -> int | None:
