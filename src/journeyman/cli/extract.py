@@ -54,7 +54,7 @@ def extract(
     """Read documents and extract what the task's output names: each value with its page, its place and whether the document says it.
 
     The live release answers, or the teacher while there is none. Values that their document does not say become null. A JSON file of the same name beside a document is its truth:
-    then precision, recall and F1 of each field are shown too. A file that cannot be read is listed with the reason; exit status 1 when there is one.
+    then precision, recall and F1 of each field are shown too, and a document without an answer counts as one that says nothing. A file that cannot be read is listed with the reason; exit status 1 when there is one.
 
     Example: journeyman extract invoices inbox/ --html inbox.html
     """
@@ -121,6 +121,7 @@ class _Shown:
         from journeyman.knowledge.extract.scores import Extraction, score_extractions
 
         known = [Extraction(one.answer, one.truth, one.placed) for one in self._documents if one.truth is not None]
+        known += [Extraction({}, one.truth) for one in self.unread if one.truth is not None]  # they say nothing
         return score_extractions(known) if known else None
 
 

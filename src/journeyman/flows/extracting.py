@@ -56,11 +56,12 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file of which nothing could be extracted, and why."""
+    """A file of which nothing could be extracted, and why; ``truth`` as of one that could."""
 
     name: str
     code: str
     reason: str
+    truth: Json = None
 
 
 Outcome = Extracted | Unread
@@ -206,13 +207,13 @@ class _Extracting:
             progress.finish()
 
     async def _extract(self, desk: Desk, parsed: Parsed, truths: Mapping[str, Source]) -> Outcome:
+        known: Json = None
         try:
-            document = _document(parsed)
-            truth = truths.get(_stem(document.name))
+            truth = truths.get(_stem(parsed.source.name))
             known = read_truth(truth, self._schema) if truth else None
-            return await self._ask(desk, document, known)
+            return await self._ask(desk, _document(parsed), known)
         except JourneymanError as error:
-            return _unread(parsed.source.name, error)
+            return _unread(parsed.source.name, error, known)
 
     async def _ask(self, desk: Desk, document: Document, truth: Json) -> Extracted:
         windows = cut_windows(document, find_tokens(document.text), self._most)
@@ -298,5 +299,5 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def _unread(name: str, error: JourneymanError) -> Unread:
-    return Unread(name, error.code, f"{error.what}: {error.got}" if error.got else error.what)
+def _unread(name: str, error: JourneymanError, truth: Json = None) -> Unread:
+    return Unread(name, error.code, f"{error.what}: {error.got}" if error.got else error.what, truth)
