@@ -113,7 +113,7 @@ def add(
         if is_anew:
             _forget(library.index)
         library.index.settle("chunker", f"{DEFAULT_CHUNKER}:1")
-        added, sizes = [], Sizes(file_bytes=_limits(workspace).file_bytes)
+        added, sizes = [], Sizes(file_bytes=reading_limits(workspace).file_bytes)
         for one in given:
             sources: Iterable[Source | Refused]
             if one == STDIN:
@@ -135,10 +135,10 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
         embed=library.embed,
         progress=progress,
     )
-    reading = _Reading(_wishes(workspace))
+    reading = Reading(reading_wishes(workspace))
     wanted = _sift(ingest, sources)
     progress.start(f"read {root}", unit="files")
-    ingest.write(reading.parse(wanted, count_cores(), _limits(workspace)))
+    ingest.write(reading.parse(wanted, count_cores(), reading_limits(workspace)))
     progress.finish()
     if ingest.has_found or os.path.isdir(root_path(workspace, root)):
         ingest.sweep()  # a path that leads nowhere may be a drive that is not there today
@@ -156,7 +156,7 @@ def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Sourc
             yield source
 
 
-class _Reading:
+class Reading:
     """Keeps the hash of what was read and who read it, beside the results as they come."""
 
     def __init__(self, wishes: Wishes) -> None:
@@ -192,13 +192,13 @@ class _Reading:
         return reader
 
 
-def _wishes(workspace: Workspace) -> Wishes:
+def reading_wishes(workspace: Workspace) -> Wishes:
     project = workspace.project
     passwords = environment(project.text("knowledge", "passwords_env")).splitlines()
     return Wishes(tuple(filter(None, passwords)), project.text("knowledge", "ocr") == "auto")
 
 
-def _limits(workspace: Workspace) -> Limits:
+def reading_limits(workspace: Workspace) -> Limits:
     file_mb, read_s, read_mb = (
         workspace.project.number("knowledge", key) or 0 for key in ("file_mb", "read_s", "read_mb")
     )
