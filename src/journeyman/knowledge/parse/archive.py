@@ -66,6 +66,10 @@ class Archive:
         if self.total_bytes > limits.total_bytes:
             raise _over(name, f"{self.total_bytes:,} bytes unpacked", f"at most {limits.total_bytes:,}")
 
+    @property
+    def is_empty(self) -> bool:
+        return all(info.is_dir() for info in self._zip.infolist())
+
     def members(self) -> Iterator[Member]:
         """The files, in order of name."""
         seen: set[str] = set()
