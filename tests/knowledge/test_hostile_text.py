@@ -135,6 +135,7 @@ class Sliced(str):
     "unit",
     [
         "a 1. ",
+        "Ab 1. cd ",
         "1. ",
         ". ",
         "e.g. ",
