@@ -219,3 +219,17 @@ def test_files_without_text_are_written_as_they_come(tmp_path: Path) -> None:
         run.write(come())
         assert seen[-1] == TOGETHER
         assert run.done.added == TOGETHER + 2
+
+
+def test_what_cannot_be_opened_this_time_stays(tmp_path: Path) -> None:
+    with open_index(tmp_path / "index.db", is_writer=True) as index:
+        ingest(index).write([parsed(f"{name}.txt", plain(name, f"Words of {name}.")) for name in "ab"])
+        again = ingest(index)
+        shut = KnowledgeError("JM-901", "this cannot be read", got="Permission denied", retryable=True)
+        again.write(
+            [parsed("a.txt", shut), parsed("b.txt", KnowledgeError("JM-906", "no text")), parsed("c.txt", shut)]
+        )
+        again.sweep()
+        assert [item.origin.name for item in index.documents()] == ["a.txt"]
+        assert [item.name for item in again.done.refused] == ["a.txt", "b.txt", "c.txt"]
+        assert [item.name for item in index.refusals()] == ["b.txt", "c.txt"]

@@ -149,7 +149,7 @@ def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Sourc
     """Those that must be read."""
     for source in sources:
         if isinstance(source, Refused):
-            ingest.refuse(source.name, "", "", source.code, source.reason)
+            ingest.refuse(source.name, "", "", source.error)
         elif not ingest.is_known(source, is_current):
             yield source
 

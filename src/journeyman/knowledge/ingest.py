@@ -124,16 +124,18 @@ class Ingest:
         self._index.remove(self._root, gone)
         self.done.removed += sum(name in self._before for name in gone)
 
-    def refuse(self, name: str, stamp: str, reader: str, code: str, reason: str) -> None:
+    def refuse(self, name: str, stamp: str, reader: str, error: KnowledgeError) -> None:
+        """What could not be opened, but may be another time, leaves the document as it was."""
         self._seen.add(name)
-        refusal = Refusal(self._root, name, stamp, reader, code, mend_text(reason))
-        self._index.refuse(refusal)
+        refusal = Refusal(self._root, name, stamp, reader, error.code, mend_text(_reason(error)))
+        if not (error.retryable and name in self._before):
+            self._index.refuse(refusal)
         self.done.refused.append(refusal)
 
     def _cut(self, item: Parsed) -> _Cut | None:
         source, result, before = item.source, item.result, self._before.get(item.source.name)
         if isinstance(result, KnowledgeError):
-            self.refuse(source.name, source.stamp, item.reader, result.code, _reason(result))
+            self.refuse(source.name, source.stamp, item.reader, result)
             return None
         if before and (before.origin.hash, before.origin.reader) == (item.hash, item.reader):
             self._index.restamp(before.id, source.stamp)

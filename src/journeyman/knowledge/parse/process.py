@@ -104,7 +104,9 @@ class ReadingPool:
         except KnowledgeError as error:
             return error
         except OSError as error:
-            return KnowledgeError("JM-930", "this file cannot be opened", where=source.name, got=str(error))
+            return KnowledgeError(
+                "JM-930", "this file cannot be opened", where=source.name, got=str(error), retryable=True
+            )
         except Exception as error:  # noqa: BLE001 - a defect of ours costs the file that shows it
             got = f"{type(error).__name__}: {error}"[:MOST_SAID]
             return KnowledgeError(

@@ -83,7 +83,7 @@ class _Walk:
         try:
             is_there = path.exists()
         except OSError as error:
-            yield _unreadable(show_path(given), error.strerror or "it cannot be looked at")
+            yield _shut(show_path(given), error.strerror or "it cannot be looked at")
             return
         if is_there:
             yield from self._find_path(path)
@@ -126,7 +126,7 @@ class _Walk:
             try:
                 is_link, is_folder = path.is_symlink(), path.is_dir()
             except OSError as error:  # a folder may be listed, and yet nobody may look at what is in it
-                yield _unreadable(_name(path, base), error.strerror or "it cannot be looked at")
+                yield _shut(_name(path, base), error.strerror or "it cannot be looked at")
                 continue
             if path is not folder and is_link:
                 if not _is_below(path, root):
@@ -141,7 +141,7 @@ class _Walk:
             try:
                 entries = sorted(os.listdir(path), reverse=True)
             except OSError as error:
-                yield _unreadable(_name(path, base), error.strerror or "it cannot be opened")
+                yield _shut(_name(path, base), error.strerror or "it cannot be opened")
                 continue
             waiting += [path / entry for entry in entries if not _is_left_out((entry,))]
 
@@ -162,7 +162,7 @@ class _Walk:
             with path.open("rb") as file:
                 head = file.read(4)
         except OSError as error:
-            yield _unreadable(name, error.strerror or "it cannot be opened")
+            yield _shut(name, error.strerror or "it cannot be opened")
             return
         yield from self._find_content(path, name, state, head)
 
@@ -173,7 +173,7 @@ class _Walk:
             try:
                 yield from _open_zip(name, path.open("rb"), limits, _Left(limits), 1)
             except OSError as error:
-                yield _unreadable(name, error.strerror or "it cannot be opened")
+                yield _shut(name, error.strerror or "it cannot be opened")
         elif kind == "mbox":
             yield from _split(name, lambda: path.open("rb"), limits)
         elif state.st_size > limits.file_bytes:
@@ -267,7 +267,7 @@ def _split(name: str, open_file: Callable[[], BinaryIO], limits: Limits) -> Foun
             if not number and file.seek(0, io.SEEK_END):
                 yield _refuse(name, "JM-989", NOTHING, "no line of it begins a message: From sender Mon ...")
     except OSError as error:
-        yield _unreadable(name, error.strerror or "it cannot be read")
+        yield _shut(name, error.strerror or "it cannot be read")
 
 
 def _reader(name: str, open_file: Callable[[], BinaryIO], begin: int, end: int) -> Callable[[], bytes]:
@@ -370,8 +370,13 @@ def _unreadable(name: str, got: str) -> Refused:
     )
 
 
+def _shut(name: str, got: str) -> Refused:
+    return Refused(name, _no_file(name, got))
+
+
 def _no_file(name: str, got: str) -> KnowledgeError:
-    return KnowledgeError("JM-901", "this cannot be read", where=name, got=got, hint="check the path")
+    """What may be opened another time."""
+    return KnowledgeError("JM-901", "this cannot be read", where=name, got=got, hint="check the path", retryable=True)
 
 
 def _refuse(name: str, code: str, what: str, got: str) -> Refused:
