@@ -25,7 +25,7 @@ from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
 from journeyman.knowledge.parse.process import MB, Limits, read_all
 from journeyman.knowledge.parse.reader import Reader, Wishes
-from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
+from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack
 from journeyman.knowledge.retrieve.filters import Filter
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
@@ -117,7 +117,7 @@ def add(
         for one in given:
             sources: Iterable[Source | Refused]
             if one == STDIN:
-                sources, root = unpack(stdin_name, stdin() if stdin else b"", sizes), STDIN
+                sources, root = unpack(show_path(stdin_name), stdin() if stdin else b"", sizes), STDIN
             else:
                 sources, root = find_sources([one], sizes), _root(workspace, one)
             added.append(Added(one, _add_root(workspace, library, root, sources)))
@@ -151,7 +151,7 @@ def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Sourc
 
     for source in sources:
         if isinstance(source, Refused):
-            ingest.refuse(source.name, "", "", source.code, source.reason)
+            ingest.refuse(source.name, "", "", source.error)
         elif not ingest.is_known(source, is_current):
             yield source
 
@@ -208,7 +208,12 @@ def reading_limits(workspace: Workspace) -> Limits:
 def _root(workspace: Workspace, given: str) -> str:
     """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents."""
     path, base = os.path.abspath(given), str(workspace.project.root)
-    return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
+    return show_path(os.path.relpath(path, base) if Path(path).is_relative_to(base) else path)
+
+
+def read_most(workspace: Workspace) -> int:
+    """How many bytes of standard input are looked at: one more than may be read."""
+    return _limits(workspace).file_bytes + 1
 
 
 def root_path(workspace: Workspace, root: str) -> Path:

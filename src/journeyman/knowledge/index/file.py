@@ -99,6 +99,14 @@ class Ready:
     embedded: bytes
 
 
+class Lacking(Exception):
+    """Vectors that a document needs are not here: they were when they were asked for, and another process has dropped them since. Nothing was written."""
+
+    def __init__(self, hashes: set[bytes]) -> None:
+        self.hashes = hashes
+        super().__init__(f"{len(hashes)} vectors")
+
+
 class Index:
     """Open it by `open_index`; use it from one thread at a time, or let the lock queue them."""
 
@@ -175,13 +183,19 @@ class Index:
         return Document(name, media, unpack_text(text), title=title, facts=_facts(facts), **unpack_layout(layout))
 
     def put(self, origin: Origin, document: Document, chunks: Sequence[Ready], vectors: Mapping[bytes, Floats]) -> int:
-        """One document, in place of the one that had its name; ``vectors`` has those that the index lacks. Returns its id."""
+        """One document, in place of the one that had its name; ``vectors`` has those that the index lacks. Returns its id.
+
+        Raises:
+            Lacking: some are neither there nor here.
+        """
         with self.writing() as connection:
             _leave(connection, origin.root, origin.name)
             connection.executemany(
                 "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
                 ((key, vector.astype("<f2").tobytes()) for key, vector in vectors.items()),
             )
+            if lacking := self.missing(item.embedded for item in chunks):
+                raise Lacking(lacking)
             cursor = connection.execute(
                 """INSERT INTO documents (root, name, stamp, hash, reader, size_bytes, media, title, facts, text, layout, added)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",

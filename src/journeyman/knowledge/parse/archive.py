@@ -20,8 +20,12 @@ from journeyman.core.errors import KnowledgeError
 END, END_64, ENTRY_LEAST = b"PK\x05\x06", b"PK\x06\x06", 46
 TAIL_BYTES = 66_000
 ENTRY_MOST_BYTES = 1_000
-UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError, struct.error)
-"""What the standard library raises for damaged members; RuntimeError for encrypted ones, NotImplementedError (a RuntimeError) for other methods."""
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(OSError, EOFError, RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError),
+)
+"""What the standard library raises for damaged members; RuntimeError for encrypted ones, NotImplementedError (a RuntimeError) for other methods, OverflowError for places beyond
+any file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,10 @@ class Archive:
         self.total_bytes = sum(info.file_size for info in self._zip.infolist())
         if self.total_bytes > limits.total_bytes:
             raise _not_read(name, f"{self.total_bytes:,} bytes unpacked", f"at most {limits.total_bytes:,}")
+
+    @property
+    def is_empty(self) -> bool:
+        return all(info.is_dir() for info in self._zip.infolist())
 
     def members(self) -> Iterator[Member]:
         """The files, in order of name."""

@@ -34,6 +34,8 @@ BROKEN = (
     ValueError,
     struct.error,
     OSError,
+    ArithmeticError,
+    LookupError,
 )
 ENCODINGS = frozenset(["utf-8", "utf-16", "us-ascii", "iso-8859-1", "windows-1252"])
 DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?\sencoding\s*=\s*["']([\w.-]{1,40})["']""")
