@@ -1,6 +1,6 @@
 """Notes as Obsidian writes them: Markdown with ``[[Page#heading|alias]]``, ``![[embed]]``, ``#tag``, callouts.
 
-They are read in all Markdown, for they mean nothing else there. Links stay as they were written: nobody here says where they lead.
+They are read in all Markdown, for they mean nothing else there. Where links lead is for ``vault`` to say.
 """
 
 from __future__ import annotations
