@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from journeyman.flows.extracting import Extracted, Outcome, Rows, Unread
     from journeyman.knowledge.extract.merge import Conflict
     from journeyman.knowledge.extract.page import Page
-    from journeyman.knowledge.extract.place import Placed
+    from journeyman.knowledge.extract.place import Placed, Ungrounded
     from journeyman.knowledge.extract.scores import Figure, Scores
 
 LONGEST = 60  # characters of a value in a table
@@ -76,7 +76,7 @@ def extract(
                 if page is not None:
                     _put(page, outcome)
 
-            ungrounded = "keep" if keep_ungrounded else "null"
+            ungrounded: Ungrounded = "keep" if keep_ungrounded else "null"
             extract_documents(workspace, task, given, hear, release=release, ungrounded=ungrounded, most=window)
     shown.end(html, task)
     return 1 if shown.unread else 0

@@ -213,7 +213,7 @@ def _root(workspace: Workspace, given: str) -> str:
 
 def read_most(workspace: Workspace) -> int:
     """How many bytes of standard input are looked at: one more than may be read."""
-    return _limits(workspace).file_bytes + 1
+    return reading_limits(workspace).file_bytes + 1
 
 
 def root_path(workspace: Workspace, root: str) -> Path:

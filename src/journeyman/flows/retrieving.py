@@ -93,7 +93,7 @@ class Shelves:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._fill, task, fields))
 
     def _fill(self, task: Task, fields: Mapping[str, Json]) -> Asked:
-        from journeyman.knowledge.passages import write_passages
+        from journeyman.knowledge.ground.block import write_passages
 
         use = cast(Knowledge, task.knowledge)
         found = self._find(use, str(fields[use.question]))
@@ -179,8 +179,8 @@ class Asked:
         return Grounding(done.value, partial(self._tell, cited), verdict, done.problem)
 
     def _numbered(self) -> Sequence[Numbered]:
+        from journeyman.knowledge.ground.block import read_passages
         from journeyman.knowledge.ground.passages import Passage as Numbered
-        from journeyman.knowledge.passages import read_passages
 
         if not self.found:
             return read_passages(str(self.fields[self.task.filled]))

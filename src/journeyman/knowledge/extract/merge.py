@@ -134,8 +134,8 @@ def _merge_lists(parts: Sequence[_Part]) -> tuple[_Part, list[Conflict]]:
     value: list[Json] = []
     placed: list[Placed] = []
     conflicts: list[Conflict] = []
-    for number, group in enumerate(_in_order(known.groups)):
-        row, against = _merge(group) if len(group) > 1 else (group[0], [])
+    for number, rows in enumerate(_in_order(known.groups)):
+        row, against = _merge(rows) if len(rows) > 1 else (rows[0], [])
         value.append(row.value)
         placed += [_lengthen(one, number) for one in row.placed]
         conflicts += [_lengthen_conflict(one, number) for one in against]
