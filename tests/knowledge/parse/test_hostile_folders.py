@@ -127,7 +127,7 @@ def test_a_source_that_breaks_in_a_new_way_costs_itself() -> None:
     reader = Reader("none", 1, (".x",), lambda name, data: pytest.fail("nothing to read"))
     with ReadingPool(1, Reading()) as pool:
         result = pool.submit(Source("a.x", 1, "", read), lambda name, head: reader).result()
-    assert getattr(result, "code", "") == "JM-934"
+    assert getattr(result, "code", "") == "JM-930"
 
 
 def test_offsets_beyond_the_file_are_damage() -> None:

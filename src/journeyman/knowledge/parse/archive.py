@@ -72,13 +72,13 @@ class Archive:
 
     @property
     def is_empty(self) -> bool:
-        return all(info.is_dir() for info in self._zip.infolist())
+        return all(is_folder(info) for info in self._zip.infolist())
 
     def members(self) -> Iterator[Member]:
         """The files, in order of name."""
         seen: set[str] = set()
         for info in sorted(self._zip.infolist(), key=lambda info: info.filename):
-            if info.is_dir():
+            if is_folder(info):
                 continue
             yield Member(info.filename, info, self._find_problem(info, info.filename in seen))
             seen.add(info.filename)
@@ -113,6 +113,8 @@ class Archive:
         parts = info.filename.replace("\\", "/").split("/")
         if ".." in parts or info.filename.startswith(("/", "\\")) or ":" in parts[0]:
             return "its name leads out of the archive"
+        if not info.filename:
+            return "it has no name"
         if is_second:
             return "a member of this name came before"
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -147,6 +149,11 @@ def _count_entries(file: BinaryIO) -> int:
     if list_bytes > ENTRY_MOST_BYTES * max(entries, 1):
         return int(list_bytes) // ENTRY_LEAST
     return int(entries)
+
+
+def is_folder(info: zipfile.ZipInfo) -> bool:
+    """An entry without a name is none; `ZipInfo.is_dir` fails on it."""
+    return info.filename.endswith("/")
 
 
 def _not_read(name: str, got: str, expected: str) -> KnowledgeError:

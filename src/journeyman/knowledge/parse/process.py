@@ -110,7 +110,7 @@ class ReadingPool:
         except Exception as error:  # noqa: BLE001 - a defect of ours costs the file that shows it
             got = f"{type(error).__name__}: {error}"[:MOST_SAID]
             return KnowledgeError(
-                "JM-934", "the file could not be opened", where=source.name, got=got, hint="please report this file"
+                "JM-930", "this file cannot be opened", where=source.name, got=got, hint="please report this file"
             )
 
     def _process(self) -> ReadingProcess:

@@ -28,7 +28,6 @@ from journeyman.knowledge.source import Source
 LEFT_OUT = frozenset({"node_modules", "__pycache__", "__MACOSX"})
 MAGIC = b"PK\x03\x04"
 MAILBOX = ".mbox"
-NOTHING = "there is nothing to read in this file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +211,7 @@ def _open_zip(name: str, file: BinaryIO, limits: Limits, left: _Left, depth: int
         yield Refused(name, error)
         return
     if archive.is_empty:
-        yield _refuse(name, "JM-989", NOTHING, "an archive without files")
+        yield _refuse(name, "JM-989", "there is nothing to read in this file", "an archive without files")
     for member in archive.members():
         if _is_left_out(tuple(member.name.split("/"))):
             continue
@@ -265,7 +264,12 @@ def _split(name: str, open_file: Callable[[], BinaryIO], limits: Limits) -> Foun
                 file.seek(file_position)
                 yield Source(where, end - begin, stamp, _reader(where, open_file, begin, end))
             if not number and file.seek(0, io.SEEK_END):
-                yield _refuse(name, "JM-989", NOTHING, "no line of it begins a message: From sender Mon ...")
+                yield _refuse(
+                    name,
+                    "JM-989",
+                    "there is nothing to read in this file",
+                    "no line of it begins a message: From sender Mon ...",
+                )
     except OSError as error:
         yield _shut(name, error.strerror or "it cannot be read")
 

@@ -74,7 +74,7 @@ class Archive:
         return _key(part) in self._parts
 
     def __iter__(self) -> Iterator[str]:
-        return iter(part.filename for part in self._parts.values() if not part.is_dir())
+        return iter(part.filename for part in self._parts.values() if not part.filename.endswith("/"))
 
     def read(self, part: str) -> bytes:
         """The bytes of a part.
