@@ -50,6 +50,7 @@ class Never(Exact):
 
 def test_near_chunks_are_found_by_the_graph_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approximate, "FEW", 100)
+    monkeypatch.setattr(approximate, "FEW_SHARE", 0)
     with open_index(tmp_path / "index.db", is_writer=True) as index:
         documents = fill(index)
         assert update_graph(index, 1) == 3000
@@ -163,7 +164,9 @@ def test_a_filter_that_the_graph_does_not_meet_is_searched_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(approximate, "FEW", 10)
+    monkeypatch.setattr(approximate, "FEW_SHARE", 0)
     monkeypatch.setattr(graph, "MOST_LOOKED_AT", 300)
+    monkeypatch.setattr(graph, "MOST_SHARE", 0)
     with open_index(tmp_path / "index.db", is_writer=True) as index:
         documents = fill(index, 20)
         far = put_chunks(index, "far", -draw(40, 3))

@@ -92,6 +92,7 @@ def test_filters_leave_no_fewer_rows_and_find_the_right_ones(
     index: Index, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(approximate, "FEW", 0)
+    monkeypatch.setattr(approximate, "FEW_SHARE", 0)
     documents = fill(index, 100, 30)
     assert update_table(index, database) == 3000
     near = Approximate(index, Table(index, database), Never(Vectors(index), is_blended=True))

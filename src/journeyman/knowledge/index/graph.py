@@ -29,7 +29,7 @@ KEY = "graph"  # in the index's settings
 LINKS, WIDTH_ADDING, WIDTH_SEARCHING = 16, 128, 128
 SAVED = 200_000  # chunks between two writes of the file: what a killed run loses
 MOST_GONE = 0.2
-MOST_LOOKED_AT = 20_000
+MOST_LOOKED_AT, MOST_SHARE = 20_000, 0.1  # of the graph, for one question with a filter
 BLOCK = 1 << 20
 SPARE = 1.5
 
@@ -71,7 +71,7 @@ class Graph:
         ids, documents = self._read_owners()
         kept = ids[np.isin(documents, np.array(allowed, np.int64))]
         looked_at = math.ceil(SPARE * most * len(ids) / max(1, len(kept)))
-        while looked_at <= MOST_LOOKED_AT:
+        while looked_at <= max(MOST_LOOKED_AT, MOST_SHARE * len(ids)):
             near = self._near(vector, looked_at)
             found = near[np.isin(near, kept)]
             if len(found) >= most or len(near) < looked_at:

@@ -16,7 +16,7 @@ from journeyman.knowledge.retrieve.dense import pick, rank_dense
 from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
 from journeyman.knowledge.retrieve.ranking import Hit
 
-FEW = 5000  # chunks that a filter leaves: reading them takes about 50 ms
+FEW, FEW_SHARE = 5000, 0.01  # chunks that a filter leaves, or their share: reading 5,000 takes about 50 ms
 SPARE = 2  # candidates for each hit that is wanted, as their order is not exact
 TRIES = (1, 4, 16)
 MOST_LATER = 50_000  # chunks that the candidates do not know yet
@@ -36,7 +36,7 @@ class Approximate:
         if not self._known:
             return self._exact.rank(vector, depth, allowed)
         count = self._total if allowed is None else self._count(allowed)
-        if allowed is not None and count <= FEW:
+        if allowed is not None and count <= max(FEW, FEW_SHARE * self._total):
             return rank_dense(read_documents(self._index, allowed), vector, depth)
         later = _rank(self._later, vector, depth, allowed)
         for times in TRIES:
