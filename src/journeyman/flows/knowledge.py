@@ -14,6 +14,7 @@ from journeyman.core.cores import count_cores
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress
 from journeyman.core.settings import environment
+from journeyman.flows.knowledge_vectors import forget_candidates, least_chunks, open_candidates, update_candidates
 from journeyman.flows.workspace import Workspace
 from journeyman.knowledge.chunk.chunkers import DEFAULT as DEFAULT_CHUNKER
 from journeyman.knowledge.chunk.chunkers import find_chunker
@@ -27,6 +28,7 @@ from journeyman.knowledge.parse.process import MB, Limits, read_all
 from journeyman.knowledge.parse.reader import Reader, Wishes
 from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack
 from journeyman.knowledge.retrieve.filters import Filter
+from journeyman.knowledge.retrieve.nearest import Candidates
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
 from journeyman.knowledge.source import Source
@@ -61,11 +63,13 @@ def index_path(workspace: Workspace, name: str = NAME) -> Path:
 
 
 class Library:
-    """One index with the encoder that its vectors come from, which is loaded when it is first needed."""
+    """One index with the encoder that its vectors come from, which is loaded when it is first needed; ``candidates`` are asked from ``least`` chunks on."""
 
-    def __init__(self, index: Index, threads: int | None = None) -> None:
+    def __init__(
+        self, index: Index, threads: int | None = None, candidates: Candidates | None = None, least: int = 0
+    ) -> None:
         self.index = index
-        self._threads = threads
+        self._threads, self._candidates, self._least = threads, candidates, least
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -83,7 +87,7 @@ class Library:
 
     @cached_property
     def search(self) -> Search:
-        return Search(self.index, self.embed)
+        return Search(self.index, self.embed, self._candidates, self._least)
 
     def boxes(self, found: Found) -> list[Box]:
         """Where a passage stands on its pages; nothing where its document has none."""
@@ -95,8 +99,12 @@ class Library:
 
 @contextmanager
 def open_library(workspace: Workspace, name: str = NAME, *, is_writer: bool = False) -> Iterator[Library]:
-    with open_index(index_path(workspace, name), is_writer=is_writer) as index:
-        yield Library(index)
+    project = workspace.project
+    with (
+        open_index(index_path(workspace, name), is_writer=is_writer) as index,
+        open_candidates(project, index) as candidates,
+    ):
+        yield Library(index, candidates=candidates, least=least_chunks(project))
 
 
 def add(
@@ -111,6 +119,7 @@ def add(
     """Bring the index up to date with what is handed in; what is as it was costs nothing."""
     with open_library(workspace, name, is_writer=True) as library:
         if is_anew:
+            forget_candidates(workspace.project, library.index)
             _forget(library.index)
         library.index.settle("chunker", f"{DEFAULT_CHUNKER}:1")
         added, sizes = [], Sizes(file_bytes=reading_limits(workspace).file_bytes)
@@ -121,6 +130,7 @@ def add(
             else:
                 sources, root = find_sources([one], sizes), _root(workspace, one)
             added.append(Added(one, _add_root(workspace, library, root, sources)))
+        update_candidates(workspace, library.index)
         return added
 
 
@@ -236,6 +246,7 @@ def remove(workspace: Workspace, given: Sequence[str], name: str = NAME) -> int:
                 )
             removed += sum(library.index.remove(root, names) for root, names in found.items())
         library.index.compact()
+        update_candidates(workspace, library.index)
     return removed
 
 

@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from journeyman.knowledge.index.file import Index, Piece
 from journeyman.knowledge.index.matrix import Vectors
-from journeyman.knowledge.retrieve.dense import rank_dense
+from journeyman.knowledge.retrieve.approximate import Approximate
+from journeyman.knowledge.retrieve.dense import Exact
 from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
 from journeyman.knowledge.retrieve.lexical import Words
+from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import Recipe
 
@@ -33,11 +35,19 @@ class Found:
 
 
 class Search:
-    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked."""
+    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked.
 
-    def __init__(self, index: Index, embed: Embed | None) -> None:
+    ``candidates`` know near chunks without all products, by blended vectors, and are asked from ``least`` chunks on; vectors as they were embedded are always searched exactly.
+    """
+
+    def __init__(self, index: Index, embed: Embed | None, candidates: Candidates | None = None, least: int = 0) -> None:
         self._index, self._embed = index, embed
-        self._vectors, self._words = Vectors(index), Words(index)
+        self._words = Words(index)
+        vectors = Vectors(index)
+        self._plain: Nearest = Exact(vectors, is_blended=False)
+        self._blended: Nearest = Exact(vectors, is_blended=True)
+        if candidates is not None:
+            self._blended = Approximate(index, candidates, self._blended, least)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
         """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match."""
@@ -73,16 +83,14 @@ class Search:
         if recipe.ranker == "lexical" or self._embed is None:
             return by_words[: recipe.top]
         vector = self._embed([question])[0]
-        matrix = self._vectors.current(recipe.is_blended)
-        mask = np.isin(matrix.documents, np.array(allowed, np.int64)) if allowed is not None else None
-        by_vectors = rank_dense(matrix, vector, depth, mask)
+        nearest = self._blended if recipe.is_blended else self._plain
+        by_vectors = nearest.rank(vector, depth, allowed)
         hits = by_vectors
         if recipe.ranker == "hybrid":
             fuse, share = (fuse_ranks if recipe.fusion == "ranks" else fuse_scores), recipe.dense_weight
             hits = fuse([by_vectors, by_words], [share, 1 - share])
         if recipe.diversity > 0 and hits:
-            rows = np.searchsorted(matrix.ids, [hit.id for hit in hits])
-            order = choose_diverse(vector, matrix.vectors[rows], recipe.top, 1 - recipe.diversity)
+            order = choose_diverse(vector, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
             return [hits[row] for row in order]
         return hits[: recipe.top]
 
