@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,12 @@ class Found:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    hits: list[Hit]
+    evidence: float
+
+
 class Search:
     """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked."""
 
@@ -40,17 +46,24 @@ class Search:
         self._vectors, self._words = Vectors(index), Words(index)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
-        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match."""
-        hits = self.rank(
+        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match, none where they are less evidence than ``recipe.least``."""
+        ranked = self._rank(
             question, recipe if not recipe.window else replace(recipe, top=max(recipe.depth, recipe.top)), where
         )
-        scores = {hit.id: hit.score for hit in hits}
+        if recipe.least and ranked.evidence < recipe.least:
+            return []
+        scores = {hit.id: hit.score for hit in ranked.hits}
         passages: list[Found] = []
-        for piece in self._index.pieces([hit.id for hit in hits]):
+        for piece in self._index.pieces([hit.id for hit in ranked.hits]):
             self._add(passages, self._widen(piece, scores[piece.id], recipe.window))
             if len(passages) == recipe.top:
                 break
         return passages
+
+    def weigh(self, question: str, recipe: Recipe, where: Filter | None = None, without: Collection[int] = ()) -> float:
+        """How much speaks for it that the documents answer a question, comparable over questions: the highest cosine of any chunk, and what the highest BM25 is of what it could be, in the shares of the
+        recipe's ranking. ``without`` documents of these ids."""
+        return self._rank(question, recipe, where, without).evidence
 
     def _add(self, passages: list[Found], found: Found) -> None:
         """Windows that meet are one passage, in the place of the best hit."""
@@ -65,26 +78,34 @@ class Search:
             passages.remove(other)
 
     def rank(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Hit]:
-        allowed = find_allowed(self._index.documents(), where) if where else None
+        return self._rank(question, recipe, where).hits
+
+    def _rank(
+        self, question: str, recipe: Recipe, where: Filter | None = None, without: Collection[int] = ()
+    ) -> _Ranked:
+        allowed = find_allowed(self._index.documents(), where or {}) if where or without else None
+        if allowed is not None and without:
+            allowed = [id for id in allowed if id not in without]
         if allowed == []:
-            return []
+            return _Ranked([], 0.0)
         depth = max(recipe.depth, recipe.top)
         by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
+        by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
         if recipe.ranker == "lexical" or self._embed is None:
-            return by_words[: recipe.top]
+            return _Ranked(by_words[: recipe.top], by_share)
         vector = self._embed([question])[0]
         matrix = self._vectors.current(recipe.is_blended)
         mask = np.isin(matrix.documents, np.array(allowed, np.int64)) if allowed is not None else None
         by_vectors = rank_dense(matrix, vector, depth, mask)
-        hits = by_vectors
+        hits, evidence = by_vectors, by_vectors[0].score if by_vectors else 0.0
         if recipe.ranker == "hybrid":
             fuse, share = (fuse_ranks if recipe.fusion == "ranks" else fuse_scores), recipe.dense_weight
-            hits = fuse([by_vectors, by_words], [share, 1 - share])
+            hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
         if recipe.diversity > 0 and hits:
             rows = np.searchsorted(matrix.ids, [hit.id for hit in hits])
             order = choose_diverse(vector, matrix.vectors[rows], recipe.top, 1 - recipe.diversity)
-            return [hits[row] for row in order]
-        return hits[: recipe.top]
+            return _Ranked([hits[row] for row in order], evidence)
+        return _Ranked(hits[: recipe.top], evidence)
 
     def _widen(self, piece: Piece, score: float, window: int) -> Found:
         if not window:
