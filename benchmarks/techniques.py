@@ -1,6 +1,9 @@
 """Techniques of retrieval beside rankings and chunks, a row each: which are worth their switch.
 
-    python benchmarks/techniques.py [--data FOLDER] [--only xquad|nq] [--json]
+    python benchmarks/techniques.py [--data FOLDER] [--only named|xquad|nq] [--json]
+
+named: the 2,600 gold passages of nq_open, their articles' titles as a fact in the front matter, and once more as headings; the 2,655 questions. R@k: the share of questions whose passage is among
+the first k documents, and the difference to the same recipe without the switch, paired.
 
 abstention: from which evidence on a question is answered, by vectors, by words and by both. xquad: the paragraphs of every other article are indexed, and all questions asked: those about the other
 articles cannot be answered. The bound is chosen on one half of the questions and shown on the other; once more, it is chosen without any unanswerable question, by asking the answerable ones a second
@@ -24,8 +27,10 @@ from machine import ROOT, describe_commit, describe_machine, make_parser, run_jo
 from journeyman.flows.knowledge import Library, open_library
 from journeyman.flows.workspace import open_workspace
 from journeyman.knowledge.retrieve.abstain import Abstention, Share, choose_least, judge_evidence
+from journeyman.knowledge.retrieve.inferred import Named
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Search
+from journeyman.measure.bootstrap import bootstrap_ratio
 from journeyman.measure.intervals import clopper_pearson
 from journeyman.models.embedder import open_embedder
 
@@ -38,15 +43,19 @@ RECIPES = {
     "both, equal shares": Recipe(dense_weight=0.5),
 }
 SHIPPED = "both"
+HEADS = {"facts": "---\narticle: {fact}\n---\n\n", "titles": "# {title}\n\n"}
+CUTS = (1, 5)
 
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=["xquad", "nq"])
+    parser.add_argument("--only", choices=["named", "xquad", "nq"])
     given = parser.parse_args()
     done: Result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.folder or Path(scratch)
+        if given.only in (None, "named"):
+            done["named"] = {kind: measure_named(folder / kind, given.data, head) for kind, head in HEADS.items()}
         if given.only in (None, "xquad"):
             done["xquad"] = measure_xquad(folder / "half", given.data)
         if given.only in (None, "nq"):
@@ -56,6 +65,46 @@ def main() -> int:
     PAGE.write_text(describe(done), encoding="utf-8")
     sys.stdout.write(json.dumps(done, indent=2) + "\n" if given.json else describe(done))
     return 0
+
+
+def measure_named(folder: Path, data: Path, head: str) -> Result:
+    passages, questions = read_nq(data)
+    files = {
+        f"{number}.md": head.format(fact=json.dumps(title), title=title) + text + "\n"
+        for number, (title, text) in enumerate(passages)
+    }
+    index_files(folder, files)
+    with open_workspace(folder) as workspace, open_library(workspace) as library:
+        search, ids = make_search(library, [question.text for question in questions])
+        named = Named(library.index)
+        found = [named.find(question.text) for question in questions]
+        wanted = [ids[f"documents/{question.passage}.md"] for question in questions]
+        ranks = {
+            name: np.array(
+                [rank(search, question.text, own, recipe) for question, own in zip(questions, wanted, strict=True)]
+            )
+            for name, recipe in (("plain", Recipe()), ("named", Recipe(is_named=True)))
+        }
+    return {
+        "documents": len(passages),
+        "naming": sum(map(bool, found)),
+        "naming_right": sum(own in ids for own, ids in zip(wanted, found, strict=True)),
+        "rows": {name: {str(cut): share(places < cut) for cut in CUTS} for name, places in ranks.items()},
+        "difference": {
+            str(cut): difference((ranks["named"] < cut).astype(float) - (ranks["plain"] < cut)) for cut in CUTS
+        },
+    }
+
+
+def rank(search: Search, question: str, wanted: int, recipe: Recipe) -> int:
+    """The place of the right document among those of the passages; beyond all where it is not there."""
+    order = [item.piece.document for item in search.find(question, recipe)]
+    return order.index(wanted) if wanted in order else len(order) + max(CUTS)
+
+
+def difference(values: Any) -> Result:
+    interval = bootstrap_ratio(values)
+    return {"value": float(values.mean()), "low": interval.low, "high": interval.high, "n": len(values)}
 
 
 def measure_xquad(folder: Path, data: Path) -> Result:
@@ -158,6 +207,8 @@ def share(hits: Any) -> Result:
 
 def describe(done: Result) -> str:
     lines = ["# Techniques of retrieval", "", f"`{done['command']}`", ""]
+    if "named" in done:
+        lines += describe_named(done["named"])
     if "xquad" in done:
         lines += describe_xquad(done["xquad"])
     if "nq" in done:
@@ -166,12 +217,28 @@ def describe(done: Result) -> str:
     return "\n".join(
         [
             *lines,
-            "Tried and not shipped, with their figures in [the notebook](../notebook.md): sections in place of their chunks (auto-merging), documents preferred whose facts a question names, a second try by words alone.",
+            "Tried and not shipped, with their figures in [the notebook](../notebook.md): sections in place of their chunks (auto-merging), what a question names as a filter, a second try by words alone.",
             "",
             f"{machine['cores']} cores of {machine['processor']}, Python {machine['python']}. Commit `{done['commit']}`.",
             "",
         ]
     )
+
+
+def describe_named(named: Result) -> list[str]:
+    lines = [
+        "## Documents that the question names",
+        "",
+        f"{named['facts']['documents']:,} passages of nq_open. Of the questions {named['facts']['naming']:,} name a title, {named['facts']['naming_right']:,} of them that of their passage; two chunks of what is named follow the first hit (`--named`).",
+        "",
+        "| titles are | search | first 1 | first 5 | against hybrid, first 5 |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, label in (("facts", "facts in the front matter"), ("titles", "headings, embedded and searched")):
+        for name, row in named[kind]["rows"].items():
+            against = write_figure(named[kind]["difference"]["5"]) if name == "named" else ""
+            lines.append(f"| {label} | {name} | {write_figure(row['1'])} | {write_figure(row['5'])} | {against} |")
+    return [*lines, ""]
 
 
 def describe_xquad(xquad: Result) -> list[str]:

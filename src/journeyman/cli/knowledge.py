@@ -81,6 +81,10 @@ def search(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")
     ] = 0.0,
+    is_named: Annotated[
+        bool,
+        typer.Option("--named", help="Prefer documents whose facts the question names: a year, a client, a title."),
+    ] = False,
     least: Annotated[
         float,
         typer.Option(
@@ -97,7 +101,15 @@ def search(
     from journeyman.flows.knowledge import open_library
     from journeyman.knowledge.retrieve.recipe import Recipe
 
-    recipe = Recipe(ranker=ranker, top=top, window=window, diversity=diversity, least=least, depth=max(50, 2 * top))
+    recipe = Recipe(
+        ranker=ranker,
+        top=top,
+        window=window,
+        diversity=diversity,
+        is_named=is_named,
+        least=least,
+        depth=max(50, 2 * top),
+    )
     with working(project, is_json) as workspace, open_library(workspace, name) as library:
         found = library.find(question, recipe, read_filter(where or []))
         names = {item.id: item.origin.name for item in library.index.documents()} if found else {}

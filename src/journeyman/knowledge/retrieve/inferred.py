@@ -1,24 +1,29 @@
-"""Conditions that a question states itself: values of documents' facts that stand in it, word for word.
+"""Documents that a question names itself: values of their facts stand in it, word for word.
 
 "what did the board decide in Warsaw?" names the documents whose `city` is Warsaw, where there are such. A number counts where it has four digits (a year) or stands behind the fact's
 name ("chapter 12"). Where one value stands within another, the longer one is meant. Knows nothing of synonyms, of "last year" and of "not".
+
+What is named is preferred, and not all that is looked at: as a filter it loses more than it finds (docs/results/techniques.md).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from journeyman.knowledge.document import Fact
 from journeyman.knowledge.index.file import Index, Shelved
 from journeyman.knowledge.retrieve.lexical import COMMON
+from journeyman.knowledge.retrieve.ranking import Hit
 
 WORD = re.compile(r"\w+")
 MOST_WORDS = 8
 LEAST_LETTERS, LEAST_DIGITS = 3, 4
-UNASKED = frozenset(("git_commit", "modified", "created", "hash", "url"))
-"""Facts that nobody names."""
+NAMED = 2
+"""Chunks of documents that are named, behind the first hit of all."""
+UNASKED = frozenset(("git_commit", "modified", "created", "url", "columns", "outline"))
+"""Facts that nobody names, and those that are the text."""
 Words = tuple[str, ...]
 
 
@@ -37,6 +42,15 @@ class Named:
             self._values, self._version = collect_values(self._index.documents()), version
         named = [self._values[words] for words in find_named(question, self._values)]
         return sorted(frozenset.intersection(*named)) if named else []
+
+
+def prefer(hits: Sequence[Hit], named: Sequence[Hit]) -> list[Hit]:
+    """The first hit stays the first, those of named documents follow with its score at the most, then the others."""
+    if not hits:
+        return list(named)
+    first, ids = hits[0], {hit.id for hit in named}
+    moved = [Hit(hit.id, first.score) for hit in named if hit.id != first.id]
+    return [first, *moved, *(hit for hit in hits[1:] if hit.id not in ids)]
 
 
 def collect_values(documents: Iterable[Shelved]) -> Mapping[Words, frozenset[int]]:

@@ -13,6 +13,7 @@ from journeyman.knowledge.index.matrix import Vectors
 from journeyman.knowledge.retrieve.dense import rank_dense
 from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
+from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import Recipe
@@ -43,7 +44,7 @@ class Search:
 
     def __init__(self, index: Index, embed: Embed | None) -> None:
         self._index, self._embed = index, embed
-        self._vectors, self._words = Vectors(index), Words(index)
+        self._vectors, self._words, self._named = Vectors(index), Words(index), Named(index)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
         """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match, none where they are less evidence than ``recipe.least``."""
@@ -88,12 +89,22 @@ class Search:
             allowed = [id for id in allowed if id not in without]
         if allowed == []:
             return _Ranked([], 0.0)
+        vector = self._embed([question])[0] if self._embed is not None and recipe.ranker != "lexical" else None
+        ranked = self._fuse(question, vector, recipe, allowed)
+        named = self._named.find(question) if recipe.is_named else []
+        if named and allowed is not None:
+            named = [id for id in named if id in set(allowed)]
+        if not named:
+            return ranked
+        own = self._fuse(question, vector, replace(recipe, top=NAMED), named)
+        return replace(ranked, hits=prefer(ranked.hits, own.hits)[: recipe.top])
+
+    def _fuse(self, question: str, vector: Floats | None, recipe: Recipe, allowed: Sequence[int] | None) -> _Ranked:
         depth = max(recipe.depth, recipe.top)
         by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
         by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
-        if recipe.ranker == "lexical" or self._embed is None:
+        if vector is None:
             return _Ranked(by_words[: recipe.top], by_share)
-        vector = self._embed([question])[0]
         matrix = self._vectors.current(recipe.is_blended)
         mask = np.isin(matrix.documents, np.array(allowed, np.int64)) if allowed is not None else None
         by_vectors = rank_dense(matrix, vector, depth, mask)
