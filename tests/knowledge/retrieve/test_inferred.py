@@ -18,7 +18,7 @@ from journeyman.knowledge.retrieve.search import Search
 FACTS: dict[str, dict[str, Fact]] = {
     "a": {"client": "Acme", "year": 2021, "chapter": 4, "tags": ("lease", "new york"), "lang": "en"},
     "b": {"client": "Acme North", "year": 2022, "chapter": 12, "tags": ("lease",), "lang": "en"},
-    "c": {"client": "The", "year": 2022, "is_signed": True, "modified": "2022-05-05", "lang": "en"},
+    "c": {"client": "The", "agent": "", "year": 2022, "is_signed": True, "modified": "2022-05-05", "lang": "en"},
 }
 
 
@@ -51,6 +51,7 @@ def put(index: Index, name: str, facts: dict[str, Fact]) -> None:
         ("a lease in New York?", "a"),
         ("who signed the contract, true or not?", ""),
         ("what is en?", ""),
+        ("which agent?", ""),
         ("Acmes rent", ""),
     ],
 )

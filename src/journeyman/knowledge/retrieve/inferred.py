@@ -25,6 +25,8 @@ NAMED = 2
 UNASKED = frozenset(("git_commit", "modified", "created", "url", "columns", "outline"))
 """Facts that nobody names, and those that are the text."""
 Words = tuple[str, ...]
+Values = Mapping[Words, tuple[int, ...]]
+"""Ids of the documents that have a value, by its words."""
 
 
 class Named:
@@ -33,7 +35,7 @@ class Named:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._version = -1
-        self._values: Mapping[Words, frozenset[int]] = {}
+        self._values: Values = {}
 
     def find(self, question: str) -> list[int]:
         """Ids of the documents that have every value which the question names; none where it names no value, or values that no document has together."""
@@ -41,7 +43,7 @@ class Named:
         if version != self._version or self._index.is_writer:
             self._values, self._version = collect_values(self._index.documents()), version
         named = [self._values[words] for words in find_named(question, self._values)]
-        return sorted(frozenset.intersection(*named)) if named else []
+        return sorted(frozenset(named[0]).intersection(*named[1:])) if named else []
 
 
 def prefer(hits: Sequence[Hit], named: Sequence[Hit]) -> list[Hit]:
@@ -53,7 +55,7 @@ def prefer(hits: Sequence[Hit], named: Sequence[Hit]) -> list[Hit]:
     return [first, *moved, *(hit for hit in hits[1:] if hit.id not in ids)]
 
 
-def collect_values(documents: Iterable[Shelved]) -> Mapping[Words, frozenset[int]]:
+def collect_values(documents: Iterable[Shelved]) -> Values:
     """Which documents have a value; those that all of them have tell nothing apart."""
     found: dict[Words, set[int]] = defaultdict(set)
     count = 0
@@ -62,10 +64,10 @@ def collect_values(documents: Iterable[Shelved]) -> Mapping[Words, frozenset[int
         for key, fact in (("title", item.title), *item.facts.items()):
             for words in () if key in UNASKED else _write(key, fact):
                 found[words].add(item.id)
-    return {words: frozenset(ids) for words, ids in found.items() if len(ids) < count}
+    return {words: tuple(ids) for words, ids in found.items() if len(ids) < count}
 
 
-def find_named(question: str, values: Mapping[Words, frozenset[int]]) -> list[Words]:
+def find_named(question: str, values: Values) -> list[Words]:
     """The values that stand in a question, from its beginning; of those that overlap the longest."""
     words = _split(question)
     found: list[Words] = []
@@ -86,11 +88,13 @@ def _write(key: str, fact: Fact) -> Iterator[Words]:
         if isinstance(value, bool):
             continue
         words = _split(str(value))
+        if not words or len(words) > MOST_WORDS:
+            continue
         if all(word.isdigit() for word in words):
             yield (*_split(key), *words)
             if len(words) != 1 or len(words[0]) < LEAST_DIGITS:
                 continue
-        if words and not COMMON.issuperset(words) and len("".join(words)) >= LEAST_LETTERS:
+        if not COMMON.issuperset(words) and len("".join(words)) >= LEAST_LETTERS:
             yield words
 
 
