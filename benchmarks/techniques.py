@@ -1,6 +1,7 @@
 """Techniques of retrieval beside rankings and chunks, a row each: which are worth their switch.
 
     python benchmarks/techniques.py [--data FOLDER] [--only named|xquad|nq] [--json]
+    python benchmarks/techniques.py --only rewriting --model MODEL [--n 100] [--most-s 140]
 
 named: the 2,600 gold passages of nq_open, their articles' titles as a fact in the front matter, and once more as headings; the 2,655 questions. R@k: the share of questions whose passage is among
 the first k documents, and the difference to the same recipe without the switch, paired.
@@ -8,7 +9,7 @@ the first k documents, and the difference to the same recipe without the switch,
 abstention: from which evidence on a question is answered, by vectors, by words and by both. xquad: the paragraphs of every other article are indexed, and all questions asked: those about the other
 articles cannot be answered. The bound is chosen on one half of the questions and shown on the other; once more, it is chosen without any unanswerable question, by asking the answerable ones a second
 time without their documents, as `journeyman knowledge eval` does. nq: the 2,600 gold passages of nq_open with titles; each question with and without its passage, which is harder, as other passages
-are about the same things. What was tried and is not shipped stands in docs/notebook.md. Results go to benchmarks/results/techniques.json and docs/results/techniques.md, a part at a time.
+are about the same things. rewriting (benchmarks/rewriting.py): questions drawn with seed 1, a model that runs here, one thread. What was tried and is not shipped stands in docs/notebook.md. Results go to benchmarks/results/techniques.json and docs/results/techniques.md, a part at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from knowledge import read_nq
 from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_figure, write_result
+from rewriting import measure_rewriting
 
 from journeyman.flows.knowledge import Library, open_library
 from journeyman.flows.workspace import open_workspace
@@ -49,7 +51,10 @@ CUTS = (1, 5)
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=["named", "xquad", "nq"])
+    parser.add_argument("--only", choices=["named", "xquad", "nq", "rewriting"])
+    parser.add_argument("--model", default="smollm2-135m-instruct", help="of the catalog, or a GGUF file")
+    parser.add_argument("--n", type=int, default=100)
+    parser.add_argument("--most-s", type=float, default=140.0, help="seconds for each way of rewriting")
     given = parser.parse_args()
     done: Result = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -60,6 +65,9 @@ def main() -> int:
             done["xquad"] = measure_xquad(folder / "half", given.data)
         if given.only in (None, "nq"):
             done["nq"] = measure_nq(folder / "titles", given.data)
+        if given.only == "rewriting":
+            told = measure_rewritten(folder / "facts", given)
+            done["rewriting"] = {**done.get("rewriting", {}), told["model"]: told["rows"]}
     done |= {"command": "python benchmarks/techniques.py", "commit": describe_commit(), "machine": describe_machine()}
     write_result(RESULT, done)
     PAGE.write_text(describe(done), encoding="utf-8")
@@ -69,11 +77,7 @@ def main() -> int:
 
 def measure_named(folder: Path, data: Path, head: str) -> Result:
     passages, questions = read_nq(data)
-    files = {
-        f"{number}.md": head.format(fact=json.dumps(title), title=title) + text + "\n"
-        for number, (title, text) in enumerate(passages)
-    }
-    index_files(folder, files)
+    index_files(folder, write_passages(passages, head))
     with open_workspace(folder) as workspace, open_library(workspace) as library:
         search, ids = make_search(library, [question.text for question in questions])
         named = Named(library.index)
@@ -93,6 +97,22 @@ def measure_named(folder: Path, data: Path, head: str) -> Result:
         "difference": {
             str(cut): difference((ranks["named"] < cut).astype(float) - (ranks["plain"] < cut)) for cut in CUTS
         },
+    }
+
+
+def measure_rewritten(folder: Path, given: Any) -> Result:
+    """On the passages without their titles, where there is most to find."""
+    passages, questions = read_nq(given.data)
+    index_files(folder, write_passages(passages, HEADS["facts"]))
+    drawn = np.random.default_rng(1).permutation(len(questions))[: given.n]
+    with open_workspace(folder) as workspace, open_library(workspace) as library:
+        return measure_rewriting(library, [questions[row] for row in drawn], given.model, given.most_s)
+
+
+def write_passages(passages: Sequence[tuple[str, str]], head: str) -> dict[str, str]:
+    return {
+        f"{number}.md": head.format(fact=json.dumps(title), title=title) + text + "\n"
+        for number, (title, text) in enumerate(passages)
     }
 
 
@@ -138,7 +158,7 @@ def measure_xquad(folder: Path, data: Path) -> Result:
 
 def measure_nq(folder: Path, data: Path) -> Result:
     passages, questions = read_nq(data)
-    index_files(folder, {f"{number}.md": f"# {title}\n\n{text}\n" for number, (title, text) in enumerate(passages)})
+    index_files(folder, write_passages(passages, HEADS["titles"]))
     with open_workspace(folder) as workspace, open_library(workspace) as library:
         search, ids = make_search(library, [question.text for question in questions])
         rows: Result = {}
@@ -213,6 +233,8 @@ def describe(done: Result) -> str:
         lines += describe_xquad(done["xquad"])
     if "nq" in done:
         lines += describe_nq(done["nq"])
+    for model, rows in done.get("rewriting", {}).items():
+        lines += describe_rewriting(model, rows)
     machine = done["machine"]
     return "\n".join(
         [
@@ -264,6 +286,24 @@ def describe_nq(nq: Result) -> list[str]:
         *describe_rows(nq["rows"]),
         "",
     ]
+
+
+def describe_rewriting(model: str, rows: Result) -> list[str]:
+    lines = [
+        f"## Questions rewritten by {model}",
+        "",
+        "nq_open without titles in the text. The differences are paired, against the same ranking of the question as it was asked; tokens and milliseconds are those of one question on one thread, search not counted.",
+        "",
+        "| way | first 1 | difference | first 5 | difference | calls | tokens read, written | ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for way, row in rows.items():
+        cells = [
+            part for cut in ("1", "5") for part in (f"{row[cut]['value']:.3f}", write_figure(row[cut]["difference"]))
+        ]
+        cost = f"{row['calls']} | {row['tokens_read']:.0f}, {row['tokens_written']:.0f} | {row['ms']:,.0f}"
+        lines.append(f"| {way} | {' | '.join(cells)} | {cost} |")
+    return [*lines, ""]
 
 
 def describe_rows(rows: Result) -> list[str]:
