@@ -44,6 +44,9 @@ def test_what_is_shown_chose_nothing(count: int) -> None:
     assert 0.7 < told.accuracy <= 1
     assert told.answered.interval.low < told.answered.value <= told.answered.interval.high
     assert judge_evidence(inside, np.zeros(count), is_left_out=True) is None
+    alone = judge_evidence(inside, np.zeros(count), is_left_out=False)
+    assert alone is not None
+    assert alone.accuracy == 1
 
 
 def test_known_unanswerable_questions_are_used_else_documents_are_left_out() -> None:

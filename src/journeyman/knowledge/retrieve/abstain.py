@@ -61,8 +61,8 @@ def try_abstention(weigh: Weigh, recipe: Recipe, questions: Sequence[Question]) 
 
 def judge_evidence(inside: Floats, outside: Floats, *, is_left_out: bool) -> Abstention | None:
     """Of questions that the documents answer, and of questions that they do not answer."""
-    if not len(inside) or not len(outside) or max(outside) == min(outside) == 0:
-        return None  # with a single document nothing is left
+    if not len(inside) or not len(outside) or (is_left_out and not outside.any()):
+        return None  # of a single document nothing is left
     halves = [_halve(values) for values in (inside, outside)]
     is_held_out = all(len(first) >= LEAST_HALF for first, _ in halves)
     choosing, shown = zip(*halves, strict=True) if is_held_out else ((inside, outside), (inside, outside))
