@@ -24,6 +24,7 @@ from journeyman.cli.knowledge import eval_ as knowledge_eval
 from journeyman.cli.knowledge import list_ as knowledge_list
 from journeyman.cli.knowledge import remove as knowledge_remove
 from journeyman.cli.knowledge import search as knowledge_search
+from journeyman.cli.knowledge_questions import questions as knowledge_questions
 from journeyman.cli.label import label
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
@@ -67,6 +68,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "knowledge search": knowledge_search,
     "knowledge list": knowledge_list,
     "knowledge remove": knowledge_remove,
+    "knowledge questions": knowledge_questions,
     "knowledge eval": knowledge_eval,
     "key": key,
     "erase": erase,

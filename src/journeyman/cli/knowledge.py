@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from journeyman.flows.knowledge import Added
     from journeyman.knowledge.document import Box, Fact
     from journeyman.knowledge.index.file import Shelved
+    from journeyman.knowledge.retrieve.abstain import Abstention, Share
     from journeyman.knowledge.retrieve.grid import Compared, Figure, Row
     from journeyman.knowledge.retrieve.search import Found
 
@@ -87,6 +88,16 @@ def search(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")
     ] = 0.0,
+    is_named: Annotated[
+        bool,
+        typer.Option("--named", help="Prefer documents whose facts the question names: a year, a client, a title."),
+    ] = False,
+    least: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Evidence below which it is not in the documents: `knowledge eval` chooses it."
+        ),
+    ] = 0.0,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> None:
@@ -97,7 +108,15 @@ def search(
     from journeyman.flows.knowledge import open_library
     from journeyman.knowledge.retrieve.recipe import Recipe
 
-    recipe = Recipe(ranker=ranker, top=top, window=window, diversity=diversity, depth=max(50, 2 * top))
+    recipe = Recipe(
+        ranker=ranker,
+        top=top,
+        window=window,
+        diversity=diversity,
+        is_named=is_named,
+        least=least,
+        depth=max(50, 2 * top),
+    )
     with working(project, is_json) as workspace, open_library(workspace, name) as library:
         found = library.find(question, recipe, read_filter(where or []))
         names = {item.id: item.origin.name for item in library.index.documents()} if found else {}
@@ -106,7 +125,8 @@ def search(
             print_json({"question": question, "passages": passages})
             return
     if not found:
-        print_lines("Nothing was found." + (" No document meets the conditions, perhaps." if where else ""))
+        said = "This is not in the documents, by the evidence that was asked for." if least else "Nothing was found."
+        print_lines(said + (" No document meets the conditions, perhaps." if where else ""))
     for number, item in enumerate(found, 1):
         page = f", page {item.piece.page}" if item.piece.page else ""
         path = " > ".join(item.piece.headings)
@@ -171,7 +191,7 @@ def eval_(
     questions: Annotated[
         Path,
         typer.Argument(
-            help='JSONL: {"question", "document", "quote"} a line, or "gold": [{"document", "start", "end"}, ...].',
+            help='JSONL: {"question", "document", "quote"} a line, or "gold": [{"document", "start", "end"}, ...]; an empty gold: not in the documents.',
             show_default=False,
         ),
     ],
@@ -198,11 +218,19 @@ def eval_(
                 "recommended": compared.recommended,
                 "chosen_on": compared.chosen_on,
                 "is_held_out": compared.is_held_out,
+                "look": compared.look,
                 "rows": [_row_json(row) for row in compared.rows],
+                "abstention": _abstention_json(compared.abstention) if compared.abstention else None,
             }
         )
         return
     _print_compared(compared, top)
+    if compared.abstention:
+        _print_abstention(compared.abstention)
+    if compared.look > 1:
+        print_lines(
+            f"Look {compared.look} at these questions: what is chosen by looking again and again is praised for its luck."
+        )
 
 
 def _print_compared(compared: Compared, top: int) -> None:
@@ -228,6 +256,34 @@ def _print_compared(compared: Compared, top: int) -> None:
         f"Recall: the share of the answers' text among the first {top} passages; first right at: the mean of 1 / rank; n = {n:,}, 95 % intervals.",
         f"* {compared.recommended}: not worse than the best ({compared.best}) by more than 2 points of recall, and reads least; {held}.",
     )
+
+
+def _print_abstention(abstention: Abstention) -> None:
+    asked = "without the documents that answer them" if abstention.is_left_out else "that no document answers"
+    held = f"chosen on {abstention.chosen_on:,} others" if abstention.is_held_out else "chosen on the same questions"
+    print_lines(
+        f"Not in the documents: with --least {abstention.least:.3f}, {_share(abstention.answered)} of the questions are answered, "
+        f"and {_share(abstention.refused)} of those asked {asked} are refused; {held}.",
+    )
+
+
+def _share(share: Share) -> str:
+    return f"{share.value:.3f} ({share.interval.low:.3f} to {share.interval.high:.3f}, n = {share.n:,})"
+
+
+def _abstention_json(abstention: Abstention) -> dict[str, Json]:
+    shares: dict[str, Json] = {
+        name: {"value": share.value, "low": share.interval.low, "high": share.interval.high, "n": share.n}
+        for name, share in (("answered", abstention.answered), ("refused", abstention.refused))
+    }
+    return {
+        "least": abstention.least,
+        "accuracy": abstention.accuracy,
+        **shares,
+        "chosen_on": abstention.chosen_on,
+        "is_held_out": abstention.is_held_out,
+        "is_left_out": abstention.is_left_out,
+    }
 
 
 def _figure(figure: Figure, sign: str = "") -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
+from journeyman.core.canonical import Json, content_hash, file_hash
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.files import disk_errors
 from journeyman.flows.knowledge import NAME, Library, open_library
 from journeyman.flows.workspace import Workspace
 from journeyman.knowledge.ground.align import align
 from journeyman.knowledge.index.file import Shelved
+from journeyman.knowledge.retrieve.abstain import try_abstention
 from journeyman.knowledge.retrieve.grid import Compared, compare_recipes, make_grid
 from journeyman.knowledge.retrieve.trial import Gold, Question
 
@@ -27,13 +31,43 @@ def evaluate(workspace: Workspace, path: Path, name: str = NAME, top: int = 5) -
     """
     with open_library(workspace, name) as library:
         questions = read_questions(library, path)
-        return compare_recipes(library.find, make_grid(top), questions, workspace.progress)
+        answered = [question for question in questions if question.gold]
+        if not answered:
+            raise KnowledgeError(
+                "JM-959",
+                "there are no questions in this file that the documents answer",
+                where=str(path),
+                expected=SHAPE,
+            )
+        grid = make_grid(top)
+        look = _begin_look(workspace, library, path, name, [asdict(recipe) for recipe in grid.values()])
+        compared = compare_recipes(library.find, grid, answered, workspace.progress)
+        abstention = try_abstention(library.search.weigh, compared.recipe, questions)
+        verdict: dict[str, Json] = {"best": compared.best, "recommended": compared.recommended}
+        workspace.store.finish_look(look.task, look.number, verdict)
+        return replace(compared, abstention=abstention, look=look.number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    task: str
+    number: int
+
+
+def _begin_look(workspace: Workspace, library: Library, path: Path, name: str, recipes: list[dict[str, Json]]) -> _Look:
+    """In the ledger, as of any sealed split: the same recipes on the same documents are the same look."""
+    with disk_errors(path):
+        dataset = file_hash(path)
+    task = f"knowledge:{name}:{dataset[:12]}"
+    documents: list[Json] = [[item.origin.name, item.origin.hash] for item in library.index.documents()]
+    rule = content_hash(cast(Json, recipes))
+    return _Look(task, workspace.store.begin_look(task, dataset, content_hash(documents), workspace.now(), rule).number)
 
 
 def read_questions(library: Library, path: Path) -> list[Question]:
-    """A JSON object a line: ``question``, and one right place as ``document`` with ``quote`` or ``start`` and ``end``, or several such in a list ``gold``; ``where`` filters."""
+    """A JSON object a line: ``question``, and one right place as ``document`` with ``quote`` or ``start`` and ``end``, or several such in a list ``gold``, which is empty where the documents do not answer it; ``where`` filters."""
     with disk_errors(path):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     reading = _Reading(library, path)
     questions = [reading.question(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not questions:
@@ -58,7 +92,7 @@ class _Reading:
         if unknown := sorted(set(row) - KEYS):
             raise _wrong(where, f"the key {unknown[0]}")
         places = row.get("gold", [row])
-        if not isinstance(places, list) or not places or not all(isinstance(place, dict) for place in places):
+        if not isinstance(places, list) or not all(isinstance(place, dict) for place in places):
             raise _wrong(where, "gold that is no list of places")
         if not isinstance(row.get("where", {}), dict):
             raise _wrong(where, "conditions (where) that are no object")
@@ -67,11 +101,12 @@ class _Reading:
     def _places(self, where: str, places: Sequence[Mapping[str, object]]) -> Iterator[Gold]:
         for place in places:
             shelved = self._find(where, place.get("document"))
-            start, end, quote = place.get("start"), place.get("end"), place.get("quote")
-            if isinstance(quote, str) and quote.strip():
+            quote, text = place.get("quote"), self._text(shelved.id)
+            span = _read_span(place, text)
+            if span and (not quote or text[slice(*span)] == quote):
+                yield Gold(shelved.id, *span)
+            elif isinstance(quote, str) and quote.strip():
                 yield self._align(where, shelved, quote)
-            elif isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(self._text(shelved.id)):
-                yield Gold(shelved.id, start, end)
             else:
                 raise _wrong(where, "a place with neither a quote nor a start before an end in the document")
 
@@ -102,6 +137,11 @@ class _Reading:
         if id not in self._texts:
             self._texts[id] = self._index.document(id).text
         return self._texts[id]
+
+
+def _read_span(place: Mapping[str, object], text: str) -> tuple[int, int] | None:
+    start, end = place.get("start"), place.get("end")
+    return (start, end) if isinstance(start, int) and isinstance(end, int) and 0 <= start < end <= len(text) else None
 
 
 def _wrong(where: str, got: str) -> KnowledgeError:

@@ -65,6 +65,19 @@ class Receipt:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Of calls that are still to be made, if all goes as the examples are: ``usd`` None where a call costs nothing."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
 class OutOfMoneyError(Exception):
     """What is left of the budget does not cover a further call."""
 

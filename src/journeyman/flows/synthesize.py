@@ -21,7 +21,6 @@ from typing import Literal, cast
 from journeyman.core.canonical import Json, bytes_hash, dump
 from journeyman.core.errors import DataError
 from journeyman.core.example import Alternative, Example, Split, Target, Terms
-from journeyman.core.providers import Price
 from journeyman.core.trace import Trace
 from journeyman.data.intake import Intake, make_trace
 from journeyman.data.near import Known, near_text
@@ -47,16 +46,13 @@ from journeyman.data.synthesis.seeds import MADE_BY, Seeds, find_seeds
 from journeyman.data.synthesis.tools import find_offered, find_tools
 from journeyman.evaluation.weak import WeakSpot
 from journeyman.flows.earlier import find_aims
-from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
+from journeyman.flows.paid_calls import Forecast, PaidCalls, Receipt, count_bytes
+from journeyman.flows.paid_teacher import PaidTeacher, open_local_teacher, open_upstream_teacher, refuse_unbounded
 from journeyman.flows.retrieving import Shelves
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import require_teacher
 from journeyman.flows.workspace import Workspace
-from journeyman.models.catalog import resolve
-from journeyman.models.llamacpp import LlamaCpp
-from journeyman.models.local import LocalModel
-from journeyman.models.protocol import Model, Request
-from journeyman.models.template import load_base_template
+from journeyman.models.protocol import Request
 from journeyman.task.task import Task
 
 CALLS, SYNTHESIS, SEEDS = "calls.jsonl", "synthesis.json", "seeds.json"
@@ -69,7 +65,6 @@ BARREN_ROUNDS, BARREN_SHARE = 3, 0.05
 MOST_PASSAGES = 1000
 """Chunks of a task's own documents that inputs take their content from, where none are handed in."""
 LETTERS_A_TOKEN = 4.0
-CONTEXT = 4096
 Why = Literal["complete", "the budget is spent", "hardly anything new comes"]
 
 
@@ -93,19 +88,6 @@ class Options:
     terms: Terms = "unknown"
     seed: int = 0
     is_aimed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """Of calls that are still to be made, if all goes as the examples are: ``usd`` None where a call costs nothing."""
-
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    usd: float | None
-
-    def to_json(self) -> dict[str, Json]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,16 +118,6 @@ class Synthesis:
         }
         spots: list[Json] = [spot.to_json() for spot in self.spots]
         return own | {"spots": spots, "forecast": self.forecast.to_json(), "receipt": self.receipt.to_json()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Teacher:
-    name: str
-    model: Model | None
-    price: Price | None
-    """None: it costs nothing."""
-    identity: Json
-    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +188,7 @@ class _Work:
         workspace: Workspace,
         task: Task,
         options: Options,
-        teacher: _Teacher,
+        teacher: PaidTeacher,
         run: RunFolder,
         spots: tuple[WeakSpot, ...],
         shelves: Shelves,
@@ -247,15 +219,8 @@ class _Work:
 
     def refuse_unbounded(self) -> None:
         """Raises: DataError: JM-360."""
-        if self.teacher.price is not None and self.options.budget_usd is None:
-            raise DataError(
-                "JM-360",
-                "this teacher costs money, and there is no limit",
-                where=self.teacher.name,
-                expected="--budget, in US dollars",
-                got=f"a forecast of {self.forecast.calls:,} calls and {self.forecast.usd or 0:.2f} US dollars",
-                hint=f"journeyman synthesize {self.task.name} --n {self.options.rows} --budget {max(0.01, ceil(150 * (self.forecast.usd or 0)) / 100):.2f}",
-            )
+        command = f"journeyman synthesize {self.task.name} --n {self.options.rows}"
+        refuse_unbounded(self.teacher, self.options.budget_usd, self.forecast, command)
 
     async def make(self) -> Synthesis:
         self.run.decide(SEEDS, lambda: {"rows": [row.id for row in self.seeds.rows]})
@@ -555,32 +520,13 @@ def make_aims(spots: Sequence[WeakSpot]) -> list[Aim]:
 
 async def _open_teacher(
     workspace: Workspace, task: Task, options: Options, stack: AsyncExitStack, *, is_dry: bool
-) -> _Teacher:
+) -> PaidTeacher:
     if options.teacher:
-        name = workspace.project.text("base", "model") if options.teacher == "base" else options.teacher
-        source = resolve(name, progress=workspace.progress)
-        if is_dry:
-            return _Teacher(name, None, None, source.sha256, 1)
-        engine = await LlamaCpp.start(source.path, context=CONTEXT)
-        stack.push_async_callback(engine.close)
-        return _Teacher(name, LocalModel(engine, load_base_template(source.path), name), None, source.sha256, 1)
-    upstream = require_teacher(workspace, task)
-    price = upstream.price
-    if price is None and not upstream.is_local:
-        raise DataError(
-            "JM-361",
-            "the teacher's price is not known, so its calls cannot be limited",
-            where=upstream.name,
-            expected="input_usd_per_million and output_usd_per_million under [teacher] in journeyman.toml",
-            hint="state both; 0 where it costs nothing",
-        )
-    model = upstream.open()
-    stack.push_async_callback(model.close)
-    free = price is None or not any(price)
-    return _Teacher(upstream.name, model, None if free else price, [upstream.name, upstream.url], 8)
+        return await open_local_teacher(workspace, options.teacher, stack, is_dry=is_dry)
+    return open_upstream_teacher(require_teacher(workspace, task), stack)
 
 
-def _make_key(task: Task, teacher: _Teacher, options: Options) -> dict[str, Json]:
+def _make_key(task: Task, teacher: PaidTeacher, options: Options) -> dict[str, Json]:
     """What decides the rows, but for how many there are to be and what they may cost."""
     return {
         "task": task.answering(),

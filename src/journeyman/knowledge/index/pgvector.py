@@ -188,5 +188,5 @@ def _copy(connection: Connection, table: str, part: Matrix) -> None:
     rows["columns"], rows["id_bytes"], rows["document_bytes"], rows["vector_bytes"] = 3, 8, 8, 4 + 2 * d
     rows["id"], rows["document"], rows["dimension"], rows["vector"] = part.ids, part.documents, d, part.vectors
     cursor = connection.connection.cursor()
-    with cursor.copy(f"COPY {table} (id, document, vector) FROM STDIN (FORMAT BINARY)") as copy:  # type: ignore[attr-defined]
+    with cursor.copy(f"COPY {table} (id, document, vector) FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(COPY_HEAD + rows.tobytes() + COPY_END)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from journeyman.core.progress import Progress, Silent
+from journeyman.knowledge.retrieve.abstain import Abstention
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.trial import Find, Question, Scores, try_recipe
 from journeyman.measure.bootstrap import bootstrap_ratio
@@ -47,13 +48,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """``best`` and ``recommended`` are names of rows; ``chosen_on`` questions decided that, and where that is all of them the figures flatter."""
+    """``best`` and ``recommended`` are names of rows; ``chosen_on`` questions decided that, and where that is all of them the figures flatter. ``abstention`` is that of the recommended one; ``look`` counts the settings that were compared on
+    these questions."""
 
     rows: tuple[Row, ...]
     best: str
     recommended: str
     chosen_on: int
     is_held_out: bool
+    abstention: Abstention | None = None
+    look: int = 1
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recommended one."""
+        return next(row.recipe for row in self.rows if row.name == self.recommended)
 
 
 def make_grid(top: int = 5) -> Mapping[str, Recipe]:
@@ -69,6 +78,7 @@ def make_grid(top: int = 5) -> Mapping[str, Recipe]:
     grid["hybrid, vectors as they are"] = Recipe(is_blended=False, top=top, depth=plain.depth)
     grid["hybrid, passages that differ"] = Recipe(diversity=0.3, top=top, depth=plain.depth)
     grid["hybrid, with neighbours"] = Recipe(window=1, top=top, depth=plain.depth)
+    grid["hybrid, documents that the question names"] = Recipe(is_named=True, top=top, depth=plain.depth)
     return grid
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import accumulate
+from math import log
 
 from journeyman.knowledge.index.file import Index
 from journeyman.knowledge.retrieve.ranking import Hit
 
 WORD = re.compile(r"\w+")
 ABOVE_WEIGHT = 1.0
+K1 = 1.2  # FTS5's
 MOST_WORDS = 64  # of a question; longer ones are texts, of which the rarest words decide
 GRAMMAR = """
 a an and are as at be been but by can could did do does for from had has have he her him his how i if in into is it its me my no not of on or our s she should so
@@ -55,6 +57,15 @@ class Words:
             )
         return [Hit(int(row[0]), -float(row[1])) for row in rows]
 
+    def share(self, question: str, best: float) -> float:
+        """What a BM25 score is of the highest that any chunk could have: 1 for every word of the question, again and again; 0 for a question without words."""
+        bound = sum(self._weigh(word) for word in self._choose(find_words(question)))
+        return best / bound if bound else 0.0
+
+    def _weigh(self, word: str) -> float:
+        having, all_chunks = self._count(word), self._count("")
+        return (K1 + 1) * max(log((all_chunks - having + 0.5) / (having + 0.5)), 0.0)
+
     def _choose(self, words: Sequence[str]) -> list[str]:
         """The rarest, as long as no more than ``SCORED`` chunks must be scored; the two rarest in any case."""
         rarest = sorted(words, key=self._count)
@@ -63,10 +74,12 @@ class Words:
         return [word for word in words if word in kept]
 
     def _count(self, word: str) -> int:
+        """Of the chunks that have a word; of all for none."""
         version = self._index.version()
         if version != self._version or self._index.is_writer or len(self._counts) > MOST_COUNTS:
             self._counts, self._version = {}, version
         if word not in self._counts:
-            rows = self._index.rows("SELECT count(*) FROM words WHERE words MATCH ?", (f'"{word}"',))
+            matching = ("SELECT count(*) FROM words WHERE words MATCH ?", (f'"{word}"',))
+            rows = self._index.rows(*matching) if word else self._index.rows("SELECT count(*) FROM chunks")
             self._counts[word] = int(rows[0][0])
         return self._counts[word]

@@ -14,7 +14,8 @@ class Recipe:
     """``top`` passages from ``depth`` candidates of each ranking.
 
     ``is_blended`` vectors have a share of their neighbours' (`chunk.blend`). ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest. ``window`` neighbours on each side are
-    read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity).
+    read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity). Below ``least`` evidence (`Search.weigh`) nothing is found: the
+    documents do not say it. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit.
     """
 
     ranker: Ranker = "hybrid"
@@ -25,3 +26,5 @@ class Recipe:
     top: int = 5
     window: int = 0
     diversity: float = 0.0
+    least: float = 0.0
+    is_named: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from journeyman.knowledge.retrieve.approximate import Approximate
 from journeyman.knowledge.retrieve.dense import Exact
 from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
+from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
@@ -34,6 +35,12 @@ class Found:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    hits: list[Hit]
+    evidence: float
+
+
 class Search:
     """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked.
 
@@ -42,7 +49,7 @@ class Search:
 
     def __init__(self, index: Index, embed: Embed | None, candidates: Candidates | None = None, least: int = 0) -> None:
         self._index, self._embed = index, embed
-        self._words = Words(index)
+        self._words, self._named = Words(index), Named(index)
         vectors = Vectors(index)
         self._plain: Nearest = Exact(vectors, is_blended=False)
         self._blended: Nearest = Exact(vectors, is_blended=True)
@@ -50,17 +57,24 @@ class Search:
             self._blended = Approximate(index, candidates, self._blended, least)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
-        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match."""
-        hits = self.rank(
+        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match, none where they are less evidence than ``recipe.least``."""
+        ranked = self._rank(
             question, recipe if not recipe.window else replace(recipe, top=max(recipe.depth, recipe.top)), where
         )
-        scores = {hit.id: hit.score for hit in hits}
+        if recipe.least and ranked.evidence < recipe.least:
+            return []
+        scores = {hit.id: hit.score for hit in ranked.hits}
         passages: list[Found] = []
-        for piece in self._index.pieces([hit.id for hit in hits]):
+        for piece in self._index.pieces([hit.id for hit in ranked.hits]):
             self._add(passages, self._widen(piece, scores[piece.id], recipe.window))
             if len(passages) == recipe.top:
                 break
         return passages
+
+    def weigh(self, question: str, recipe: Recipe, where: Filter | None = None, without: Collection[int] = ()) -> float:
+        """How much speaks for it that the documents answer a question, comparable over questions: the highest cosine of any chunk, and what the highest BM25 is of what it could be, in the shares of the
+        recipe's ranking. ``without`` documents of these ids."""
+        return self._rank(question, recipe, where, without).evidence
 
     def _add(self, passages: list[Found], found: Found) -> None:
         """Windows that meet are one passage, in the place of the best hit."""
@@ -75,24 +89,42 @@ class Search:
             passages.remove(other)
 
     def rank(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Hit]:
-        allowed = find_allowed(self._index.documents(), where) if where else None
+        return self._rank(question, recipe, where).hits
+
+    def _rank(
+        self, question: str, recipe: Recipe, where: Filter | None = None, without: Collection[int] = ()
+    ) -> _Ranked:
+        allowed = find_allowed(self._index.documents(), where or {}) if where or without else None
+        if allowed is not None and without:
+            allowed = [id for id in allowed if id not in without]
         if allowed == []:
-            return []
+            return _Ranked([], 0.0)
+        vector = self._embed([question])[0] if self._embed is not None and recipe.ranker != "lexical" else None
+        ranked = self._fuse(question, vector, recipe, allowed)
+        named = self._named.find(question) if recipe.is_named else []
+        if named and allowed is not None:
+            named = [id for id in named if id in set(allowed)]
+        if not named:
+            return ranked
+        own = self._fuse(question, vector, replace(recipe, top=NAMED), named)
+        return replace(ranked, hits=prefer(ranked.hits, own.hits)[: recipe.top])
+
+    def _fuse(self, question: str, vector: Floats | None, recipe: Recipe, allowed: Sequence[int] | None) -> _Ranked:
         depth = max(recipe.depth, recipe.top)
         by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
-        if recipe.ranker == "lexical" or self._embed is None:
-            return by_words[: recipe.top]
-        vector = self._embed([question])[0]
+        by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
+        if vector is None:
+            return _Ranked(by_words[: recipe.top], by_share)
         nearest = self._blended if recipe.is_blended else self._plain
         by_vectors = nearest.rank(vector, depth, allowed)
-        hits = by_vectors
+        hits, evidence = by_vectors, by_vectors[0].score if by_vectors else 0.0
         if recipe.ranker == "hybrid":
             fuse, share = (fuse_ranks if recipe.fusion == "ranks" else fuse_scores), recipe.dense_weight
-            hits = fuse([by_vectors, by_words], [share, 1 - share])
+            hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
         if recipe.diversity > 0 and hits:
             order = choose_diverse(vector, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
-            return [hits[row] for row in order]
-        return hits[: recipe.top]
+            return _Ranked([hits[row] for row in order], evidence)
+        return _Ranked(hits[: recipe.top], evidence)
 
     def _widen(self, piece: Piece, score: float, window: int) -> Found:
         if not window:
