@@ -2,7 +2,7 @@
 
     python benchmarks/invoices.py [--only STEP] [--sealed 60] [--json] [--folder F]
 
-Steps: 0 labelled documents (the base is asked with the instruction alone), 10 (it is shown the nearest two of them), and a student tuned on 10, 50 and 200. Each is made with the commands that a
+`places`: where true values are found, without any model. Steps: 0 labelled documents (the base is asked with the instruction alone), 10 (it is shown the nearest two of them), and a student tuned on 10, 50 and 200. Each is made with the commands that a
 user runs: documents to rows, import, prepare, tune, assess, release; then `journeyman extract` reads the sealed PDFs, whose values are compared with the truth beside them. Cost is seconds
 of this machine: once for tuning, and for each document. Every document is drawn by `examples/invoices/make_files.py`. The sealed documents are read once by each step and chosen from by none. `--toy` tries all of it on three documents in minutes, and writes no
 result.
@@ -21,12 +21,14 @@ from typing import Any
 
 from loop import run_stages
 from machine import ROOT, describe_commit, describe_machine, make_parser, run_command, write_figure, write_result
+from rows import invoice_places
 
 Document = dict[str, Any]
 EXAMPLE = ROOT / "examples/invoices"
 RESULT = ROOT / "benchmarks/results/invoices.json"
 PAGE = ROOT / "docs/results/invoices.md"
 SEALED = 60
+PLACED = 48  # documents of each folder
 LEAST_ROWS = 10  # a dataset needs rows for its splits, though step 0 learns from none
 
 
@@ -55,19 +57,27 @@ def main() -> int:
     steps = [step for step in (TOY if arguments.toy else STEPS) if arguments.only in (None, step.name)]
     sealed = 3 if arguments.toy else arguments.sealed
     known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() and not arguments.toy else {"rows": []}
+    if arguments.only in (None, "places"):
+        known |= {"places": invoice_places.measure(EXAMPLE, 3 if arguments.toy else PLACED)}
+        known |= {"machine": describe_machine(), "commit": describe_commit()}
+        _write(known, arguments.toy)
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         for step in steps:
             row = measure(step, folder / step.name, sealed, arguments.tune)
             known["rows"] = [old for old in known["rows"] if old["name"] != row["name"]] + [row]
             known |= {"machine": describe_machine(), "commit": describe_commit()}
-            if not arguments.toy:
-                names = [item.name for item in STEPS]
-                known["rows"].sort(key=lambda one: names.index(one["name"]))
-                write_result(RESULT, known)
-                PAGE.write_text(describe(known), encoding="utf-8")
+            _write(known, arguments.toy)
     sys.stdout.write(json.dumps(known, indent=2) + "\n" if arguments.json else describe(known))
     return 0
+
+
+def _write(document: Document, is_toy: bool) -> None:
+    if not is_toy:
+        names = [item.name for item in STEPS]
+        document["rows"].sort(key=lambda one: names.index(one["name"]))
+        write_result(RESULT, document)
+        PAGE.write_text(describe(document), encoding="utf-8")
 
 
 def measure(step: Step, folder: Path, sealed: int, more: list[str]) -> Document:
@@ -135,6 +145,23 @@ def describe(document: Document) -> str:
         "`python benchmarks/invoices.py`; what is compared and how stands at its top. Sealed documents are of vendors and layouts that no step has seen. F1 over all values of all documents, its interval from a",
         "bootstrap over documents; documents that are right in every value with exact intervals (Clopper and Pearson). Grounded: of the values said, those that stand in their document (the others become null).",
         "A document that gets no valid answer says nothing: its values are missed.",
+    ]
+    if rows:
+        lines += _describe_steps(rows)
+    if document.get("places"):
+        lines += ["", "Where the true values are found, without a model:", "", "| what | share |", "|---|---|"]
+        lines += [f"| {one['row']} | {write_figure(one)} |" for one in document["places"]]
+    machine = document["machine"]
+    lines += [
+        "",
+        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; commit {document['commit']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _describe_steps(rows: list[Document]) -> list[str]:
+    lines = [
         "",
         "| labelled | how | F1 | documents all right | grounded | tuning, s | s a document | no answer |",
         "|---|---|---|---|---|---|---|---|",
@@ -147,23 +174,12 @@ def describe(document: Document) -> str:
             f"{row['seconds_per_document']:g} | {len(row['unread'])} of {row['n'] + len(row['unread'])} |"
         )
     fields = list(dict.fromkeys(name for row in rows for name in row["scores"]["fields"] if name != "*"))
-    lines += [
-        "",
-        "F1 by field:",
-        "",
-        f"| field | {' | '.join(row['name'] for row in rows)} |",
-        f"|---|{'---|' * len(rows)}",
-    ]
+    lines += ["", "F1 by field:", "", f"| field | {' | '.join(row['name'] for row in rows)} |"]
+    lines.append(f"|---|{'---|' * len(rows)}")
     for name in fields:
         found = [row["scores"]["fields"].get(name, {}).get("f1") for row in rows]
         lines.append(f"| {name} | {' | '.join(map(_figure, found))} |")
-    machine = document["machine"]
-    lines += [
-        "",
-        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; commit {document['commit']}.",
-        "",
-    ]
-    return "\n".join(lines)
+    return lines
 
 
 def _figure(figure: Document | None) -> str:
@@ -172,7 +188,7 @@ def _figure(figure: Document | None) -> str:
 
 def _parse() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=[step.name for step in STEPS], help="one step")
+    parser.add_argument("--only", choices=["places", *(step.name for step in STEPS)], help="one step")
     parser.add_argument("--sealed", type=int, default=SEALED, help="how many sealed documents")
     parser.add_argument("--toy", action="store_true", help="three documents, one pass: does it run at all?")
     parser.add_argument("tune", nargs="*", help="more arguments of `journeyman tune`, after --")

@@ -16,6 +16,7 @@ from journeyman.cli.main import run
 from journeyman.core.errors import KnowledgeError
 from journeyman.flows.extracting import Extracted, Outcome, Unread, extract, write_rows
 from journeyman.flows.workspace import open_workspace
+from tests.flows.conftest import Loop
 from tests.flows.providers import provider
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/invoices"
@@ -151,6 +152,20 @@ def test_a_long_document_is_asked_about_in_windows_and_read_as_one(project: Path
     assert one.answer == {"number": "A-1", "rows": said}
     (conflict,) = one.conflicts
     assert (conflict.path, conflict.value, [other.value for other in conflict.others]) == (("number",), "A-1", ["B-2"])
+
+
+def test_a_student_says_how_sure_it_is_of_each_value(loop: Loop, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(loop.folder, tmp_path / "project"))
+    (folder / "line.txt").write_text("bcdfg hklmn two red prstv zbcdf")
+    outcomes: list[Outcome] = []
+    with open_workspace(folder) as workspace:
+        extract(workspace, "paint", [str(folder / "line.txt")], outcomes.append)
+    (one,) = outcomes
+    assert isinstance(one, Extracted)
+    assert one.releases
+    assert [value.path for value in one.placed] == [("colour",), ("many",)]
+    assert all(value.confidence is not None and 0 < value.confidence <= 1 for value in one.placed)
+    assert one.placed[0].status == ("exact" if one.placed[0].value == "red" else "chosen")
 
 
 def test_documents_with_truths_become_rows(project: Path) -> None:
