@@ -10,6 +10,7 @@ from journeyman.core.canonical import Json
 from journeyman.core.trace import Origin
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.guarding import asked_tasks
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.routing import open_registry
 from journeyman.flows.serving import load_students, loadable, open_budgets
 from journeyman.flows.upstream import require_teacher
@@ -56,6 +57,7 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
         require_teacher(workspace, task)
     registry = open_registry(stack, workspace, served, [task, *asked])
     budgets = await open_budgets(stack, workspace, [task])  # before the router, whose audits it pays for to the end
-    router = Router(Answerer(recorder), Auditor(workspace).hear, find=registry.find_task)
+    shelves = stack.enter_context(Shelves(workspace))
+    router = Router(Answerer(recorder), Auditor(workspace).hear, find=registry.find_task, knower=shelves)
     stack.push_async_callback(router.close, PATIENCE_S)
     return Desk(f"{task.name}@{release}" if release else task.name, registry, router, budgets)

@@ -82,6 +82,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a chunk stands: its document's ``name``, the ``above`` that was embedded with it."""
+
+    name: str
+    above: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """A chunk to be written with what stands above it; ``embedded`` is the hash of both, under which their vector is kept."""
 
@@ -245,6 +253,19 @@ class Index:
             ):
                 found[row[0]] = _piece(row)
         return [found[id] for id in ids if id in found]
+
+    def standing(self, ids: Sequence[int]) -> dict[int, Standing]:
+        """By the number of the chunk; those that have left the index are left out."""
+        found: dict[int, Standing] = {}
+        for start in range(0, len(ids), ASKED):
+            part = list(ids[start : start + ASKED])
+            marks = ",".join("?" * len(part))
+            for id, name, above in self.rows(
+                f"SELECT chunks.id, name, above FROM chunks JOIN documents ON documents.id = document WHERE chunks.id IN ({marks})",
+                part,
+            ):
+                found[id] = Standing(name, above)
+        return found
 
     def neighbours(self, document: int, first: int, last: int) -> list[Piece]:
         """The chunks ``first`` to ``last`` of a document, by their numbers."""
