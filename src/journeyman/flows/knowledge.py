@@ -135,13 +135,14 @@ def add(
 
 
 def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterable[Source | Refused]) -> Ingested:
-    embedder, chunker, progress = library.embedder, find_chunker(DEFAULT_CHUNKER), workspace.progress
+    """The encoder is loaded with the first document, while the next ones are read; not at all where nothing has changed."""
+    chunker, progress = find_chunker(DEFAULT_CHUNKER), workspace.progress
     ingest = Ingest(
         library.index,
         root,
         chunk=chunker,
-        tokenize=lambda text: find_tokens(text, embedder.tokenizer),
-        above=lambda document, chunk, tokens: write_above(document, chunk, tokens, embedder.tokenizer),
+        tokenize=lambda text: find_tokens(text, library.embedder.tokenizer),
+        above=lambda document, chunk, tokens: write_above(document, chunk, tokens, library.embedder.tokenizer),
         embed=library.embed,
         progress=progress,
     )

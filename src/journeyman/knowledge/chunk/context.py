@@ -36,9 +36,14 @@ def write_above(document: Document, chunk: Chunk, tokens: Tokens, tokenizer: Tok
     above = [part for part in dict.fromkeys((document.title, *chunk.headings, find_header(document, chunk))) if part]
     above = [part for part in above if part not in text]
     room = WINDOW - tokens.count(chunk.start, chunk.end)
-    while above and len(find_tokens(BETWEEN.join(above), tokenizer).starts) > room:
+    while above and not _fits(BETWEEN.join(above), room, tokenizer):
         above = above[1:]
     return BETWEEN.join(above)
+
+
+def _fits(line: str, room: int, tokenizer: Tokenizer | None) -> bool:
+    """A line of ASCII has at most as many tokens as characters; most need no counting."""
+    return (line.isascii() and len(line) <= room) or len(find_tokens(line, tokenizer).starts) <= room
 
 
 def find_header(document: Document, chunk: Chunk) -> str:
