@@ -184,7 +184,7 @@ class Asked:
         from journeyman.knowledge.ground.block import read_passages
         from journeyman.knowledge.ground.passages import Passage as Numbered
 
-        if not self.found:
+        if self.shelves is None:
             return read_passages(str(self.fields[self.task.filled]))
         return [Numbered(number, item.name, item.start, item.text) for number, item in enumerate(self.found, 1)]
 

@@ -162,7 +162,9 @@ class Knowledge:
     absent: str = ABSENT
 
     def to_json(self) -> dict[str, Json]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Without what is asked of evidence where nothing is: students that were tuned before it could be asked stay this task's."""
+        others = set() if self.least else {"least"}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in others}
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Knowledge:
