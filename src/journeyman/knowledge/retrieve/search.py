@@ -15,7 +15,8 @@ from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
 from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
-from journeyman.knowledge.retrieve.recipe import Recipe
+from journeyman.knowledge.retrieve.recipe import DENSE_WEIGHT, Recipe
+from journeyman.knowledge.retrieve.tuned import Current, Tuning
 
 Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
@@ -33,11 +34,12 @@ class Found:
 
 
 class Search:
-    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked."""
+    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked. ``tuned`` stands in for what the index has learned."""
 
-    def __init__(self, index: Index, embed: Embed | None) -> None:
+    def __init__(self, index: Index, embed: Embed | None, tuned: Current | None = None) -> None:
         self._index, self._embed = index, embed
         self._vectors, self._words = Vectors(index), Words(index)
+        self._tuned = tuned or Tuning(index).current
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
         """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match."""
@@ -72,13 +74,17 @@ class Search:
         by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
         if recipe.ranker == "lexical" or self._embed is None:
             return by_words[: recipe.top]
+        tuned = self._tuned() if recipe.is_tuned else None
         vector = self._embed([question])[0]
+        vector = tuned.turned(vector) if tuned else vector
         matrix = self._vectors.current(recipe.is_blended)
         mask = np.isin(matrix.documents, np.array(allowed, np.int64)) if allowed is not None else None
         by_vectors = rank_dense(matrix, vector, depth, mask)
         hits = by_vectors
         if recipe.ranker == "hybrid":
-            fuse, share = (fuse_ranks if recipe.fusion == "ranks" else fuse_scores), recipe.dense_weight
+            fuse = fuse_ranks if recipe.fusion == "ranks" else fuse_scores
+            learned = tuned.dense_weight if tuned else DENSE_WEIGHT
+            share = learned if recipe.dense_weight is None else recipe.dense_weight
             hits = fuse([by_vectors, by_words], [share, 1 - share])
         if recipe.diversity > 0 and hits:
             rows = np.searchsorted(matrix.ids, [hit.id for hit in hits])
