@@ -45,10 +45,10 @@ MARGIN = 0.02
 LEAST = 40
 """Questions to learn from, and as many sealed."""
 LEAST_DOCUMENTS = 30
-FOLDS = 3
+FOLDS = 2
 DEPTH = 50
 HARD = 50
-MOST_CHUNKS = 4096
+MOST_CHUNKS = 2048
 """Chunks that every question is held against: what answers one, what ranks high for one, and others, drawn."""
 SINGLE = 0.9
 WEIGHTS = tuple(step / 20 for step in range(6, 21))

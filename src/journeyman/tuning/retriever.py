@@ -21,10 +21,10 @@ Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 TEMPERATURE = 0.05  # what all-MiniLM-L6-v2 was trained with
-PULLS = (0.3, 0.1, 0.03, 0.01, 0.003)
+PULLS = (1.0, 0.3, 0.1, 0.03, 0.01)
 """Of |map - identity|^2 / 2, strongest first; the loss is a mean over questions."""
 WORSE_IN_A_ROW = 2  # ends the path
-STEPS = 40
+STEPS = 15  # from each pull to the next; the path goes on from where it was
 BLOCK = 256  # questions whose scores are in memory at once
 
 
@@ -53,7 +53,7 @@ def train_turn(asked: Asked, folds: Ints, chunks: Floats, look: Callable[[], Non
     parts = [(_take(asked, folds != fold), _take(asked, folds == fold), folds == fold) for fold in np.unique(folds)]
     turns = [identity for _ in parts]
     losses: list[tuple[float | None, float]] = [(None, measure_loss(identity, asked, chunks))]
-    best, worse, held = 0, 0, asked.vectors
+    best, worse, held, start = 0, 0, asked.vectors, identity
     for pull in PULLS:
         turns = [fit_turn(train, chunks, pull, turn) for (train, _, _), turn in zip(parts, turns, strict=True)]
         lost = [measure_loss(turn, dev, chunks) for (_, dev, _), turn in zip(parts, turns, strict=True)]
@@ -61,12 +61,13 @@ def train_turn(asked: Asked, folds: Ints, chunks: Floats, look: Callable[[], Non
         worse += 1
         if losses[-1][1] < losses[best][1]:
             best, worse, held = len(losses) - 1, 0, _turn_each(asked, parts, turns)
+            start = np.mean(turns, axis=0, dtype=np.float32)
         if look:
             look()
         if worse == WORSE_IN_A_ROW:
             break
     chosen = losses[best][0]
-    turn = None if chosen is None else fit_turn(asked, chunks, chosen)
+    turn = None if chosen is None else fit_turn(asked, chunks, chosen, start)
     return Turned(turn, held, chosen, tuple(losses))
 
 
