@@ -272,7 +272,7 @@ def _read_one(row: dict[str, Json], line: Line, task: Task) -> Row:
 
 def _is_field_alone(row: Mapping[str, Json], read: Read, task: Task) -> bool:
     """Whether the text under ``input`` is one of several fields that the row has by their names."""
-    return read is pairs.read and len(task.input) > 1 and isinstance(row["input"], str) and table.has_fields(row, task)
+    return read is pairs.read and len(task.asked) > 1 and isinstance(row["input"], str) and table.has_fields(row, task)
 
 
 def _read_row(number: int, row: dict[str, Json] | str, task: Task) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from journeyman.core.errors import DataError, UserError
+from journeyman.core.errors import DataError, KnowledgeError, UserError
 from journeyman.core.example import Split, Terms
 from journeyman.core.ids import make_id
 from journeyman.core.progress import Progress, Silent
@@ -22,7 +22,7 @@ from journeyman.core.trace import Trace
 from journeyman.data.columnar import is_columnar
 from journeyman.data.folders import find_files
 from journeyman.data.formats import Row, Rows, open_rows
-from journeyman.data.intake import SAID, Intake, hash_said, make_trace, make_trace_id
+from journeyman.data.intake import SAID, Fill, Intake, hash_said, make_trace, make_trace_id, refuse_to_fill
 from journeyman.data.lines import Line, Source, file_source, show_path
 from journeyman.data.quarantine import Quarantine
 from journeyman.data.record import Record, detail_of
@@ -101,12 +101,14 @@ def import_files(
     provenance: str = "",
     terms: Terms = "unknown",
     is_private: bool = False,
+    fill: Fill = refuse_to_fill,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Import files of any known format, and folders of data sets.
 
     Every file is looked at before the first is imported, so that a wrong path leaves nothing half done. ``split``
-    assigns all rows beforehand; their text is kept as it is but for secrets, unless they are ``is_private``. ``provenance`` defaults to a file's name.
+    assigns all rows beforehand; their text is kept as it is but for secrets, unless they are ``is_private``. ``provenance`` defaults to a file's name. ``fill`` retrieves
+    the passages that rows of a task with knowledge lack.
 
     Raises:
         DataError: JM-301 a file cannot be read, JM-302 it is empty, JM-303 its format is unknown, JM-304 not one row
@@ -120,7 +122,7 @@ def import_files(
             with open_rows(source, task):
                 pass
     identity = make_id("import", now)
-    intake = Intake(task, now, split, provenance, terms, is_private)
+    intake = Intake(task, now, split, provenance, terms, is_private, fill)
     with Quarantine(quarantine_folder / f"{identity}.jsonl") as quarantine:
         files = tuple(_import_file(source, intake, store, quarantine, progress or Silent()) for source in opened)
     report = ImportReport(identity, files, quarantine.path)
@@ -237,6 +239,8 @@ class _FileImport:
     def _read(self, key: str, line: Line, record: Record) -> Iterable[Trace]:
         try:
             return (make_trace(record, self._intake, key),)
+        except KnowledgeError:
+            raise  # what is missing is missing for every row
         except UserError as error:
             self._refuse(replace(line, problem=error.what, detail=detail_of(error)))
             return ()

@@ -6,13 +6,13 @@ as the text that it is; without, the row has nothing to learn from and goes into
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from journeyman.core.canonical import Json, bytes_hash, content_hash, dump
 from journeyman.core.errors import DataError
-from journeyman.core.example import Alternative, Split, Target, Terms, object_target, text_target
+from journeyman.core.example import Alternative, Passage, Split, Target, Terms, object_target, text_target
 from journeyman.core.messages import Message, make_message, message_to_openai
 from journeyman.core.trace import Trace
 from journeyman.data.record import Record, hash_row, parse_json, row_error
@@ -25,10 +25,19 @@ SAID = "said"
 """In the ``meta`` of a row with a provider's id: what it said, as a hash."""
 
 
+Fields = dict[str, Json]
+Fill = Callable[[Fields], tuple[Fields, tuple[Passage, ...]]]
+"""Input fields with the one that retrieval fills, and what was retrieved."""
+
+
+def refuse_to_fill(fields: Fields) -> tuple[Fields, tuple[Passage, ...]]:
+    raise row_error("the row has no passages, and nothing here retrieves them", where="input", got=", ".join(fields))
+
+
 @dataclass(frozen=True, slots=True)
 class Intake:
     """What holds for every row of one import. ``now`` stands in for rows without a recorded time. Rows of a split given beforehand keep their text, unless they are
-    ``is_private``."""
+    ``is_private``. ``fill`` retrieves what a row of a task that answers from documents lacks."""
 
     task: Task
     now: datetime
@@ -36,6 +45,7 @@ class Intake:
     provenance: str = ""
     terms: Terms = "unknown"
     is_private: bool = False
+    fill: Fill = refuse_to_fill
 
 
 def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
@@ -47,6 +57,9 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
     """
     task = intake.task
     system, fields = _read_input(task, record)
+    passages: tuple[Passage, ...] = ()
+    if task.filled and task.filled not in fields:
+        fields, passages = intake.fill(fields)
     if not any(value.strip() if isinstance(value, str) else value is not None for value in fields.values()):
         raise row_error("the input is empty", where="input")
     schema = record.schema if record.schema is not None and not _is_same(record.schema, task.schema) else None
@@ -72,6 +85,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         gold=gold,
         alternatives=alternatives,
         schema=schema,
+        passages=tuple(replace(item, text=redaction.text(item.text)) for item in passages),
         tools=record.tools,
         model=record.model,
         input_tokens=record.input_tokens,
@@ -116,16 +130,16 @@ def _read_input(task: Task, record: Record) -> tuple[str, dict[str, Json]]:
         rest = [message for message in record.messages if message.role not in ("system", "developer")]
         return "\n".join(message.text for message in systems), read_messages(task, rest)
     if isinstance(record.input, str):
-        if len(task.input) != 1:
+        if len(task.asked) != 1:
             raise row_error(
                 "the input is plain text, the task has several fields",
                 where="input",
-                expected="an object with " + ", ".join(task.input),
+                expected="an object with " + ", ".join(task.asked),
             )
-        return "", {next(iter(task.input)): record.input}
+        return "", {next(iter(task.asked)): record.input}
     fields = dict(record.input)
-    check_input(task, fields)
-    return "", {name: fields[name] for name in task.input}
+    check_input(task, fields, may_lack=task.filled)
+    return "", {name: fields[name] for name in task.input if name in fields}
 
 
 def _read_output(

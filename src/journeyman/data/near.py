@@ -31,9 +31,10 @@ ESTIMATE_SLACK = 0.2  # five standard deviations of a MinHash estimate over P = 
 Shingles = npt.NDArray[np.uint32]
 
 
-def near_text(example: Example) -> str:
-    """What is compared: all earlier turns and input values."""
-    values = [value if isinstance(value, str) else dump(value) for value in example.input.values()]
+def near_text(example: Example, filled: str = "") -> str:
+    """What is compared: all earlier turns and input values, but for the field that retrieval ``filled``: two questions about one page are not one."""
+    said = (value for name, value in example.input.items() if name != filled)
+    values = [value if isinstance(value, str) else dump(value) for value in said]
     return "\n".join([message.text for message in example.context] + values)
 
 

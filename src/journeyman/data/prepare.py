@@ -90,7 +90,7 @@ def prepare(
     assigned = store.assignments(task.name)
     work = _sort_out(candidates, assigned, aside)
     bar.start("group near copies", None, "rows")
-    work.placement = place(_make_items(work, assigned), settings)
+    work.placement = place(_make_items(work, assigned, task.filled), settings)
     bar.finish(f"{len(set(work.placement.groups.values())):,} groups")
     _fill(work, _retired_inputs(store, task.name), aside)
     _check_filled(work, settings, task.name)
@@ -189,20 +189,20 @@ def _prefer_recorded(candidates: Sequence[Candidate], aside: SetAside) -> Sequen
     return recorded
 
 
-def _make_items(work: _Work, assigned: Mapping[str, Assignment]) -> list[Item]:
+def _make_items(work: _Work, assigned: Mapping[str, Assignment], filled: str) -> list[Item]:
     sealed = {item.input_hash: item for item in work.sealed}
     sources = work.sealed_sources
     for item in work.sealed:
         sources.setdefault(item.input_hash, set()).update(item.sources)
     items = [
-        Item(name, near_text(item.example), given="test", sources=tuple(sorted(sources[name])))
+        Item(name, near_text(item.example, filled), given="test", sources=tuple(sorted(sources[name])))
         for name, item in sealed.items()
     ]
     for name, row in work.rows.items():
         stored = assigned[name].split if name in assigned else "train" if row.is_led else ""
         labelled = row.example.answer is not None
         given = row.split if labelled else ""
-        items.append(Item(name, near_text(row.example), given, stored, labelled, row.sources, row.is_synthetic))
+        items.append(Item(name, near_text(row.example, filled), given, stored, labelled, row.sources, row.is_synthetic))
     return items
 
 

@@ -55,11 +55,11 @@ def read_headers(line: str) -> Iterator[Header]:
 
 def has_fields(names: Collection[str], task: Task) -> bool:
     """Whether these columns hold the task's input, each field by its name or by ``input.NAME``."""
-    return bool(task.input) and all(name in names or f"input.{name}" in names for name in task.input)
+    return bool(task.input) and all(name in names or f"input.{name}" in names for name in task.asked)
 
 
 def has_input(names: Collection[str], task: Task) -> bool:
-    return has_fields(names, task) or (len(task.input) == 1 and "input" in names)
+    return has_fields(names, task) or (len(task.asked) == 1 and "input" in names)
 
 
 def check_header(header: Header, where: str) -> None:
@@ -136,7 +136,7 @@ def read(cells: Sequence[str], header: Header, task: Task) -> Record:
     """Raises: DataError: JM-311, a cell is not what its column needs."""
     row = dict(zip(header.names, cells, strict=True))
     fields: dict[str, Json] = {}
-    for name, schema in task.input.items():
+    for name, schema in _present(task, row).items():
         fields[name] = _read_cell(str(_field(row, name)), schema, name)
     return Record(
         key="",
@@ -157,7 +157,7 @@ def read_values(row: dict[str, Json], task: Task) -> Record:
         DataError: JM-311, a value is not what its field needs.
     """
     fields: dict[str, Json] = {}
-    for name, schema in task.input.items():
+    for name, schema in _present(task, row).items():
         value = _field(row, name)
         fields[name] = _read_cell(value, schema, name) if isinstance(value, str) else value
     is_free = _is_free(row, "group", task)
@@ -190,6 +190,12 @@ def _read_value(row: Mapping[str, Json], column: str, task: Task) -> Target | No
 def _is_free(row: Mapping[str, Json], column: str, task: Task) -> bool:
     """Whether the column is not the input field of that name, which may stand as ``input.NAME``."""
     return column not in task.input or f"input.{column}" in row
+
+
+def _present(task: Task, row: Mapping[str, object]) -> Mapping[str, Mapping[str, Json]]:
+    """The input fields; the one that retrieval fills only where it has a column, and says something in it."""
+    is_there = bool(task.filled) and any(row.get(key) for key in (f"input.{task.filled}", task.filled))
+    return task.input if is_there else task.asked
 
 
 def _field(row: Mapping[str, Json], name: str) -> Json:

@@ -10,11 +10,12 @@ from journeyman.core.canonical import Json
 from journeyman.core.trace import Origin
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.guarding import asked_tasks
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.routing import open_registry
 from journeyman.flows.serving import load_students, loadable, open_budgets
 from journeyman.flows.upstream import require_teacher
 from journeyman.flows.workspace import Workspace
-from journeyman.gateway.answer import Answer, Answerer, Call
+from journeyman.gateway.answer import Answer, Answerer, Call, Wishes
 from journeyman.gateway.callers import Budgets
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
@@ -34,11 +35,12 @@ class Desk:
     router: Router
     budgets: Budgets
 
-    async def ask(self, fields: Mapping[str, Json], origin: Origin) -> Answer:
+    async def ask(self, fields: Mapping[str, Json], origin: Origin, wishes: Wishes | None = None) -> Answer:
         """Raises: TaskError wrong fields, ServeError JM-720 no valid answer, JM-731 no teacher where one is needed, ModelError."""
         routed = self.registry.find_task(self.name)
         meter = self.budgets.meter(routed.task)
-        return await self.router.answer(routed, Call(routed.model, input=fields, origin=origin, meter=meter))
+        call = Call(routed.model, input=fields, wishes=wishes or Wishes(), origin=origin, meter=meter)
+        return await self.router.answer(routed, call)
 
 
 async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, release: str = "") -> Desk:
@@ -56,6 +58,7 @@ async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, rel
         require_teacher(workspace, task)
     registry = open_registry(stack, workspace, served, [task, *asked])
     budgets = await open_budgets(stack, workspace, [task])  # before the router, whose audits it pays for to the end
-    router = Router(Answerer(recorder), Auditor(workspace).hear, find=registry.find_task)
+    shelves = stack.enter_context(Shelves(workspace))
+    router = Router(Answerer(recorder), Auditor(workspace).hear, find=registry.find_task, knower=shelves)
     stack.push_async_callback(router.close, PATIENCE_S)
     return Desk(f"{task.name}@{release}" if release else task.name, registry, router, budgets)

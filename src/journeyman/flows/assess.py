@@ -71,7 +71,7 @@ from journeyman.measure.declared import metrics_of
 from journeyman.measure.latency import measure_latency
 from journeyman.measure.metrics import Metric, Pair, estimate, score_fields
 from journeyman.measure.novelty import Vocabulary, thin
-from journeyman.task.prompt import user_text
+from journeyman.task.prompt import question_text
 from journeyman.task.task import Task
 
 REPORT = "report.html"
@@ -279,12 +279,12 @@ def _promise(task: Task, metric: Metric, rows: Rows, asked: _Asked, trusted: Tru
 
 def _reference(task: Task, rows: Rows, asked: _Asked) -> ReferencePart:
     """From rows that decide no threshold: the sealed ones and those that the map is fitted on."""
-    vocabulary = Vocabulary.of(user_text(task, row.input) for row in rows.train)
+    vocabulary = Vocabulary.of(question_text(task, row.input) for row in rows.train)
     shown = [*rows.sealed, *rows.fit]
     answers = [*asked.student.items, *(asked.fit.items if asked.fit else ())]
     return ReferencePart(
         confidence=thin([item.confidence.whole for item in answers if item.confidence]),
-        novelty=thin([vocabulary.novelty(user_text(task, row.input)) for row in shown]),
+        novelty=thin([vocabulary.novelty(question_text(task, row.input)) for row in shown]),
         words=vocabulary.write(),
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 
+from journeyman.core.canonical import bytes_hash
 from journeyman.core.cores import count_cores
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress
@@ -23,10 +23,9 @@ from journeyman.knowledge.document import Box, Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
-from journeyman.knowledge.parse.process import Limits, read_all
-from journeyman.knowledge.parse.reader import Reader
-from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
-from journeyman.knowledge.parse.table import Wishes, find_reader, is_current
+from journeyman.knowledge.parse.process import MB, Limits, read_all
+from journeyman.knowledge.parse.reader import Reader, Wishes
+from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack
 from journeyman.knowledge.retrieve.filters import Filter
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
@@ -36,7 +35,6 @@ from journeyman.models.embedder import Embedder, open_embedder
 
 NAME = "documents"
 STDIN = "-"
-MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,8 @@ class Library:
         if self.index.is_writer:
             self.index.settle("model", DEFAULT_EMBEDDER)
             self.index.settle("embedder", found.id)
+        else:
+            self.index.expect("embedder", found.id)
         return found
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
@@ -113,11 +113,11 @@ def add(
         if is_anew:
             _forget(library.index)
         library.index.settle("chunker", f"{DEFAULT_CHUNKER}:1")
-        added, sizes = [], Sizes(file_bytes=_limits(workspace).file_bytes)
+        added, sizes = [], Sizes(file_bytes=reading_limits(workspace).file_bytes)
         for one in given:
             sources: Iterable[Source | Refused]
             if one == STDIN:
-                sources, root = unpack(stdin_name, stdin() if stdin else b"", sizes), STDIN
+                sources, root = unpack(show_path(stdin_name), stdin() if stdin else b"", sizes), STDIN
             else:
                 sources, root = find_sources([one], sizes), _root(workspace, one)
             added.append(Added(one, _add_root(workspace, library, root, sources)))
@@ -135,10 +135,10 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
         embed=library.embed,
         progress=progress,
     )
-    reading = _Reading(_wishes(workspace))
+    reading = Reading(reading_wishes(workspace))
     wanted = _sift(ingest, sources)
     progress.start(f"read {root}", unit="files")
-    ingest.write(reading.parse(wanted, count_cores(), _limits(workspace)))
+    ingest.write(reading.parse(wanted, count_cores(), reading_limits(workspace)))
     progress.finish()
     if ingest.has_found or os.path.isdir(root_path(workspace, root)):
         ingest.sweep()  # a path that leads nowhere may be a drive that is not there today
@@ -147,14 +147,16 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
 
 def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Source]:
     """Those that must be read."""
+    from journeyman.knowledge.parse.table import is_current  # all readers, which a question needs not
+
     for source in sources:
         if isinstance(source, Refused):
-            ingest.refuse(source.name, "", "", source.code, source.reason)
+            ingest.refuse(source.name, "", "", source.error)
         elif not ingest.is_known(source, is_current):
             yield source
 
 
-class _Reading:
+class Reading:
     """Keeps the hash of what was read and who read it, beside the results as they come."""
 
     def __init__(self, wishes: Wishes) -> None:
@@ -171,10 +173,12 @@ class _Reading:
 
     def _read(self, source: Source) -> bytes:
         data = source.read()
-        self._hashes[source.name] = sha256(data).hexdigest()
+        self._hashes[source.name] = bytes_hash(data)
         return data
 
     def _find(self, name: str, head: bytes) -> Reader:
+        from journeyman.knowledge.parse.table import find_reader
+
         reader = find_reader(name, head, self._wishes)
         if reader is None:
             raise KnowledgeError(
@@ -188,13 +192,13 @@ class _Reading:
         return reader
 
 
-def _wishes(workspace: Workspace) -> Wishes:
+def reading_wishes(workspace: Workspace) -> Wishes:
     project = workspace.project
     passwords = environment(project.text("knowledge", "passwords_env")).splitlines()
     return Wishes(tuple(filter(None, passwords)), project.text("knowledge", "ocr") == "auto")
 
 
-def _limits(workspace: Workspace) -> Limits:
+def reading_limits(workspace: Workspace) -> Limits:
     file_mb, read_s, read_mb = (
         workspace.project.number("knowledge", key) or 0 for key in ("file_mb", "read_s", "read_mb")
     )
@@ -204,7 +208,12 @@ def _limits(workspace: Workspace) -> Limits:
 def _root(workspace: Workspace, given: str) -> str:
     """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents."""
     path, base = os.path.abspath(given), str(workspace.project.root)
-    return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
+    return show_path(os.path.relpath(path, base) if Path(path).is_relative_to(base) else path)
+
+
+def read_most(workspace: Workspace) -> int:
+    """How many bytes of standard input are looked at: one more than may be read."""
+    return reading_limits(workspace).file_bytes + 1
 
 
 def root_path(workspace: Workspace, root: str) -> Path:
@@ -225,9 +234,7 @@ def remove(workspace: Workspace, given: Sequence[str], name: str = NAME) -> int:
                 raise KnowledgeError(
                     "JM-963", "nothing was added from there", where=one, hint=f"journeyman knowledge list --name {name}"
                 )
-            for root, names in found.items():
-                library.index.remove(root, names)
-                removed += len(names)
+            removed += sum(library.index.remove(root, names) for root, names in found.items())
         library.index.compact()
     return removed
 
@@ -252,12 +259,3 @@ def _forget(index: Index) -> None:
 def list_documents(workspace: Workspace, name: str = NAME) -> list[Shelved]:
     with open_library(workspace, name) as library:
         return library.index.documents()
-
-
-def count_by_reason(added: Sequence[Added]) -> Mapping[str, int]:
-    """Refused files by code."""
-    counts: dict[str, int] = {}
-    for item in added:
-        for refusal in item.done.refused:
-            counts[refusal.code] = counts.get(refusal.code, 0) + 1
-    return counts

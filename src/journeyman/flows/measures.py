@@ -1,4 +1,4 @@
-"""The metrics of a task that need more than two answers: an embedding model, or what a call costs.
+"""The metrics of a task that need more than two answers: an embedding model, what a call costs, or the passages that it was answered from.
 
 The embedding model is the one that heads read (`models.embedder`). A call to this machine costs its time, as on the ladder; one to the teacher its tokens.
 """
@@ -44,6 +44,10 @@ class Measures:
                 made[name] = make_embedding_metric(name, spec.field, self.similarities)
             elif spec.kind == "cost":
                 made[name] = make_call_metric(name, prices.usd, cast(float, spec.most_usd))
+        if self.task.knowledge is not None:
+            from journeyman.knowledge.ground.metrics import make_metrics
+
+            made |= make_metrics(self.task.knowledge)
         return made
 
     def refuse_missing(self, is_teacher_asked: bool = False) -> None:

@@ -17,6 +17,7 @@ from journeyman.data.lines import Source, stream_source
 from journeyman.data.prepare import Prepared, prepare
 from journeyman.data.recorded import PASSED, take_recorded
 from journeyman.data.shares import read_shares
+from journeyman.flows.retrieving import Shelves, make_fill
 from journeyman.flows.subset import Keep, keep_fewer
 from journeyman.flows.workspace import Workspace
 
@@ -41,18 +42,20 @@ def import_sources(
     ]
     report = ImportReport(make_id("import", now), (), None)
     if sources or not recorded:
-        report = import_files(
-            task,
-            sources,
-            workspace.store,
-            quarantine_folder=workspace.project.state / "quarantine",
-            now=now,
-            split=split,
-            provenance=provenance,
-            terms=terms,
-            is_private=is_private,
-            progress=workspace.progress,
-        )
+        with Shelves(workspace) as shelves:
+            report = import_files(
+                task,
+                sources,
+                workspace.store,
+                quarantine_folder=workspace.project.state / "quarantine",
+                now=now,
+                split=split,
+                provenance=provenance,
+                terms=terms,
+                is_private=is_private,
+                fill=make_fill(shelves, task),
+                progress=workspace.progress,
+            )
     intake = Intake(task, now, split, provenance, terms)
     taken = [take_recorded(name, intake, workspace.store, workspace.progress) for name in recorded]
     return replace(report, files=(*report.files, *taken))

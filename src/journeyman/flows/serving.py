@@ -28,6 +28,7 @@ from journeyman.flows.loading import Loader
 from journeyman.flows.observing import Observers, observing
 from journeyman.flows.reloading import Reloader
 from journeyman.flows.retention import retaining
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.routing import Ways, describe_routes, open_registry
 from journeyman.flows.shots import open_prompt
 from journeyman.flows.student import Student
@@ -101,7 +102,8 @@ async def serve_student(workspace: Workspace, task: Task, student: Student) -> A
         served = await load_students(stack, [student], with_base=not student.is_light)
         recorder = Recorder(workspace.store)
         stack.callback(recorder.close)
-        app = make_app(Registry(served, lambda _task: None), recorder)
+        shelves = stack.enter_context(Shelves(workspace))
+        app = make_app(Registry(served, lambda _task: None), recorder, knower=shelves)
         url = await stack.enter_async_context(serve_in_background(app))
         base_name = "" if student.is_light else served[-1].name
         if isinstance(base := served[-1].model, LocalModel) and isinstance(base.engine, LlamaCpp):
@@ -308,6 +310,7 @@ async def _serve(
             calls=workspace.store,
             embedders=embedders,
             extend=extend,
+            knower=stack.enter_context(Shelves(workspace)),
         )
         await serve_until_signal(app, listener, ready, ending)
 

@@ -48,6 +48,7 @@ from journeyman.data.synthesis.tools import find_offered, find_tools
 from journeyman.evaluation.weak import WeakSpot
 from journeyman.flows.earlier import find_aims
 from journeyman.flows.paid_calls import PaidCalls, Receipt, count_bytes
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.runs import RunFolder, find_run
 from journeyman.flows.upstream import require_teacher
 from journeyman.flows.workspace import Workspace
@@ -65,6 +66,8 @@ SURPLUS = 1.3
 CALLS_A_ROUND, ROUNDS_A_TOPICS, TOPICS_A_CALL = 4, 5, 20
 ANSWERED_AT_ONCE = 16
 BARREN_ROUNDS, BARREN_SHARE = 3, 0.05
+MOST_PASSAGES = 1000
+"""Chunks of a task's own documents that inputs take their content from, where none are handed in."""
 LETTERS_A_TOKEN = 4.0
 CONTEXT = 4096
 Why = Literal["complete", "the budget is spent", "hardly anything new comes"]
@@ -197,7 +200,8 @@ async def _with_teacher(workspace: Workspace, task: Task, options: Options, *, i
         key = _make_key(task, teacher, options) | ({"spots": [spot.to_json() for spot in spots]} if spots else {})
         run = find_run(workspace.project.runs, task.name, "synthesize", key)
         with run.lock():
-            work = _Work(workspace, task, options, teacher, run, spots)
+            shelves = stack.enter_context(Shelves(workspace))
+            work = _Work(workspace, task, options, teacher, run, spots, shelves)
             if is_dry:
                 return work.tell("complete")
             work.refuse_unbounded()
@@ -215,8 +219,10 @@ class _Work:
         teacher: _Teacher,
         run: RunFolder,
         spots: tuple[WeakSpot, ...],
+        shelves: Shelves,
     ) -> None:
         self.workspace, self.task, self.options, self.teacher, self.run = workspace, task, options, teacher, run
+        self.shelves = shelves
         self.seeds = self._find_seeds()
         self.sizes: Sizes = find_sizes(task, self.seeds.rows)
         self.spots = spots
@@ -225,9 +231,12 @@ class _Work:
         axis = find_tools(task.schema) or self.offered or find_axis(task.schema)
         self.axis: Balance | None = axis if not spots else None
         self.conversation = find_conversation(task, self.seeds.rows)
-        self.asked_for = self.conversation.opening(task) if self.conversation else task
+        self.asked_for = replace(task, input=task.asked, knowledge=None, prompt="") if task.filled else task
+        self.asked_for = self.conversation.opening(self.asked_for) if self.conversation else self.asked_for
         self.openings = Known(NEAR)
         self.passages = read_passages(options.documents)
+        if task.knowledge is not None and not self.passages:
+            self.passages = shelves.draw(task.knowledge, MOST_PASSAGES, options.seed)
         budget = options.budget_usd if teacher.price is not None else None
         price = teacher.price or (0.0, 0.0)
         self.calls = PaidCalls(run.path / CALLS, teacher.model, price, budget, teacher.identity, teacher.in_flight)
@@ -339,14 +348,15 @@ class _Work:
             self.tally.dropped["inputs that cannot be read"] += unfit
             sound = [fields for fields in made if self.offered is None or self.offered.is_sound(fields)]
             self.tally.dropped["tools that nothing can be held against"] += len(made) - len(sound)
-            found += [_Asked(cell, tuple(row.id for row in rows), fields) for fields in sound]
+            filled = [dict(self.shelves.fill(self.task, fields).fields) for fields in sound]
+            found += [_Asked(cell, tuple(row.id for row in rows), fields) for fields in filled]
         if self.conversation is None:
             return self._keep_new(known, found), is_cut
         played, is_short = await self._play(self._keep_new(self.openings, found), number * self.options.a_call)
         return self._keep_new(known, played), is_cut or is_short
 
     def _keep_new(self, known: Known, asked: Sequence[_Asked]) -> list[_Asked]:
-        found = [item for item in asked if known.add(near_text(Example(item.fields, None)))]
+        found = [item for item in asked if known.add(near_text(Example(item.fields, None), self.task.filled))]
         self.tally.dropped["near copies of known inputs"] += len(asked) - len(found)
         return found
 
@@ -413,7 +423,7 @@ class _Work:
         return ask_answer(self.task, fields, self._shots(fields), self.sizes, sample)
 
     def _shots(self, fields: Mapping[str, Json]) -> tuple[Example, ...]:
-        return self.seeds.nearest(near_text(Example(fields, None)), self.options.shown)
+        return self.seeds.nearest(near_text(Example(fields, None), self.task.filled), self.options.shown)
 
     def _decide(self, item: _Asked, texts: Sequence[str | None], values: Counter[str]) -> _Answered | None:
         """None, and why in the tally, where the answer is none to keep."""

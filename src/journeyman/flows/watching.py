@@ -15,7 +15,7 @@ from journeyman.flows.workspace import Workspace
 from journeyman.measure.drift import ExchangeWatch
 from journeyman.measure.novelty import Vocabulary
 from journeyman.models.manifest import load_manifest
-from journeyman.task.prompt import user_text
+from journeyman.task.prompt import question_text
 from journeyman.task.task import Task
 
 ASKED = ("serve", "ask", "task")
@@ -102,7 +102,7 @@ def watch(workspace: Workspace, task_name: str) -> Drift:
             continue
         asked.add(key)
         if "new words" in signals:
-            signals["new words"].add(vocabulary.novelty(user_text(served, trace.input)), trace.id, trace.time)
+            signals["new words"].add(vocabulary.novelty(question_text(served, trace.input)), trace.id, trace.time)
         said = trace.verdicts.get("confidence")
         if "confidence" in signals and isinstance(said, int | float):
             signals["confidence"].add(float(said), trace.id, trace.time)

@@ -24,6 +24,7 @@ from journeyman.core.ids import make_trace_id
 from journeyman.core.messages import Message
 from journeyman.core.nodes import write_json
 from journeyman.core.trace import Origin, Trace
+from journeyman.gateway.knowing import Grounding, Known
 from journeyman.gateway.points import call_usd
 from journeyman.gateway.purse import MOST_TOKENS, Meter
 from journeyman.gateway.recorder import Recorder
@@ -115,6 +116,8 @@ class Call:
     """What the client calls the conversation that it belongs to; not recorded."""
     watch: Watches | None = None
     """The guards that its answer has to pass; its input has passed them."""
+    known: Known | None = None
+    """The passages that it is answered from, of a task with knowledge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,8 @@ class Answer:
     """``hit`` or ``miss`` where the task keeps answers."""
     guards: str = ""
     """What guards found, as the caller is told: ``personal=redacted``."""
+    sources: Callable[[], list[Json]] = list
+    """Tells the passages that it is answered from, with what is cited of each; not on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class _Outcome:
     attempts: int = 1
     value: Json = None
     """What the model wrote, where that is JSON that was checked."""
+    grounding: Grounding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +260,12 @@ class Answerer:
         plan = self._plan(call)
         model = call.served.model
         watch = call.watch if call.watch is not None and call.watch.holds("output") else None
-        is_held = plan.schema is not None or plan.is_redacted or (watch is not None and watch.needs_whole())
+        is_held = (
+            plan.schema is not None
+            or plan.is_redacted
+            or _may_refuse(call.served.task)
+            or (watch is not None and watch.needs_whole())
+        )
         if is_held or not isinstance(model, StreamsReply):
             answer = await self._answer(plan, verdicts)
             yield answer.text
@@ -342,6 +353,7 @@ class Answerer:
             confidence=reply.confidence,
             calibrated=served.calibrate(reply.confidence.whole) if served.calibrate and reply.confidence else None,
             guards=plan.call.watch.header() if plan.call.watch is not None else "",
+            sources=outcome.grounding.sources if outcome.grounding is not None else list,
         )
 
     def _plan(self, call: Call) -> _Plan:
@@ -369,15 +381,14 @@ class Answerer:
         return replace(_trace(plan, empty), status=error.code, input_tokens=None, output_tokens=None)
 
 
-def read_fields(call: Call) -> dict[str, Json]:
-    """The input fields of a task's call, not redacted. Raises: TaskError, it does not have the task's shape."""
+def read_fields(call: Call, *, is_filled: bool = True) -> dict[str, Json]:
+    """The input fields of a task's call, not redacted; before it ``is_filled`` without what retrieval finds. Raises: TaskError, it does not have the task's shape."""
     task = call.served.task
     if task is None:
         return {}
-    if call.input is None:
-        return read_messages(task, call.messages)
-    check_input(task, call.input)
-    return dict(call.input)
+    fields = read_messages(task, call.messages) if call.input is None else dict(call.input)
+    check_input(task, fields, may_lack="" if is_filled else task.filled)
+    return fields
 
 
 def _decoding(call: Call, schema: Mapping[str, Json] | None, fields: Mapping[str, Json]) -> Decoding:
@@ -458,6 +469,28 @@ def _sum(first: int | None, second: int | None) -> int | None:
 
 
 def _check(plan: _Plan, reply: Reply) -> _Outcome:
+    """Verify what the model wrote and, where passages were given, that it stands in them."""
+    outcome = _verify(plan, reply)
+    return _ground(plan, outcome, plan.call.known) if plan.call.known is not None and not outcome.problem else outcome
+
+
+def _ground(plan: _Plan, outcome: _Outcome, known: Known) -> _Outcome:
+    """The answer with citations that stand where they say; without the others it must still be one."""
+    said = outcome.text if plan.schema is None else outcome.value
+    found = known.ground(said)
+    outcome = replace(outcome, grounding=found, problem=found.problem)
+    if found.problem or plan.schema is None or found.value == said:
+        return outcome
+    problem = verifier(plan.schema).check_value(found.value).problem
+    problem = f"without what it cites wrongly: {problem}" if problem else ""
+    return replace(outcome, text=write_json(found.value), value=found.value, problem=problem)
+
+
+def _may_refuse(task: Task | None) -> bool:
+    return task is not None and task.knowledge is not None and task.knowledge.ungrounded == "refuse"
+
+
+def _verify(plan: _Plan, reply: Reply) -> _Outcome:
     """Verify what the model wrote and, where surrogates were put back, what would be handed out."""
     if plan.schema is None:
         text = plan.redactor.restore(reply.text) if plan.is_redacted else reply.text
@@ -496,7 +529,10 @@ def _trace(plan: _Plan, outcome: _Outcome, more: Mapping[str, Json] = NO_VERDICT
         verdicts["confidence"] = outcome.reply.confidence.whole
     if outcome.problem:
         verdicts["problem"] = plan.redactor.text(outcome.problem)
+    if outcome.grounding is not None:
+        verdicts["grounding"] = dict(outcome.grounding.verdict)
     verdicts |= more
+    known = plan.call.known
     return Trace(
         id=plan.trace,
         task=task.name if task is not None else served.name,
@@ -506,6 +542,7 @@ def _trace(plan: _Plan, outcome: _Outcome, more: Mapping[str, Json] = NO_VERDICT
         messages=_recorded_messages(plan),
         output=_target(plan, outcome),
         schema=plan.call.wishes.schema,
+        passages=tuple(replace(item, text=plan.redactor.text(item.text)) for item in known.passages) if known else (),
         model=served.name,
         release=served.release,
         input_tokens=outcome.reply.input_tokens,

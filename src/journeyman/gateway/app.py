@@ -26,6 +26,7 @@ from journeyman.gateway.embedding import Embeddings, Openers
 from journeyman.gateway.failures import on_defect, on_error, on_http_error
 from journeyman.gateway.feedback import Calls, FeedbackDesk
 from journeyman.gateway.forward import Forwarder
+from journeyman.gateway.knowing import Knower
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
 from journeyman.gateway.response_cache import ResponseCache
@@ -48,14 +49,15 @@ def make_app(
     calls: Calls | None = None,
     embedders: Openers = NO_EMBEDDERS,
     extend: Callable[[FastAPI, Doorkeeper], None] | None = None,
+    knower: Knower | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> ASGIApp:
     """The app over what ``registry`` holds. The recorder, the models and the budgets' purse stay the caller's to close; ``audited`` is told of each audit. Without a
-    ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none. ``extend`` adds routes of its own."""
+    ``keeper`` everybody is let in, without ``budgets`` nothing is reserved, without ``calls`` feedback finds none, without a ``knower`` callers bring their passages. ``extend`` adds routes of its own."""
     answerer = Answerer(recorder, now)
     embeddings = Embeddings(recorder, embedders, now)
     cache = ResponseCache(answerer, calls.trace if calls is not None else None, embeddings.read)
-    router = Router(answerer, audited, cache=cache, find=registry.find_task)
+    router = Router(answerer, audited, cache=cache, find=registry.find_task, knower=knower)
     forwarder = Forwarder(recorder, now, settings.silence_s)
     keeper = keeper or Doorkeeper()
     with_pages: Callable[..., FastAPI] = FastAPIOffline

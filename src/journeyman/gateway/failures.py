@@ -12,7 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError, JourneymanError, ModelError, ServeError, StoreError, TaskError
+from journeyman.core.errors import (
+    DataError,
+    JourneymanError,
+    KnowledgeError,
+    ModelError,
+    ServeError,
+    StoreError,
+    TaskError,
+)
 from journeyman.gateway.dialects import anthropic, openai
 from journeyman.gateway.replies import Reply
 
@@ -74,7 +82,7 @@ def status_of(error: JourneymanError) -> int:
         return 422
     if isinstance(error, DataError):
         return 400
-    return 503 if isinstance(error, ModelError | StoreError) else 500
+    return 503 if isinstance(error, ModelError | StoreError | KnowledgeError) else 500
 
 
 def _write_error(request: Request, error: JourneymanError, status: int) -> dict[str, Json]:

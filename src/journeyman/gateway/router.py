@@ -27,6 +27,7 @@ from journeyman.gateway.answer import NOT_THERE, Answer, Answerer, Attempt, Call
 from journeyman.gateway.canary import choose
 from journeyman.gateway.guard_asking import About, Asking
 from journeyman.gateway.guarding import Watch
+from journeyman.gateway.knowing import Knower
 from journeyman.gateway.registry import Policy, Routed
 from journeyman.gateway.response_cache import ResponseCache, may_cache
 from journeyman.gateway.unseen import Unseen
@@ -95,13 +96,15 @@ class Router:
         draw: Callable[[], float] = random.random,
         cache: ResponseCache | None = None,
         find: Callable[[str], Routed] | None = None,
+        knower: Knower | None = None,
     ) -> None:
-        """``find`` finds tasks that are guards of others."""
+        """``find`` finds tasks that are guards of others; ``knower`` has the documents of tasks that answer from some."""
         self._answerer = answerer
         self.asking = Asking(self.answer, find)
         self._audited = audited
         self._draw = draw
         self._cache = cache
+        self._knower = knower
         self._unseen = Unseen(answerer)
         self._audits: set[asyncio.Task[None]] = set()
 
@@ -110,6 +113,7 @@ class Router:
         routed = choose(routed, call, self._draw) if routed.canary else routed
         started = time.perf_counter() if call.started is None else call.started
         call = replace(call, started=started, sample=routed.sample, trace=call.trace or make_trace_id())
+        call = await self._know(routed, call)
         if routed.guards:
             call = await self._guard(routed, call)
         if self._cache is not None and may_cache(routed, call):
@@ -142,6 +146,7 @@ class Router:
             return Streamed(
                 answer.model, answer.release, answer.by, _whole(answer), answer.cache, answer.guards, answer.start
             )
+        call = await self._know(routed, replace(call, started=call.started or time.perf_counter()))
         if routed.guards:
             call = await self._guard(routed, replace(call, trace=call.trace or make_trace_id()))
         route = _route(routed, Decision(routed.policy, "student", "policy"))
@@ -166,6 +171,14 @@ class Router:
             for audit in late:
                 audit.cancel()
         await self.asking.close()
+
+    async def _know(self, routed: Routed, call: Call) -> Call:
+        """The call with the passages that it is answered from. Before guards: they look at documents too."""
+        task = routed.model.task
+        if task is None or task.knowledge is None or self._knower is None:
+            return call
+        known = await self._knower.know(task, read_fields(call, is_filled=False))
+        return replace(call, input=dict(known.fields), messages=(), known=known)
 
     async def _guard(self, routed: Routed, call: Call) -> Call:
         """The call with its input checked; one that is refused is recorded."""

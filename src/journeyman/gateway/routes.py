@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -238,6 +239,9 @@ class Routes:
         answer = await self._router.answer(routed, call)
         is_structured = served.task is not None and served.task.is_structured
         body = answer.text.encode() if is_structured else orjson.dumps({"text": answer.text})
+        if request.query_params.get("sources") in ("1", "true"):
+            said = orjson.loads(body) if is_structured else answer.text
+            body = orjson.dumps({"answer": said, "sources": await asyncio.to_thread(answer.sources)})
         return Response(body, media_type="application/json", headers=_answered(answer))
 
     async def models(self, request: Request) -> Response:

@@ -34,7 +34,7 @@ def _add_task_route(app: FastAPI, routes: Routes, task: Task) -> None:
     fields: dict[str, Json] = {
         "type": "object",
         "properties": {name: dict(schema) for name, schema in task.input.items()},
-        "required": list(task.input),
+        "required": list(task.asked),
         "additionalProperties": False,
     }
     app.add_api_route(

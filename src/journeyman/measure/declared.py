@@ -30,7 +30,7 @@ NONE_MADE: Mapping[str, Metric] = {}
 
 def find_metric(task: Task, name: str, folder: Path | None = None, made: Mapping[str, Metric] = NONE_MADE) -> Metric:
     """The metric of that name: the task's own, one that every report shows, or one that needs no description. ``folder`` is where the
-    files of functions lie; ``made`` are the metrics of kinds judge, embedding and cost, which need a model or a price.
+    files of functions lie; ``made`` are the metrics of kinds judge, embedding and cost, which need a model or a price, and those of a task with knowledge.
 
     Raises:
         GateError: JM-610 no such metric.
@@ -54,7 +54,7 @@ def find_metric(task: Task, name: str, folder: Path | None = None, made: Mapping
 
 def metrics_of(task: Task, folder: Path | None = None, made: Mapping[str, Metric] = NONE_MADE) -> dict[str, Metric]:
     """What a report of this task shows: the common metrics, the task's own, the gate's."""
-    names = dict.fromkeys([*METRICS, *task.metrics, task.gate.metric])
+    names = dict.fromkeys([*METRICS, *task.metrics, *made, task.gate.metric])
     return {name: find_metric(task, name, folder, made) for name in names}
 
 

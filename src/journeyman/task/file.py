@@ -25,6 +25,7 @@ from journeyman.task.prompt import is_text, parse_template
 from journeyman.task.schema import admit, expand
 from journeyman.task.shorthand import SCALARS
 from journeyman.task.task import (
+    ABSENT,
     CALL_KEYS,
     JUDGE_KEYS,
     LEAST_KAPPA,
@@ -33,6 +34,7 @@ from journeyman.task.task import (
     Cascade,
     Fallback,
     Gate,
+    Knowledge,
     MetricKind,
     MetricSpec,
     Policy,
@@ -40,10 +42,14 @@ from journeyman.task.task import (
     Route,
     Shadow,
     Task,
+    Ungrounded,
 )
 
+FIELD_USES = {"fill": "hold the passages", "question": "say what is looked for"}
 FIELD_NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 TASK_NAME = r"^[a-z][a-z0-9_-]{0,63}$"
+KNOWLEDGE_METRICS = ("grounded", "cited", "absent")
+"""Of tasks that answer from documents (`knowledge.ground.metrics`)."""
 COMMON_METRICS = (
     "exact_match",
     "valid",
@@ -182,6 +188,39 @@ class RecordsFile(BaseModel):
     )
 
 
+class KnowledgeFile(BaseModel):
+    """Documents that the task answers from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(
+        default="documents", pattern=r"^[A-Za-z0-9_-]+$", description="The index, as `knowledge add --name` made it."
+    )
+    fill: str = Field(
+        default="passages",
+        description="The input field, of type string, that gets the passages where the caller leaves it out.",
+    )
+    question: str = Field(
+        default="", description="The input field that says what is looked for; default: the only other text field."
+    )
+    top: Annotated[int, Field(ge=1, le=50)] = Field(default=5, description="How many passages.")
+    window: Annotated[int, Field(ge=0, le=10)] = Field(
+        default=0, description="Neighbours that are read with each passage, on each side."
+    )
+    where: dict[str, Any] = Field(
+        default_factory=dict, description="Facts that documents must have, as in `knowledge search --where`."
+    )
+    ungrounded: Ungrounded = Field(
+        default="drop",
+        description="What becomes of citations that stand in no passage: drop them, mark them in the trace alone, or refuse the answer.",
+    )
+    absent: str = Field(
+        default=ABSENT,
+        min_length=1,
+        description="For tasks that answer in text: the answer where the passages do not say it.",
+    )
+
+
 class MetricFile(BaseModel):
     """A metric of the task's own."""
 
@@ -226,6 +265,7 @@ PARTS: Mapping[str, type[BaseModel]] = {
     "route.cache": CacheFile,
     "budget": BudgetFile,
     "records": RecordsFile,
+    "knowledge": KnowledgeFile,
     "metrics": MetricFile,
     "behaviour": BehaviourFile,
     "guards": GuardFile,
@@ -274,6 +314,7 @@ class TaskFile(BaseModel):
         default_factory=list,
         description="Kinds that are redacted only where asked for: DOMAIN, the names of hosts and web sites.",
     )
+    knowledge: KnowledgeFile | None = Field(default=None, description="Documents that the task answers from.")
     teacher: str = Field(default="", description="The large model, as provider/model.")
     max_output_tokens: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="Limit of one answer, in tokens."
@@ -372,6 +413,7 @@ def _make_task(document: Document) -> Task:
     _check_behaviour(file, fields, schema, document)
     _check_verbatim(file, schema, document)
     _check_copies(fields, schema, document)
+    knowledge = _knowledge(file.knowledge, fields, document) if file.knowledge is not None else None
     return Task(
         name=file.name,
         instruction=file.instruction.strip("\n"),
@@ -390,8 +432,29 @@ def _make_task(document: Document) -> Task:
         max_output_tokens=file.max_output_tokens,
         metrics={name: MetricSpec(**item.model_dump()) for name, item in file.metrics.items()},
         behaviour={name: item.spec() for name, item in file.behaviour.items()},
+        knowledge=knowledge,
         notices=notices,
     )
+
+
+def _knowledge(file: KnowledgeFile, fields: Mapping[str, Mapping[str, Json]], document: Document) -> Knowledge:
+    """Raises: TaskError JM-272, a field that is not there or no text."""
+    texts = [name for name, schema in fields.items() if is_text(schema)]
+    others = [name for name in texts if name != file.fill]
+    question = file.question or (others[0] if len(others) == 1 else "")
+    for key, name, known in (("fill", file.fill, texts), ("question", question, others)):
+        if name not in known:
+            raise TaskError(
+                "JM-272",
+                f"knowledge needs a text field of the input to {FIELD_USES[key]}",
+                where=document.where(("knowledge", key)),
+                expected=f"{key}: one of {', '.join(known)}" if known else f"an input field of type string for {key}",
+                got=name or "several text fields, and none is named",
+                hint=f"declare `{name}: string` under input"
+                if name
+                else f"name it: knowledge: {{{key}: {others[0] if others else 'question'}}}",
+            )
+    return Knowledge(**(file.model_dump() | {"question": question}))
 
 
 def _route(file: TaskFile) -> Route:
@@ -509,7 +572,7 @@ def _check_route(file: TaskFile, document: Document) -> None:
 def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: Document) -> None:
     for name, metric in file.metrics.items():
         place: Place = ("metrics", name)
-        if name in (*COMMON_METRICS, "field_f1"):
+        if name in (*COMMON_METRICS, "field_f1", *(KNOWLEDGE_METRICS if file.knowledge is not None else ())):
             raise _contradiction("this name is taken", place, "another name", f"metrics: {name}", document)
         if (metric.kind == "function") != bool(metric.function):
             raise _contradiction(
@@ -560,7 +623,7 @@ def _check_metrics(file: TaskFile, schema: Mapping[str, Json] | None, document: 
             f"against: {file.gate.against}",
             document,
         )
-    known = [*COMMON_METRICS, *file.metrics]
+    known = [*COMMON_METRICS, *file.metrics, *(KNOWLEDGE_METRICS if file.knowledge is not None else ())]
     if file.gate.metric not in known:
         raise _contradiction(
             "a gate needs a metric of one row", ("gate", "metric"), ", ".join(known), file.gate.metric, document

@@ -33,9 +33,15 @@ class Template:
 
 def user_text(task: Task, input: Mapping[str, Json]) -> str:
     """The user message of these fields."""
-    template = _template(_prompt(task))
-    values = [_write(input[name]) for name in template.fields]
-    return "".join(literal + value for literal, value in zip(template.literals, [*values, ""], strict=True))
+    return _fill(_template(_prompt(task)), input)
+
+
+def question_text(task: Task, input: Mapping[str, Json]) -> str:
+    """The user message without what retrieval filled in."""
+    if not task.filled:
+        return user_text(task, input)
+    names = tuple(task.asked)
+    return _fill(_template((_default_prompt(names), names)), input)
 
 
 def student_messages(task: Task, input: Mapping[str, Json]) -> tuple[Message, ...]:
@@ -77,20 +83,32 @@ def read_messages(task: Task, messages: Sequence[Message]) -> dict[str, Json]:
 
 
 def read_user_text(task: Task, text: str) -> dict[str, Json]:
-    """The input fields of one user text; raises as ``read_messages`` does."""
+    """The input fields of one user text; raises as ``read_messages`` does.
+
+    Where a field is filled by retrieval, a text without it is read too: the other fields as a task with these alone and no prompt of its own would write them.
+    """
+    try:
+        return _read_user_text(task, text, tuple(task.input))
+    except TaskError:
+        if not task.filled:
+            raise
+    return _read_user_text(task, text, tuple(task.asked))
+
+
+def _read_user_text(task: Task, text: str, names: tuple[str, ...]) -> dict[str, Json]:
     where = f"task {task.name}"
-    template = _template(_prompt(task))
+    template = _template(_prompt(task) if len(names) == len(task.input) else (_default_prompt(names), names))
     values = _match(template, text, where)
     fields = {
         name: _read(task.input[name], name, value, where) for name, value in zip(template.fields, values, strict=True)
     }
-    found = {name: fields[name] for name in task.input}
-    check_input(task, found)
+    found = {name: fields[name] for name in names}
+    check_input(task, found, may_lack=task.filled)
     return found
 
 
-def check_input(task: Task, input: Mapping[str, Json]) -> None:
-    """Validate input fields.
+def check_input(task: Task, input: Mapping[str, Json], may_lack: str = "") -> None:
+    """Validate input fields; the one that ``may_lack`` is yet to be filled.
 
     Raises:
         TaskError: JM-230 unknown field, JM-231 missing field, JM-232 wrong value; each names the field.
@@ -103,6 +121,8 @@ def check_input(task: Task, input: Mapping[str, Json]) -> None:
                 "JM-230", f"unknown input field {name!r}", where=where, expected=expected, hint="remove or rename it"
             )
     for name, schema in task.input.items():
+        if name not in input and name == may_lack:
+            continue
         if name not in input:
             raise TaskError(
                 "JM-231",
@@ -172,11 +192,13 @@ def is_text(schema: Mapping[str, Json]) -> bool | None:
 
 def _prompt(task: Task) -> tuple[str, tuple[str, ...]]:
     fields = tuple(task.input)
-    if task.prompt:
-        return task.prompt, fields
+    return task.prompt or _default_prompt(fields), fields
+
+
+def _default_prompt(fields: tuple[str, ...]) -> str:
     if len(fields) == 1:
-        return "{" + fields[0] + "}", fields
-    return "\n".join(f"{name}: {{{name}}}" for name in fields), fields
+        return "{" + fields[0] + "}"
+    return "\n".join(f"{name}: {{{name}}}" for name in fields)
 
 
 @lru_cache(maxsize=256)
@@ -226,6 +248,11 @@ def _check_system(task: Task, message: Message, where: str) -> None:
             where,
             "send this call to the teacher, or make a task with this instruction",
         )
+
+
+def _fill(template: Template, input: Mapping[str, Json]) -> str:
+    values = [_write(input[name]) for name in template.fields]
+    return "".join(literal + value for literal, value in zip(template.literals, [*values, ""], strict=True))
 
 
 def _write(value: Json) -> str:

@@ -35,6 +35,8 @@ CALL_KEYS: Mapping[str, str] = {"latency": "most_ms", "cost": "most_usd"}
 Against = Literal["teacher", "floor", "agreement"]
 Policy = Literal["auto", "teacher", "student", "cascade", "shadow"]
 Fallback = Literal["none", "student"]
+Ungrounded = Literal["drop", "mark", "refuse"]
+ABSENT = "Not in the documents."
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,28 @@ class MetricSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Documents that a task answers from: the index ``name``, asked what the input field ``question`` says; the ``top`` passages that are found, with ``window`` neighbours on each side, of
+    documents with the facts ``where``, fill the input field ``fill``. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
+
+    name: str
+    question: str
+    fill: str
+    top: int = 5
+    window: int = 0
+    where: Mapping[str, Json] = field(default_factory=dict)
+    ungrounded: Ungrounded = "drop"
+    absent: str = ABSENT
+
+    def to_json(self) -> dict[str, Json]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @staticmethod
+    def from_json(raw: Mapping[str, Json]) -> Knowledge:
+        return Knowledge(**cast(dict[str, Any], dict(raw)))
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One narrow job.
 
@@ -171,6 +195,7 @@ class Task:
     max_output_tokens: int | None = None
     metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
     behaviour: Mapping[str, BehaviourSpec] = field(default_factory=dict)
+    knowledge: Knowledge | None = None
     notices: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -180,6 +205,16 @@ class Task:
     @property
     def is_structured(self) -> bool:
         return self.schema is not None
+
+    @property
+    def filled(self) -> str:
+        """The input field that retrieval fills; empty: there is none."""
+        return self.knowledge.fill if self.knowledge is not None else ""
+
+    @property
+    def asked(self) -> dict[str, Mapping[str, Json]]:
+        """The input fields that a caller has to state: all but the one that retrieval fills."""
+        return {name: schema for name, schema in self.input.items() if name != self.filled}
 
     def to_json(self) -> dict[str, Json]:
         """The whole task but for its teacher, its route, its records and its guards, which are the project's business."""
@@ -208,13 +243,14 @@ class Task:
             "redact": self.redact,
             **({"redact_also": list(self.redact_also)} if self.redact_also else {}),
             "max_output_tokens": self.max_output_tokens,
+            **({"knowledge": self.knowledge.to_json()} if self.knowledge is not None else {}),
             "order": {"input": list(self.input), **_key_order(self.schema)},
         }
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Task:
         """Read what ``to_json`` or ``answering`` wrote; teacher, route, records and guards are not part of it."""
-        schema = raw.get("schema")
+        schema, knowledge = raw.get("schema"), raw.get("knowledge")
         return Task(
             name=str(raw["name"]),
             instruction=str(raw["instruction"]),
@@ -235,6 +271,7 @@ class Task:
                 name: BehaviourSpec.from_json(spec)
                 for name, spec in cast(dict[str, dict[str, Json]], raw.get("behaviour") or {}).items()
             },
+            knowledge=Knowledge.from_json(cast(dict[str, Json], knowledge)) if knowledge else None,
         )
 
 

@@ -122,7 +122,7 @@ def ask_topics(task: Task, shown: Sequence[Example], count: int, seed: int) -> R
     text = TOPICS.format(
         instruction=task.instruction,
         fields=_name_fields(task),
-        examples="".join(f"\nExample: {dump(dict(row.input))}" for row in shown),
+        examples="".join(f"\nExample: {dump(_asked(task, row))}" for row in shown),
         count=count,
     )
     item: dict[str, Json] = {"type": "string"}
@@ -263,7 +263,12 @@ def _name_fields(task: Task) -> str:
 
 def _show(task: Task, row: Example) -> str:
     answer = f" -> {answer_text(task, row.answer)}" if row.answer is not None else ""
-    return f"{dump(dict(row.input))}{answer}"
+    return f"{dump(_asked(task, row))}{answer}"
+
+
+def _asked(task: Task, row: Example) -> dict[str, Json]:
+    """The fields that are to be made up."""
+    return {name: value for name, value in row.input.items() if name in task.input}
 
 
 def _trim(value: Json) -> Json:

@@ -78,7 +78,7 @@ def find_seeds(task: Task, store: Store, run: str) -> Seeds:
         example, reason = read_trace(task, trace)
         name = hash_input(example)
         if trace.has_content and trace.meta.get(MADE_BY) != run:
-            known.setdefault(name, near_text(example))
+            known.setdefault(name, near_text(example, task.filled))
         if trace.split not in ("", "train"):
             kept_back.add(name)
         if not reason and example.hash not in tombstones and _may_be_shown(trace, assigned.get(name)):
