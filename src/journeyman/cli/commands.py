@@ -25,6 +25,7 @@ from journeyman.cli.knowledge import list_ as knowledge_list
 from journeyman.cli.knowledge import remove as knowledge_remove
 from journeyman.cli.knowledge import search as knowledge_search
 from journeyman.cli.knowledge_questions import questions as knowledge_questions
+from journeyman.cli.knowledge_tune import tune as knowledge_tune
 from journeyman.cli.label import label
 from journeyman.cli.merge import merge
 from journeyman.cli.new import new
@@ -70,6 +71,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "knowledge remove": knowledge_remove,
     "knowledge questions": knowledge_questions,
     "knowledge eval": knowledge_eval,
+    "knowledge tune": knowledge_tune,
     "key": key,
     "erase": erase,
     "export": export,

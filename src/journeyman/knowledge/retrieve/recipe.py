@@ -7,20 +7,23 @@ from typing import Literal
 
 Ranker = Literal["hybrid", "dense", "lexical"]
 Fusion = Literal["ranks", "scores"]
+DENSE_WEIGHT = 0.7  # chosen on 1,300 questions of nq_open (docs/notebook.md)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """``top`` passages from ``depth`` candidates of each ranking.
 
-    ``is_blended`` vectors have a share of their neighbours' (`chunk.blend`). ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest. ``window`` neighbours on each side are
+    ``is_blended`` vectors have a share of their neighbours' (`chunk.blend`). ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest; None is what the
+    index has learned from its questions, else ``DENSE_WEIGHT``. ``is_tuned`` uses the map that it has learned (`tuned`), where there is one. ``window`` neighbours on each side are
     read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity). Below ``least`` evidence (`Search.weigh`) nothing is found: the
     documents do not say it. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit.
     """
 
     ranker: Ranker = "hybrid"
     fusion: Fusion = "scores"
-    dense_weight: float = 0.7
+    dense_weight: float | None = None
+    is_tuned: bool = True
     is_blended: bool = True
     depth: int = 50
     top: int = 5

@@ -18,7 +18,8 @@ from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
-from journeyman.knowledge.retrieve.recipe import Recipe
+from journeyman.knowledge.retrieve.recipe import DENSE_WEIGHT, Recipe
+from journeyman.knowledge.retrieve.tuned import Current, Tuning
 
 Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
@@ -42,14 +43,22 @@ class _Ranked:
 
 
 class Search:
-    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked.
+    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked. ``tuned`` stands in for what the index has learned.
 
     ``candidates`` know near chunks without all products, by blended vectors, and are asked from ``least`` chunks on; vectors as they were embedded are always searched exactly.
     """
 
-    def __init__(self, index: Index, embed: Embed | None, candidates: Candidates | None = None, least: int = 0) -> None:
+    def __init__(
+        self,
+        index: Index,
+        embed: Embed | None,
+        candidates: Candidates | None = None,
+        least: int = 0,
+        tuned: Current | None = None,
+    ) -> None:
         self._index, self._embed = index, embed
         self._words, self._named = Words(index), Named(index)
+        self._tuned = tuned or Tuning(index).current
         vectors = Vectors(index)
         self._plain: Nearest = Exact(vectors, is_blended=False)
         self._blended: Nearest = Exact(vectors, is_blended=True)
@@ -115,11 +124,15 @@ class Search:
         by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
         if vector is None:
             return _Ranked(by_words[: recipe.top], by_share)
+        tuned = self._tuned() if recipe.is_tuned else None
+        vector = tuned.turned(vector) if tuned else vector
         nearest = self._blended if recipe.is_blended else self._plain
         by_vectors = nearest.rank(vector, depth, allowed)
         hits, evidence = by_vectors, by_vectors[0].score if by_vectors else 0.0
         if recipe.ranker == "hybrid":
-            fuse, share = (fuse_ranks if recipe.fusion == "ranks" else fuse_scores), recipe.dense_weight
+            fuse = fuse_ranks if recipe.fusion == "ranks" else fuse_scores
+            learned = tuned.dense_weight if tuned else DENSE_WEIGHT
+            share = learned if recipe.dense_weight is None else recipe.dense_weight
             hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
         if recipe.diversity > 0 and hits:
             order = choose_diverse(vector, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
