@@ -19,9 +19,9 @@ class NoRival(Exception):
     """The rival cannot be had here; its text is the reason that the row gives instead of a figure."""
 
 
-def rival_python(name: str) -> Path:
+def rival_python(name: str, environments: Path = ENVIRONMENTS) -> Path:
     """The interpreter of the rival's environment, installed from ``rivals/NAME.txt``: a call of pip per line, which may hold options."""
-    folder = ENVIRONMENTS / name
+    folder = environments / name
     python, stamp = folder / "bin/python", folder / ".installed"
     wanted = (HERE / f"{name}.txt").read_text(encoding="utf-8")
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:

@@ -236,6 +236,28 @@ def test_what_cannot_be_looked_at_stays_and_what_is_taken_out_leaves(project: Pa
         assert remove(workspace, ["-"]) == 1
 
 
+def test_documents_alone_are_counted_as_they_leave(project: Path) -> None:
+    (project / "handbook/notes/broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    with open_workspace(project) as workspace:
+        assert len(add(workspace, [str(project / "handbook")])[0].done.refused) == 1
+        assert remove(workspace, [str(project / "handbook/notes")]) == 1
+        with open_library(workspace) as library:
+            assert library.index.refusals() == []
+
+
+def test_vectors_of_another_encoder_are_not_compared_with(project: Path) -> None:
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")])
+        with open_library(workspace, is_writer=True) as library, library.index.writing() as connection:
+            connection.execute("UPDATE meta SET value = 'another' WHERE key = 'embedder'")
+        for is_writer in (False, True):
+            with (
+                open_library(workspace, is_writer=is_writer) as library,
+                pytest.raises(KnowledgeError, match=r"JM-953(.|\n)*expected: another(.|\n)*--anew"),
+            ):
+                library.find("when is the shop open?")
+
+
 def test_what_a_password_opens_is_read_at_the_next_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not LOCKED.is_file():
         pytest.skip("shared/data/pdf_samples is not here")

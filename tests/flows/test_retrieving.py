@@ -148,6 +148,15 @@ def test_not_in_the_documents(project: Path) -> None:
     assert traces(project)[0].verdicts["grounding"] == {"absent": True, "citations": 0, "grounded": 0}
 
 
+def test_too_little_evidence_is_no_passage(project: Path) -> None:
+    path = project / "tasks/helpdesk.yaml"
+    path.write_text(TASK + "  least: 0.9\n")
+    with provider(project, read_prompt) as seen:
+        answer, sources = ask(project, question="zzyx?")
+    assert "(no passage)" in str(seen[0]["messages"][-1]["content"])
+    assert (json.loads(answer.text)["source"], sources) == (None, [])
+
+
 def test_an_invented_quote_leaves_the_answer_or_refuses_it(project: Path) -> None:
     with provider(project, invent) as seen:
         answer, _sources = ask(project, question="until when can goods be sent back?")

@@ -37,10 +37,10 @@ def postgres_url() -> Iterator[str]:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs:
         pytest.skip(f"no PostgreSQL: {SERVER_VARIABLE} is unset and /usr/lib/postgresql has no initdb")
-    yield from _run_cluster(programs[-1].parent)
+    yield from run_cluster(programs[-1].parent)
 
 
-def _run_cluster(programs: Path) -> Iterator[str]:
+def run_cluster(programs: Path) -> Iterator[str]:
     user = _find_user()
     folder = Path(tempfile.mkdtemp(prefix="journeyman-postgres-"))
     if user:

@@ -13,6 +13,7 @@ from journeyman.cli.doctor import doctor
 from journeyman.cli.drift import drift
 from journeyman.cli.erase import erase
 from journeyman.cli.export import export
+from journeyman.cli.extract import extract
 from journeyman.cli.import_ import import_
 from journeyman.cli.improve import improve
 from journeyman.cli.init import init
@@ -61,6 +62,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "shadow": shadow,
     "run": run,
     "ask": ask,
+    "extract": extract,
     "serve": serve,
     "knowledge add": knowledge_add,
     "knowledge search": knowledge_search,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from journeyman.cli.options import AsJson, ProjectFolder, working
-from journeyman.cli.plain import show_plainly
+from journeyman.cli.plain import show_line, show_plainly
 from journeyman.cli.terminal import print_json, print_lines, print_table
 from journeyman.core.canonical import Json
 
@@ -50,17 +50,24 @@ def add(
     Example: journeyman knowledge add handbook/ "contracts/*.pdf" --name handbook
     """
     from journeyman.flows.knowledge import add as add_documents
+    from journeyman.flows.knowledge import read_most
     from journeyman.flows.knowledge_watch import follow
 
     with working(project, is_json) as workspace:
-        added = add_documents(workspace, given, name, stdin=sys.stdin.buffer.read, stdin_name=stdin_name, is_anew=anew)
+        most = read_most(workspace)
+        added = add_documents(
+            workspace, given, name, stdin=lambda: sys.stdin.buffer.read(most), stdin_name=stdin_name, is_anew=anew
+        )
         if is_json:
             print_json({"name": name, "added": [_added_json(item) for item in added]})
         else:
             _print_added(added, name)
         if watch:
             for again in follow(workspace, given, name):
-                print_lines(*(_line(item) for item in again))
+                if is_json:
+                    print_json({"name": name, "added": [_added_json(item) for item in again]})
+                else:
+                    print_lines(*(_line(item) for item in again))
 
 
 def search(
@@ -124,7 +131,7 @@ def search(
         page = f", page {item.piece.page}" if item.piece.page else ""
         path = " > ".join(item.piece.headings)
         print_lines(
-            f"{number}. {names.get(item.piece.document, '?')}{page}{'  ' + show_plainly(path) if path else ''}  ({item.score:.3f})",
+            f"{number}. {show_line(names.get(item.piece.document, '?'))}{page}{'  ' + show_line(path) if path else ''}  ({item.score:.3f})",
             *(f"   {show_plainly(line)}" for line in item.text.strip().splitlines()),
             "",
         )
@@ -153,8 +160,8 @@ def list_(
         )
         return
     for item in documents:
-        print_lines(f"{item.chunks:>6} chunks  {item.origin.name}  {show_plainly(item.title)}")
-    print_lines(*(f"     refused  {item.name}: {item.code} {item.reason}" for item in refusals))
+        print_lines(f"{item.chunks:>6} chunks  {show_line(item.origin.name)}  {show_line(item.title)}")
+    print_lines(*(f"     refused  {show_line(f'{item.name}: {item.code} {item.reason}')}" for item in refusals))
     print_lines(f"{len(documents):,} documents, {sum(item.chunks for item in documents):,} chunks")
 
 
@@ -320,7 +327,7 @@ def read_filter(conditions: list[str]) -> dict[str, Fact | list[Fact] | dict[str
 def _print_added(added: list[Added], name: str) -> None:
     refused = [refusal for item in added for refusal in item.done.refused]
     print_lines(*(_line(item) for item in added))
-    print_lines(*(f"  not read: {item.name}: {item.code} {item.reason}" for item in refused[:SHOWN]))
+    print_lines(*(f"  not read: {show_line(f'{item.name}: {item.code} {item.reason}')}" for item in refused[:SHOWN]))
     if len(refused) > SHOWN:
         print_lines(f"  and {len(refused) - SHOWN:,} more: journeyman knowledge list --name {name}")
     print_lines(f'next: journeyman knowledge search "..." --name {name}')
@@ -331,7 +338,7 @@ def _line(item: Added) -> str:
     counts = {"new": done.added, "changed": done.changed, "as before": done.unchanged, "removed": done.removed}
     said = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "no files"
     refused = f", {len(done.refused):,} not read" if done.refused else ""
-    return f"{item.given}: {said}{refused}; {done.chunks:,} chunks written, {done.embedded:,} embedded"
+    return f"{show_line(item.given)}: {said}{refused}; {done.chunks:,} chunks written, {done.embedded:,} embedded"
 
 
 def _added_json(item: Added) -> dict[str, Json]:

@@ -19,5 +19,10 @@ def show_plainly(text: str) -> str:
     return MOVES.sub(lambda match: _name(match.group()), joined.replace("\r\n", "\n")).replace("\t", "    ")
 
 
+def show_line(text: str) -> str:
+    """As `show_plainly`, on one line: names of files may have several."""
+    return show_plainly(text).replace("\n", _name("\n"))
+
+
 def _name(char: str) -> str:
     return f"<U+{ord(char):04X}>"

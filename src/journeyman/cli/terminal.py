@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import sys
 import time
@@ -24,7 +26,7 @@ from rich.table import Table
 from journeyman.core.errors import JourneymanError
 
 SLOW_LOG_S = 15.0
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Bars:
@@ -40,6 +42,7 @@ class Bars:
         self.total: float | None = None
 
     def start(self, stage: str, total: float | None = None, unit: str = "") -> None:
+        stage = _one_line(stage)
         self.stage, self.total, self.unit, self.done = stage, total, unit, 0.0
         self.logged = time.monotonic()
         if self.is_quiet or not self.console.is_terminal:
@@ -60,6 +63,7 @@ class Bars:
 
     def advance(self, amount: float = 1.0, detail: str = "") -> None:
         self.done += amount
+        detail = _one_line(detail)
         if self.bars is not None and self.current is not None:
             self.bars.update(self.current, advance=amount, detail=detail)
         elif not self.is_quiet and time.monotonic() - self.logged > SLOW_LOG_S:
@@ -81,8 +85,27 @@ class Bars:
 
 def print_json(document: Mapping[str, object]) -> None:
     """One JSON document on stdout."""
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    try:
+        data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except (
+        TypeError
+    ):  # half a character, as in names of files, or a number of more than 64 bits: JSON has escapes and digits for both
+        data = json.dumps(_finite(document), indent=2).encode("ascii") + b"\n"
+    sys.stdout.buffer.write(data)
     sys.stdout.flush()
+
+
+def _finite(value: object) -> object:
+    """As orjson writes it: what is no number is null."""
+    match value:
+        case dict():
+            return {name: _finite(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
 def print_lines(*lines: str) -> None:
@@ -94,6 +117,10 @@ def print_lines(*lines: str) -> None:
 def plain(text: str) -> str:
     """Without what moves a cursor, colours or renames a terminal: it is shown instead."""
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _one_line(text: str) -> str:
+    return plain(text).replace("\n", "\\n")
 
 
 def print_table(table: Table) -> None:

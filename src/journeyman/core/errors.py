@@ -54,6 +54,11 @@ class JourneymanError(Exception):
         self.retryable = retryable
         super().__init__(self.message())
 
+    @property
+    def reason(self) -> str:
+        """What is wrong and what was found, in one line."""
+        return f"{self.what}: {self.got}" if self.got else self.what
+
     def message(self) -> str:
         lines = [f"{self.code} {self.where + ': ' if self.where else ''}{self.what}"]
         if self.expected:

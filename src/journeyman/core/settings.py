@@ -55,6 +55,15 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
         "KNOWLEDGE_PASSWORDS",
         "environment variable that holds passwords of PDFs, one a line",
     ),
+    ("knowledge", "vectors"): (
+        "exact",
+        "how near vectors are found in large knowledge. exact: all are compared; usearch: by a graph in a file beside the index; pgvector: by a table in PostgreSQL",
+    ),
+    ("knowledge", "approximate_from"): (
+        300_000,
+        "chunks from which usearch or pgvector are used; fewer are all compared",
+    ),
+    ("knowledge", "postgres_url"): ("", "SQLAlchemy URL of the PostgreSQL that pgvector is in; empty: store.url"),
     ("serve", "calls_per_day"): (None, "calls a day, for the break-even; default: from the recorded calls' times"),
     ("serve", "copies"): (
         1,
@@ -102,6 +111,7 @@ TABLE: dict[tuple[str, str], tuple[Json, str]] = {
 CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("store", "durability"): ("wal", "full"),
     ("knowledge", "ocr"): ("auto", "off"),
+    ("knowledge", "vectors"): ("exact", "usearch", "pgvector"),
     ("serve", "log"): ("off", "json", "text"),
     ("serve", "start"): ("ready", "call"),
 }

@@ -15,7 +15,7 @@ from journeyman.flows.routing import open_registry
 from journeyman.flows.serving import load_students, loadable, open_budgets
 from journeyman.flows.upstream import require_teacher
 from journeyman.flows.workspace import Workspace
-from journeyman.gateway.answer import Answer, Answerer, Call
+from journeyman.gateway.answer import Answer, Answerer, Call, Wishes
 from journeyman.gateway.callers import Budgets
 from journeyman.gateway.recorder import Recorder
 from journeyman.gateway.registry import Registry
@@ -35,11 +35,12 @@ class Desk:
     router: Router
     budgets: Budgets
 
-    async def ask(self, fields: Mapping[str, Json], origin: Origin) -> Answer:
+    async def ask(self, fields: Mapping[str, Json], origin: Origin, wishes: Wishes | None = None) -> Answer:
         """Raises: TaskError wrong fields, ServeError JM-720 no valid answer, JM-731 no teacher where one is needed, ModelError."""
         routed = self.registry.find_task(self.name)
         meter = self.budgets.meter(routed.task)
-        return await self.router.answer(routed, Call(routed.model, input=fields, origin=origin, meter=meter))
+        call = Call(routed.model, input=fields, wishes=wishes or Wishes(), origin=origin, meter=meter)
+        return await self.router.answer(routed, call)
 
 
 async def open_desk(stack: AsyncExitStack, workspace: Workspace, task: Task, release: str = "") -> Desk:

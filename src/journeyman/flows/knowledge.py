@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
 
+from journeyman.core.canonical import bytes_hash
 from journeyman.core.cores import count_cores
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress
 from journeyman.core.settings import environment
+from journeyman.flows.knowledge_vectors import forget_candidates, least_chunks, open_candidates, update_candidates
 from journeyman.flows.workspace import Workspace
 from journeyman.knowledge.chunk.chunkers import DEFAULT as DEFAULT_CHUNKER
 from journeyman.knowledge.chunk.chunkers import find_chunker
@@ -23,11 +24,11 @@ from journeyman.knowledge.document import Box, Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
-from journeyman.knowledge.parse.process import Limits, read_all
-from journeyman.knowledge.parse.reader import Reader
-from journeyman.knowledge.parse.sources import Refused, find_sources, unpack
-from journeyman.knowledge.parse.table import Wishes, find_reader, is_current
+from journeyman.knowledge.parse.process import MB, Limits, read_all
+from journeyman.knowledge.parse.reader import Reader, Wishes
+from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack
 from journeyman.knowledge.retrieve.filters import Filter
+from journeyman.knowledge.retrieve.nearest import Candidates
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.search import Found, Search
 from journeyman.knowledge.source import Source
@@ -36,7 +37,6 @@ from journeyman.models.embedder import Embedder, open_embedder
 
 NAME = "documents"
 STDIN = "-"
-MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,13 @@ def index_path(workspace: Workspace, name: str = NAME) -> Path:
 
 
 class Library:
-    """One index with the encoder that its vectors come from, which is loaded when it is first needed."""
+    """One index with the encoder that its vectors come from, which is loaded when it is first needed; ``candidates`` are asked from ``least`` chunks on."""
 
-    def __init__(self, index: Index, threads: int | None = None) -> None:
+    def __init__(
+        self, index: Index, threads: int | None = None, candidates: Candidates | None = None, least: int = 0
+    ) -> None:
         self.index = index
-        self._threads = threads
+        self._threads, self._candidates, self._least = threads, candidates, least
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -76,6 +78,8 @@ class Library:
         if self.index.is_writer:
             self.index.settle("model", DEFAULT_EMBEDDER)
             self.index.settle("embedder", found.id)
+        else:
+            self.index.expect("embedder", found.id)
         return found
 
     def embed(self, texts: Sequence[str], progress: Progress | None = None) -> Floats:
@@ -83,7 +87,7 @@ class Library:
 
     @cached_property
     def search(self) -> Search:
-        return Search(self.index, self.embed)
+        return Search(self.index, self.embed, self._candidates, self._least)
 
     def boxes(self, found: Found) -> list[Box]:
         """Where a passage stands on its pages; nothing where its document has none."""
@@ -95,8 +99,12 @@ class Library:
 
 @contextmanager
 def open_library(workspace: Workspace, name: str = NAME, *, is_writer: bool = False) -> Iterator[Library]:
-    with open_index(index_path(workspace, name), is_writer=is_writer) as index:
-        yield Library(index)
+    project = workspace.project
+    with (
+        open_index(index_path(workspace, name), is_writer=is_writer) as index,
+        open_candidates(project, index) as candidates,
+    ):
+        yield Library(index, candidates=candidates, least=least_chunks(project))
 
 
 def add(
@@ -111,34 +119,37 @@ def add(
     """Bring the index up to date with what is handed in; what is as it was costs nothing."""
     with open_library(workspace, name, is_writer=True) as library:
         if is_anew:
+            forget_candidates(workspace.project, library.index)
             _forget(library.index)
         library.index.settle("chunker", f"{DEFAULT_CHUNKER}:1")
-        added, sizes = [], Sizes(file_bytes=_limits(workspace).file_bytes)
+        added, sizes = [], Sizes(file_bytes=reading_limits(workspace).file_bytes)
         for one in given:
             sources: Iterable[Source | Refused]
             if one == STDIN:
-                sources, root = unpack(stdin_name, stdin() if stdin else b"", sizes), STDIN
+                sources, root = unpack(show_path(stdin_name), stdin() if stdin else b"", sizes), STDIN
             else:
                 sources, root = find_sources([one], sizes), _root(workspace, one)
             added.append(Added(one, _add_root(workspace, library, root, sources)))
+        update_candidates(workspace, library.index)
         return added
 
 
 def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterable[Source | Refused]) -> Ingested:
-    embedder, chunker, progress = library.embedder, find_chunker(DEFAULT_CHUNKER), workspace.progress
+    """The encoder is loaded with the first document, while the next ones are read; not at all where nothing has changed."""
+    chunker, progress = find_chunker(DEFAULT_CHUNKER), workspace.progress
     ingest = Ingest(
         library.index,
         root,
         chunk=chunker,
-        tokenize=lambda text: find_tokens(text, embedder.tokenizer),
-        above=lambda document, chunk, tokens: write_above(document, chunk, tokens, embedder.tokenizer),
+        tokenize=lambda text: find_tokens(text, library.embedder.tokenizer),
+        above=lambda document, chunk, tokens: write_above(document, chunk, tokens, library.embedder.tokenizer),
         embed=library.embed,
         progress=progress,
     )
-    reading = _Reading(_wishes(workspace))
+    reading = Reading(reading_wishes(workspace))
     wanted = _sift(ingest, sources)
     progress.start(f"read {root}", unit="files")
-    ingest.write(reading.parse(wanted, count_cores(), _limits(workspace)))
+    ingest.write(reading.parse(wanted, count_cores(), reading_limits(workspace)))
     progress.finish()
     if ingest.has_found or os.path.isdir(root_path(workspace, root)):
         ingest.sweep()  # a path that leads nowhere may be a drive that is not there today
@@ -147,14 +158,16 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
 
 def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Source]:
     """Those that must be read."""
+    from journeyman.knowledge.parse.table import is_current  # all readers, which a question needs not
+
     for source in sources:
         if isinstance(source, Refused):
-            ingest.refuse(source.name, "", "", source.code, source.reason)
+            ingest.refuse(source.name, "", "", source.error)
         elif not ingest.is_known(source, is_current):
             yield source
 
 
-class _Reading:
+class Reading:
     """Keeps the hash of what was read and who read it, beside the results as they come."""
 
     def __init__(self, wishes: Wishes) -> None:
@@ -171,10 +184,12 @@ class _Reading:
 
     def _read(self, source: Source) -> bytes:
         data = source.read()
-        self._hashes[source.name] = sha256(data).hexdigest()
+        self._hashes[source.name] = bytes_hash(data)
         return data
 
     def _find(self, name: str, head: bytes) -> Reader:
+        from journeyman.knowledge.parse.table import find_reader
+
         reader = find_reader(name, head, self._wishes)
         if reader is None:
             raise KnowledgeError(
@@ -188,13 +203,13 @@ class _Reading:
         return reader
 
 
-def _wishes(workspace: Workspace) -> Wishes:
+def reading_wishes(workspace: Workspace) -> Wishes:
     project = workspace.project
     passwords = environment(project.text("knowledge", "passwords_env")).splitlines()
     return Wishes(tuple(filter(None, passwords)), project.text("knowledge", "ocr") == "auto")
 
 
-def _limits(workspace: Workspace) -> Limits:
+def reading_limits(workspace: Workspace) -> Limits:
     file_mb, read_s, read_mb = (
         workspace.project.number("knowledge", key) or 0 for key in ("file_mb", "read_s", "read_mb")
     )
@@ -204,7 +219,12 @@ def _limits(workspace: Workspace) -> Limits:
 def _root(workspace: Workspace, given: str) -> str:
     """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents."""
     path, base = os.path.abspath(given), str(workspace.project.root)
-    return os.path.relpath(path, base) if Path(path).is_relative_to(base) else path
+    return show_path(os.path.relpath(path, base) if Path(path).is_relative_to(base) else path)
+
+
+def read_most(workspace: Workspace) -> int:
+    """How many bytes of standard input are looked at: one more than may be read."""
+    return reading_limits(workspace).file_bytes + 1
 
 
 def root_path(workspace: Workspace, root: str) -> Path:
@@ -225,10 +245,9 @@ def remove(workspace: Workspace, given: Sequence[str], name: str = NAME) -> int:
                 raise KnowledgeError(
                     "JM-963", "nothing was added from there", where=one, hint=f"journeyman knowledge list --name {name}"
                 )
-            for root, names in found.items():
-                library.index.remove(root, names)
-                removed += len(names)
+            removed += sum(library.index.remove(root, names) for root, names in found.items())
         library.index.compact()
+        update_candidates(workspace, library.index)
     return removed
 
 
@@ -252,12 +271,3 @@ def _forget(index: Index) -> None:
 def list_documents(workspace: Workspace, name: str = NAME) -> list[Shelved]:
     with open_library(workspace, name) as library:
         return library.index.documents()
-
-
-def count_by_reason(added: Sequence[Added]) -> Mapping[str, int]:
-    """Refused files by code."""
-    counts: dict[str, int] = {}
-    for item in added:
-        for refusal in item.done.refused:
-            counts[refusal.code] = counts.get(refusal.code, 0) + 1
-    return counts

@@ -257,7 +257,7 @@ class TrainLabelling:
             else:
                 answer = self._correct(row, answer)
         except ServeError as error:
-            self._problem = _explain(error)
+            self._problem = error.reason
             return
         step = self._keep([row], "done", answer)
         if step is None:
@@ -292,7 +292,7 @@ class TrainLabelling:
         try:
             refuse_personal(self._asked(row), self._trace(row), answer)
         except ServeError as error:
-            self._problem = _explain(error)
+            self._problem = error.reason
             return False
         return True
 
@@ -463,7 +463,3 @@ def _is_decided(row: QueueRow, by: str) -> bool:
 def _show_input(task: Task, row: QueueRow) -> str:
     turns = [f"{message.role}: {message.text}" for message in row.example.context]
     return "\n".join([*turns, user_text(task, row.example.input)])
-
-
-def _explain(error: ServeError) -> str:
-    return f"{error.what}: {error.got}" if error.got else error.what

@@ -93,7 +93,7 @@ class Shelves:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(self._fill, task, fields))
 
     def _fill(self, task: Task, fields: Mapping[str, Json]) -> Asked:
-        from journeyman.knowledge.passages import write_passages
+        from journeyman.knowledge.ground.block import write_passages
 
         use = cast(Knowledge, task.knowledge)
         found = self._find(use, str(fields[use.question]))
@@ -106,7 +106,9 @@ class Shelves:
         library = self._open(use.name)
         if not question.strip():
             return []
-        found = library.find(question, Recipe(top=use.top, window=use.window), cast(dict[str, str], use.where) or None)
+        found = library.find(
+            question, Recipe(top=use.top, window=use.window, least=use.least), cast(dict[str, str], use.where) or None
+        )
         stands = library.index.standing([item.piece.id for item in found])
         return [
             Retrieved(
@@ -179,10 +181,10 @@ class Asked:
         return Grounding(done.value, partial(self._tell, cited), verdict, done.problem)
 
     def _numbered(self) -> Sequence[Numbered]:
+        from journeyman.knowledge.ground.block import read_passages
         from journeyman.knowledge.ground.passages import Passage as Numbered
-        from journeyman.knowledge.passages import read_passages
 
-        if not self.found:
+        if self.shelves is None:
             return read_passages(str(self.fields[self.task.filled]))
         return [Numbered(number, item.name, item.start, item.text) for number, item in enumerate(self.found, 1)]
 

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from journeyman.core.errors import TaskError
 from journeyman.core.progress import Progress, Silent
 from journeyman.core.settings import Project, open_project
 from journeyman.store.database import Store, open_store
-from journeyman.task.file import load_task
-from journeyman.task.task import Task
+
+if TYPE_CHECKING:
+    from journeyman.task.task import Task
 
 
 def utc_now() -> str:
@@ -45,10 +46,17 @@ class Workspace:
                 expected=f"one of: {known}",
                 hint=f"journeyman new {name}",
             )
-        return load_task(path)
+        return _load(path)
 
     def tasks(self) -> list[Task]:
-        return [load_task(path) for path in sorted(self.project.tasks.glob("*.yaml"))]
+        return [_load(path) for path in sorted(self.project.tasks.glob("*.yaml"))]
+
+
+def _load(path: Path) -> Task:
+    """What reads task files is loaded with the first of them: commands on documents alone need none of it."""
+    from journeyman.task.file import load_task
+
+    return load_task(path)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from functools import cached_property
 from journeyman.guards.look import Look
 
 Span = tuple[int, int]
-MOST_QUOTE = 2000
+MOST_QUOTE = 4000  # characters
 QUOTE = re.compile(rf'"([^"\n]{{1,{MOST_QUOTE}}})"|[“„]([^“”„\n]{{1,{MOST_QUOTE}}})[”“]|«([^«»\n]{{1,{MOST_QUOTE}}})»')
 SAME = str.maketrans({**dict.fromkeys("‘’‚`´", "'"), **dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‐‑‒–—−", "-")})
 EDGES = " .,;:!?…"
@@ -30,12 +30,19 @@ class Source:
         return quote in self.text or _level(quote).strip(EDGES) in self.level
 
 
-def find_ungrounded(look: Look, source: Source) -> Iterator[Span]:
+def find_quotes(text: str) -> Iterator[Span]:
     """What stands in quotation marks, of two words or more: one alone may be a name or irony."""
-    for match in QUOTE.finditer(look.plain):
-        quote = match.group(match.lastindex or 0)
-        if len(quote.split()) > 1 and not source.has(quote):
-            yield look.span(*match.span(match.lastindex or 0))
+    for match in QUOTE.finditer(text):
+        start, end = match.span(match.lastindex or 0)
+        if len(text[start:end].split()) > 1:
+            yield start, end
+
+
+def find_ungrounded(look: Look, source: Source) -> Iterator[Span]:
+    """Quotes that the source does not have."""
+    for start, end in find_quotes(look.plain):
+        if not source.has(look.plain[start:end]):
+            yield look.span(start, end)
 
 
 def _level(text: str) -> str:

@@ -8,8 +8,10 @@ Legend: ``n`` words of a document that have a place on a page.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -18,6 +20,11 @@ import numpy.typing as npt
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "field"]
 Fact: TypeAlias = str | int | float | bool | tuple[str, ...]
 CELL = " | "  # between the cells of a table's row; a row is a line
+LONGEST_TITLE = 500
+LONGEST_FACT = 10_000
+MOST_VALUES = 1_000
+HALVES = re.compile("[\ud800-\udfff]")
+REPLACED = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +104,45 @@ class Document:
 
     def page_of(self, position: int) -> int:
         """The page of the block in which a character stands, or of the last one before it; 0 where there are no pages."""
-        page = 0
-        for block in self.blocks:
-            if block.start > position:
-                break
-            page = block.page
+        before = bisect_right(self.blocks, position, key=_start) - 1
+        page = self.blocks[before].page if before >= 0 else 0
         if len(self.places):
             number = int(np.searchsorted(self.places.spans[:, 0], position, side="right")) - 1
             page = int(self.places.pages[number]) if number >= 0 else page
         return page
+
+
+def mend(document: Document) -> Document:
+    """What can be kept: no halves of characters, which neither a database nor JSON holds, and a title and facts of bounded length. Spans stay as they are."""
+    links = (replace(link, target=mend_text(link.target)) for link in document.links)
+    return replace(
+        document,
+        name=mend_text(document.name),
+        text=mend_text(document.text),
+        title=mend_text(document.title[:LONGEST_TITLE]),
+        facts={mend_text(name): _mend_fact(fact) for name, fact in document.facts.items()},
+        links=tuple(links),
+        notes=tuple(map(mend_text, document.notes)),
+    )
+
+
+def mend_text(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return HALVES.sub(REPLACED, text)
+    return text
+
+
+def _mend_fact(fact: Fact) -> Fact:
+    if isinstance(fact, tuple):
+        return tuple(mend_text(value[:LONGEST_FACT]) for value in fact[:MOST_VALUES])
+    return mend_text(fact[:LONGEST_FACT]) if isinstance(fact, str) else fact
+
+
+def _start(block: Block) -> int:
+    return block.start
 
 
 def _is_one_line(left: Box, right: Box) -> bool:

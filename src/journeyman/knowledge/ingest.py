@@ -16,8 +16,9 @@ import numpy.typing as npt
 from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress, Silent
 from journeyman.knowledge.chunk.chunk import Chunk, Chunker, Tokens
-from journeyman.knowledge.document import Document
-from journeyman.knowledge.index.file import Index, Origin, Ready, Refusal, Shelved
+from journeyman.knowledge.chunk.context import join_context
+from journeyman.knowledge.document import Document, mend, mend_text
+from journeyman.knowledge.index.file import Index, Lacking, Origin, Ready, Refusal, Shelved
 from journeyman.knowledge.source import Source
 
 Floats = npt.NDArray[np.float32]
@@ -104,14 +105,16 @@ class Ingest:
     def write(self, parsed: Iterable[Parsed]) -> None:
         """All of them, as they come."""
         waiting: list[_Cut] = []
+        chunks = 0
         for item in parsed:
             self._seen.add(item.source.name)
             cut = self._cut(item)
             if cut is not None:
                 waiting.append(cut)
-            if sum(len(part.chunks) for part in waiting) >= TOGETHER:
+                chunks += len(cut.chunks)
+            if max(chunks, len(waiting)) >= TOGETHER:
                 self._put(waiting)
-                waiting = []
+                waiting, chunks = [], 0
         self._put(waiting)
 
     def sweep(self) -> None:
@@ -119,32 +122,34 @@ class Ingest:
         closed = tuple(f"{refusal.name}/" for refusal in self.done.refused)
         names = dict.fromkeys((*self._before, *self._refused))
         gone = [name for name in names if name not in self._seen and not name.startswith(closed)]
-        self._index.remove(self._root, gone)
-        self.done.removed += sum(name in self._before for name in gone)
+        self.done.removed += self._index.remove(self._root, gone)
 
-    def refuse(self, name: str, stamp: str, reader: str, code: str, reason: str) -> None:
+    def refuse(self, name: str, stamp: str, reader: str, error: KnowledgeError) -> None:
+        """What could not be opened, but may be another time, leaves the document as it was."""
         self._seen.add(name)
-        refusal = Refusal(self._root, name, stamp, reader, code, reason)
-        self._index.refuse(refusal)
+        refusal = Refusal(self._root, name, stamp, reader, error.code, mend_text(error.reason))
+        if not (error.retryable and name in self._before):
+            self._index.refuse(refusal)
         self.done.refused.append(refusal)
 
     def _cut(self, item: Parsed) -> _Cut | None:
         source, result, before = item.source, item.result, self._before.get(item.source.name)
         if isinstance(result, KnowledgeError):
-            self.refuse(source.name, source.stamp, item.reader, result.code, _reason(result))
+            self.refuse(source.name, source.stamp, item.reader, result)
             return None
         if before and (before.origin.hash, before.origin.reader) == (item.hash, item.reader):
             self._index.restamp(before.id, source.stamp)
             self.done.unchanged += 1
             return None
+        result = mend(result)
         self.done.notes += [(source.name, note) for note in result.notes]
         texts, ready = {}, []
         tokens = self._tokenize(result.text)
         for chunk in self._chunk(result, tokens):
             text = result.text[chunk.start : chunk.end]
             above = self._above(result, chunk, tokens)
-            whole = f"{above}\n{text}" if above else text
-            key = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).digest()[:16]
+            whole = join_context(above, text)
+            key = hashlib.sha256(whole.encode("utf-8")).digest()[:16]
             texts[key] = whole
             ready.append(Ready(chunk, above, text, key))
         origin = Origin(self._root, source.name, source.stamp, item.hash, item.reader, source.size_bytes)
@@ -158,7 +163,7 @@ class Ingest:
         self.done.embedded += len(missing)
         for item in waiting:
             own = {key: vectors.pop(key) for key in list(item.texts) if key in vectors}
-            self._index.put(item.origin, item.document, item.chunks, own)
+            self._shelve(item, own)
             self.done.chunks += len(item.chunks)
             if item.origin.name in self._before:
                 self.done.changed += 1
@@ -166,6 +171,13 @@ class Ingest:
                 self.done.added += 1
             self._progress.advance(1, item.origin.name)
 
-
-def _reason(error: KnowledgeError) -> str:
-    return f"{error.what}: {error.got}" if error.got else error.what
+    def _shelve(self, item: _Cut, vectors: dict[bytes, Floats]) -> None:
+        """Another process may have dropped vectors since they were asked for; those are made again."""
+        while True:
+            try:
+                self._index.put(item.origin, item.document, item.chunks, vectors)
+                return
+            except Lacking as found:
+                keys = sorted(found.hashes)
+                vectors |= zip(keys, self._embed([item.texts[key] for key in keys]), strict=True)
+                self.done.embedded += len(keys)

@@ -210,6 +210,9 @@ class KnowledgeFile(BaseModel):
     where: dict[str, Any] = Field(
         default_factory=dict, description="Facts that documents must have, as in `knowledge search --where`."
     )
+    least: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="Evidence below which nothing is found, as `knowledge eval` advises."
+    )
     ungrounded: Ungrounded = Field(
         default="drop",
         description="What becomes of citations that stand in no passage: drop them, mark them in the trace alone, or refuse the answer.",

@@ -15,6 +15,7 @@ CLOSERS = "\"'”’»›)\\]}*_"
 STOP = re.compile(
     rf"(?<![.!?…؟।॥۔])[.!?…؟।॥۔]++[{CLOSERS}]*+(?:\[\d{{1,3}}\])*+(?=\s)|[。！？｡︒]++[」』”’）】》]*+|\n"
 )
+BLANKS = re.compile(r"\s*+")
 WORD_BEFORE = 24
 WIDTHS = (40, 120)  # characters of the longest line where somebody wrapped lines
 FEW_CAPITALS = 0.004  # of the letters
@@ -38,15 +39,17 @@ def split_sentences(text: str, start: int = 0, end: int | None = None) -> list[S
     cased = _is_cased(text[start:end])
     soft = find_soft_breaks(text, start, end)
     spans: list[Span] = []
-    begin = start
+    begin = _skip_blanks(text, start, end)
     for found in STOP.finditer(text, start, end):
+        if found.end() <= begin:
+            continue
         if text[found.start()] == "\n":
             ends = found.start() not in soft
         else:
             ends = _ends_sentence(text, begin, found, end, cased)
         if ends:
             _add(spans, text, begin, found.end())
-            begin = found.end()
+            begin = _skip_blanks(text, found.end(), end)
     _add(spans, text, begin, end)
     return spans
 
@@ -69,9 +72,14 @@ def _ends_sentence(text: str, begin: int, found: re.Match[str], end: int, cased:
         return small in ENDS_TOO and not after.islower() and not after.isdigit()
     if len(word) == 1 and word.isalpha() and word.isupper():
         return False
-    if word.isdigit() and len(word) <= 3 and not text[begin : found.start() - len(word)].strip():
+    if word.isdigit() and len(word) <= 3 and found.start() - len(word) <= begin:
         return False  # the number of a list's item
     return not goes_on
+
+
+def _skip_blanks(text: str, start: int, end: int) -> int:
+    found = BLANKS.match(text, start, end)
+    return found.end() if found else start
 
 
 def _word_before(text: str, start: int, end: int) -> str:

@@ -22,6 +22,7 @@ PIECE = 32_768  # characters
 BATCH = 16  # pieces
 LONGEST = 24  # characters of a token that is still counted as one
 USUAL = 4  # characters of a token
+STRETCH = 1_000  # characters
 WORDS = re.compile(
     r"[\u0e00-\u0fff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W\u0e00-\u0fff\u3040-\u9fff\uac00-\ud7af]{1,8}|[^\w\s]"
 )
@@ -40,7 +41,17 @@ def find_tokens(text: str, tokenizer: Tokenizer | None = None) -> Tokens:
         plain = [text[start:end].encode("utf-8", "replace").decode() for start, end in some]
         for (start, _end), encoding in zip(some, tokenizer.encode_batch(plain, add_special_tokens=False), strict=True):
             parts.append(_starts(np.array(encoding.offsets, np.int32).reshape(-1, 2)) + np.int32(start))
-    return Tokens(np.concatenate(parts))
+    return Tokens(_fill(np.concatenate(parts), len(text)))
+
+
+def _fill(starts: Starts, length: int) -> Starts:
+    """A long stretch of what is no token at all (marks that combine, zero-width characters) counts by its characters too."""
+    edges = np.concatenate([np.zeros(1, np.int32), starts, np.full(1, length, np.int32)])
+    long = np.flatnonzero(np.diff(edges) > STRETCH)
+    if not len(long):
+        return starts
+    within = [np.arange(edges[row], edges[row + 1], USUAL, dtype=np.int32) for row in long]
+    return np.unique(np.concatenate([starts, *within]))
 
 
 def cut_pieces(text: str) -> Iterator[tuple[int, int]]:

@@ -7,14 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from journeyman.core.errors import KnowledgeError
+from journeyman.guards.grounded import find_quotes
 
-MOST_QUOTE = 4000
 _MARKS = re.compile(r"(?:[ \t]*\[[0-9]{1,4}(?:[ \t]*,[ \t]*[0-9]{1,4})*\])+")
 _NUMBER = re.compile("[0-9]+")
 _STOP = re.compile(r"[.!?…][\"'”’)]*(?=\s+\S)|\n[ \t]*(?:\n|(?=[-*#\d]))")
-_QUOTED = re.compile(
-    rf'"([^"\n]{{1,{MOST_QUOTE}}})"|[“„]([^“”„\n]{{1,{MOST_QUOTE}}})[”“]|«([^«»\n]{{1,{MOST_QUOTE}}})»'
-)
 _CITATION = {
     "type": "object",
     "properties": {"passage": {"type": "integer", "minimum": 1}, "quote": {"type": "string", "minLength": 1}},
@@ -85,8 +82,7 @@ def read_marked(answer: str) -> list[Statement]:
 
 
 def _state(text: str, numbers: list[int]) -> Statement:
-    quotes = [match.group(match.lastindex or 0) for match in _QUOTED.finditer(text)]
-    quotes = [quote for quote in quotes if len(quote.split()) > 1]  # one word alone may be a name or irony
+    quotes = [text[start:end] for start, end in find_quotes(text)]
     return Statement(text, tuple(Cited(number, quote) for number in dict.fromkeys(numbers) for quote in quotes or [""]))
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from journeyman.core.canonical import Json
 from journeyman.core.example import Target
+from journeyman.knowledge.ground.block import read_passages
 from journeyman.knowledge.ground.passages import Passage
 from journeyman.knowledge.ground.task_answers import Grounded, ground
-from journeyman.knowledge.passages import read_passages
 from journeyman.measure.metrics import Metric, MetricKind, Pair
 from journeyman.task.task import Knowledge
 

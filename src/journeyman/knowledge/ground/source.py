@@ -52,7 +52,7 @@ class Source:
         for said in dict.fromkeys((wanted, _LEADING.sub("", _TRAILING.sub("", wanted)))):
             if found := list(self._find_folded(said, kind)):
                 return found
-        return self._find_value(quote, kind) if kind != "text" else []
+        return self.find_values(quote, kind) if kind != "text" else []
 
     def find_fuzzy(self, quote: str, gates: Gates) -> list[Found]:
         near = find_near(fold(quote).text, self.words, gates)
@@ -66,8 +66,8 @@ class Source:
             if span and self._is_whole(*span) and not (is_signed and has_sign(self.text, span[0])):
                 yield Found(*span, "normalized")
 
-    def _find_value(self, quote: str, kind: Kind) -> list[Found]:
-        """The quote must be one value and nothing else."""
+    def find_values(self, quote: str, kind: Kind) -> list[Found]:
+        """Values that are equal to the quote, which must be one value and nothing else."""
         said = quote.strip()
         whole = [value for value in read_values(said, kind) if (value.start, value.end) == (0, len(said))]
         if len(whole) != 1:

@@ -2,7 +2,7 @@
 
 A comma before three digits separates thousands, one before fewer or more is a decimal point; a point before three digits separates thousands only where there is a second
 one or a decimal comma: "1,200" and "1.200.000" are whole numbers, "1.200" is not. A date of two small numbers and slashes may be read both ways round. Names of months are
-English; years have four digits; "12" is found in "12 km" and "12km", and not in "B12".
+English, and with a day before them German, French, Spanish, Italian, Portuguese or Dutch; years have four digits; "12" is found in "12 km" and "12km", and not in "B12".
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHORT_SCALES = {"k": 3, "m": 6, "mn": 6, "bn": 9, "tn": 12}
 _SCALE = re.compile(rf"[ {_THIN}-]?({'|'.join(_SCALES)})\b", re.IGNORECASE)
 _SHORT_SCALE = re.compile(rf"[ {_THIN}]?({'|'.join(_SHORT_SCALES)})\b", re.IGNORECASE)
 _PERCENT = re.compile(rf"[ {_THIN}]?(?:%|percent\b|per cent\b)", re.IGNORECASE)
-_SIGNS = {"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY"}
+SIGNS = {"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB", "₺": "TRY"}
 _CODES = [
     "USD",
     "EUR",
@@ -71,6 +71,23 @@ _MONTHS = [
     "november",
     "december",
 ]
+_FOREIGN = (
+    "januar janvier enero gennaio janeiro januari jän janv ene gen",
+    "februar février fevrier febrero febbraio fevereiro februari févr",
+    "märz mars marzo março maart mär mrt",
+    "avril abril aprile avr abr",
+    "mai mayo maggio maio mei mag",
+    "juni juin junio giugno junho giu",
+    "juli juillet julio luglio julho juil lug",
+    "août aout agosto augustus ago",
+    "septembre septiembre settembre setembro set",
+    "oktober octobre octubre ottobre outubro okt ott out",
+    "novembre noviembre novembro",
+    "dezember décembre decembre diciembre dicembre dezembro dez déc dic",
+)
+"""Names and short forms of months that are not English, January first."""
+_NUMBERS = {name: number for number, names in enumerate(_FOREIGN, start=1) for name in names.split()}
+_ANY_MONTH = rf"(?P<month>{'|'.join(sorted((*_MONTHS, *_NUMBERS), key=len, reverse=True))}|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\b\.?"
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)}|jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec)\b\.?"
 _DAY = r"(?P<day>[0-9]{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>[0-9]{4})"
@@ -79,7 +96,7 @@ _DATES = tuple(
     for pattern in (
         r"(?P<year>[0-9]{4})(?P<between>[-/.])(?P<number>[0-9]{1,2})(?:(?P=between)(?P<day>[0-9]{1,2}))?",
         r"(?P<first>[0-9]{1,2})(?P<between>[-/.])(?P<second>[0-9]{1,2})(?P=between)(?P<year>[0-9]{4})",
-        rf"{_DAY}[ -](?:of )?{_MONTH}(?:,? |-){_YEAR}",
+        rf"{_DAY}(?:(?:\.|er|º)? |-|\.)(?:of |de )?{_ANY_MONTH}(?:,? |-| de ){_YEAR}",
         rf"{_MONTH}[ -]{_DAY},?[ -]{_YEAR}",
         rf"{_MONTH},?[ -]{_YEAR}",
     )
@@ -119,9 +136,9 @@ def _read_money(text: str) -> Iterator[Value]:
         before, after = _BEFORE.search(text[near:start]), _AFTER.match(text, end)
         unit = ""
         if before:
-            start, unit = near + before.start(), _SIGNS.get(before[1], before[1])
+            start, unit = near + before.start(), SIGNS.get(before[1], before[1])
         if after:
-            end, unit = after.end(), unit or _SIGNS.get(after[1]) or after[2] or _NAMES[after[3]]
+            end, unit = after.end(), unit or SIGNS.get(after[1]) or after[2] or _NAMES[after[3]]
         yield Value(start, end, frozenset([number]), unit)
 
 
@@ -140,12 +157,16 @@ def _read_date(said: dict[str, str | None]) -> Iterator[tuple[int, int, int]]:
         orders = [(second, first)] if said["between"] == "." else [(second, first), (first, second)]
     elif said.get("month"):
         name = (said["month"] or "").lower()
-        orders = [(1 + next(place for place, month in enumerate(_MONTHS) if month.startswith(name[:3])), day)]
+        orders = [(_NUMBERS.get(name) or _english(name), day)]
     else:
         orders = [(int(said["number"] or 0), day)]
     for month, day in orders:
         if _is_date(year, month, day or 1):
             yield year, month, day
+
+
+def _english(name: str) -> int:
+    return 1 + next(place for place, month in enumerate(_MONTHS) if month.startswith(name[:3]))
 
 
 def _is_date(year: int, month: int, day: int) -> bool:

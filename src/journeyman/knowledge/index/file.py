@@ -99,6 +99,14 @@ class Ready:
     embedded: bytes
 
 
+class Lacking(Exception):
+    """Vectors that a document needs are not here: they were when they were asked for, and another process has dropped them since. Nothing was written."""
+
+    def __init__(self, hashes: set[bytes]) -> None:
+        self.hashes = hashes
+        super().__init__(f"{len(hashes)} vectors")
+
+
 class Index:
     """Open it by `open_index`; use it from one thread at a time, or let the lock queue them."""
 
@@ -129,7 +137,11 @@ class Index:
         """Raises: KnowledgeError JM-953 when the index was made with another value: its vectors and chunks would not fit."""
         with self.writing() as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
-        if (found := self.setting(key)) != value:
+        self.expect(key, value)
+
+    def expect(self, key: str, value: str) -> None:
+        """Raises: KnowledgeError JM-953 when another value was settled."""
+        if (found := self.setting(key)) and found != value:
             raise KnowledgeError(
                 "JM-953",
                 f"this index was made with another {key}",
@@ -171,13 +183,19 @@ class Index:
         return Document(name, media, unpack_text(text), title=title, facts=_facts(facts), **unpack_layout(layout))
 
     def put(self, origin: Origin, document: Document, chunks: Sequence[Ready], vectors: Mapping[bytes, Floats]) -> int:
-        """One document, in place of the one that had its name; ``vectors`` has those that the index lacks. Returns its id."""
+        """One document, in place of the one that had its name; ``vectors`` has those that the index lacks. Returns its id.
+
+        Raises:
+            Lacking: some are neither there nor here.
+        """
         with self.writing() as connection:
             _leave(connection, origin.root, origin.name)
             connection.executemany(
                 "INSERT OR IGNORE INTO vectors VALUES (?, ?)",
                 ((key, vector.astype("<f2").tobytes()) for key, vector in vectors.items()),
             )
+            if lacking := self.missing(item.embedded for item in chunks):
+                raise Lacking(lacking)
             cursor = connection.execute(
                 """INSERT INTO documents (root, name, stamp, hash, reader, size_bytes, media, title, facts, text, layout, added)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -214,10 +232,10 @@ class Index:
                 (refusal.root, refusal.name, refusal.stamp, refusal.reader, refusal.code, refusal.reason),
             )
 
-    def remove(self, root: str, names: Iterable[str]) -> None:
+    def remove(self, root: str, names: Iterable[str]) -> int:
+        """Documents and refusals of these names. Returns how many documents left."""
         with self.writing() as connection:
-            for name in names:
-                _leave(connection, root, name)
+            return sum(_leave(connection, root, name) for name in names)
 
     def compact(self) -> int:
         """Drop vectors that no chunk names and give free pages back. Returns how many vectors left."""
@@ -304,9 +322,9 @@ def open_index(path: Path, *, is_writer: bool = False) -> Index:
     return Index(path, connect(path, is_writer=is_writer), is_writer=is_writer)
 
 
-def _leave(connection: sqlite3.Connection, root: str, name: str) -> None:
-    connection.execute("DELETE FROM documents WHERE root = ? AND name = ?", (root, name))
+def _leave(connection: sqlite3.Connection, root: str, name: str) -> int:
     connection.execute("DELETE FROM refused WHERE root = ? AND name = ?", (root, name))
+    return connection.execute("DELETE FROM documents WHERE root = ? AND name = ?", (root, name)).rowcount
 
 
 def _piece(row: tuple[Any, ...]) -> Piece:

@@ -7,19 +7,21 @@ Legend: ``n`` chunks, ``d`` numbers of a vector.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from journeyman.knowledge.chunk.blend import blend_neighbours
+from journeyman.knowledge.chunk.blend import SHARES, blend_neighbours
 from journeyman.knowledge.index.file import Index
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 FETCHED = 8192
+SELECT = "SELECT c.id, c.document, c.headings, v.vector FROM chunks c JOIN vectors v ON v.hash = c.vector "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +63,7 @@ class Vectors:
         if not is_blended:
             return self._matrix
         if self._blended is None:
-            vectors = blend_neighbours(self._matrix.vectors, documents=self._matrix.sections)
-            self._blended = replace(self._matrix, vectors=vectors)
+            self._blended = _blend(self._matrix)
         return self._blended
 
     def _renewed(self, old: Matrix) -> Matrix:
@@ -80,11 +81,7 @@ class Vectors:
         parts, first = [old] if len(old) else [], int(new[0])
         for start in range(0, len(new), FETCHED):
             last = int(new[min(start + FETCHED, len(new)) - 1])
-            rows = self._index.rows(
-                "SELECT c.id, c.document, c.headings, v.vector FROM chunks c JOIN vectors v ON v.hash = c.vector "
-                "WHERE c.id BETWEEN ? AND ? ORDER BY c.id",
-                (first, last),
-            )
+            rows = self._index.rows(f"{SELECT} WHERE c.id BETWEEN ? AND ? ORDER BY c.id", (first, last))
             parts.append(_read(rows))
             first = last + 1
         return Matrix(
@@ -93,6 +90,31 @@ class Vectors:
             np.concatenate([part.sections for part in parts]),
             np.concatenate([part.vectors for part in parts]),
         )
+
+
+def read_blended(index: Index, ids: Ids) -> Matrix:
+    """Blended vectors of these chunks alone, the same as in the whole matrix; ascending, those that have left the index are left out.
+
+    A document's chunks have numbers in a row, so what a vector has a share of is read by them.
+    """
+    reach = np.arange(-len(SHARES), len(SHARES) + 1)
+    wanted = np.unique(ids[:, None] + reach)
+    rows = index.rows(
+        f"{SELECT} WHERE c.id IN (SELECT value FROM json_each(?)) ORDER BY c.id", (json.dumps(wanted.tolist()),)
+    )
+    around = _blend(_read(rows))
+    return around.take(np.isin(around.ids, ids))
+
+
+def read_documents(index: Index, documents: Iterable[int]) -> Matrix:
+    """Blended vectors of all chunks of these documents, the same as in the whole matrix."""
+    given = json.dumps(list(documents))
+    rows = index.rows(f"{SELECT} WHERE c.document IN (SELECT value FROM json_each(?)) ORDER BY c.id", (given,))
+    return _blend(_read(rows))
+
+
+def _blend(matrix: Matrix) -> Matrix:
+    return replace(matrix, vectors=blend_neighbours(matrix.vectors, documents=matrix.sections))
 
 
 def _read(rows: Sequence[tuple[Any, ...]]) -> Matrix:

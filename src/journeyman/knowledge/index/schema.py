@@ -86,9 +86,10 @@ def _open(path: Path, *, is_writer: bool) -> sqlite3.Connection:
     connection = _connect(path, "mode=rwc" if is_writer else "mode=ro")
     try:
         connection.execute("PRAGMA schema_version")
-    except sqlite3.OperationalError:
+    except sqlite3.Error as error:
         connection.close()
-        if is_writer or path.with_name(f"{path.name}-wal").exists():
+        is_shut = isinstance(error, sqlite3.OperationalError)
+        if is_writer or not is_shut or path.with_name(f"{path.name}-wal").exists():
             raise
         # A folder that cannot be written has no place for the files by which readers and writers see each other: nobody writes there either.
         connection = _connect(path, "mode=ro&immutable=1")

@@ -20,8 +20,12 @@ from journeyman.core.errors import KnowledgeError
 END, END_64, ENTRY_LEAST = b"PK\x05\x06", b"PK\x06\x06", 46
 TAIL_BYTES = 66_000
 ENTRY_MOST_BYTES = 1_000
-UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, RuntimeError, ValueError, struct.error)
-"""What the standard library raises for damaged members; RuntimeError for encrypted ones, NotImplementedError (a RuntimeError) for other methods."""
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(OSError, EOFError, RuntimeError, ValueError, ArithmeticError, LookupError, MemoryError),
+)
+"""What the standard library raises for damaged members; RuntimeError for encrypted ones, NotImplementedError (a RuntimeError) for other methods, OverflowError for places beyond
+any file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +62,23 @@ class Archive:
         try:
             entries = _count_entries(file)
             if entries > limits.members:
-                raise _over(name, f"{entries} members", f"at most {limits.members}")
+                raise _not_read(name, f"{entries} members", f"at most {limits.members}")
             self._zip = zipfile.ZipFile(file)
         except UNREADABLE as error:
-            raise _damaged(name, str(error)) from error
+            raise _not_read(name, str(error), "a whole zip archive") from error
         self.total_bytes = sum(info.file_size for info in self._zip.infolist())
         if self.total_bytes > limits.total_bytes:
-            raise _over(name, f"{self.total_bytes:,} bytes unpacked", f"at most {limits.total_bytes:,}")
+            raise _not_read(name, f"{self.total_bytes:,} bytes unpacked", f"at most {limits.total_bytes:,}")
+
+    @property
+    def is_empty(self) -> bool:
+        return all(is_folder(info) for info in self._zip.infolist())
 
     def members(self) -> Iterator[Member]:
         """The files, in order of name."""
         seen: set[str] = set()
         for info in sorted(self._zip.infolist(), key=lambda info: info.filename):
-            if info.is_dir():
+            if is_folder(info):
                 continue
             yield Member(info.filename, info, self._find_problem(info, info.filename in seen))
             seen.add(info.filename)
@@ -105,6 +113,8 @@ class Archive:
         parts = info.filename.replace("\\", "/").split("/")
         if ".." in parts or info.filename.startswith(("/", "\\")) or ":" in parts[0]:
             return "its name leads out of the archive"
+        if not info.filename:
+            return "it has no name"
         if is_second:
             return "a member of this name came before"
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -141,23 +151,17 @@ def _count_entries(file: BinaryIO) -> int:
     return int(entries)
 
 
-def _over(name: str, got: str, expected: str) -> KnowledgeError:
+def is_folder(info: zipfile.ZipInfo) -> bool:
+    """An entry without a name is none; `ZipInfo.is_dir` fails on it."""
+    return info.filename.endswith("/")
+
+
+def _not_read(name: str, got: str, expected: str) -> KnowledgeError:
     return KnowledgeError(
         "JM-904",
         "this archive is not read",
         where=name,
         expected=expected,
-        got=got,
-        hint="unpack what you need of it and add the folder",
-    )
-
-
-def _damaged(name: str, got: str) -> KnowledgeError:
-    return KnowledgeError(
-        "JM-904",
-        "this archive is not read",
-        where=name,
-        expected="a whole zip archive",
         got=got,
         hint="unpack what you need of it and add the folder",
     )

@@ -14,6 +14,7 @@ import yaml
 from journeyman.knowledge.document import Fact
 
 MOST_CHARS = 32_000
+BITS, MOST_BITS = 64, 10_000  # of a number: what JSON's readers hold, what Python writes in digits
 OPENED = re.compile(r"---[^\S\r\n]*(?:\r\n?|\n)")
 CLOSED = re.compile(r"^(?:---|\.\.\.)[^\S\r\n]*(?:\r\n?|\n|\Z)", re.MULTILINE)
 FIELD = re.compile(r"^([^\s:#-][^\r\n:]{0,99}):[^\S\r\n]*([^\r\n]*)", re.MULTILINE)
@@ -64,7 +65,7 @@ def _keep(values: Mapping[object, object]) -> tuple[dict[str, Fact], tuple[str, 
     found: dict[str, Fact] = {}
     left_out: list[str] = []
     for key, value in values.items():
-        name = str(key)[:100]
+        name = str(_fact(key))[:100]
         kept = _fact(value)
         if kept is not None:
             found[name] = kept
@@ -75,8 +76,10 @@ def _keep(values: Mapping[object, object]) -> tuple[dict[str, Fact], tuple[str, 
 
 def _fact(value: object) -> Fact | None:
     match value:
-        case bool() | int() | str():
+        case bool() | str():
             return value
+        case int():
+            return value if value.bit_length() < BITS else str(value) if value.bit_length() < MOST_BITS else None
         case float():
             return value if math.isfinite(value) else str(value)
         case date():  # and moments

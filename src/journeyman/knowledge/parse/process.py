@@ -31,6 +31,7 @@ AHEAD = 3  # files per worker that wait, are read or are read already
 START_S = 60.0
 FULL = 0.8  # of the memory a reader may use: one that ended so full ran out of it
 MB = 1_000_000
+MOST_SAID = 400
 
 Result = tuple[Source, "Document | KnowledgeError"]
 FindReader = Callable[[str, bytes], Reader]
@@ -103,7 +104,14 @@ class ReadingPool:
         except KnowledgeError as error:
             return error
         except OSError as error:
-            return KnowledgeError("JM-930", "this file cannot be opened", where=source.name, got=str(error))
+            return KnowledgeError(
+                "JM-930", "this file cannot be opened", where=source.name, got=str(error), retryable=True
+            )
+        except Exception as error:  # noqa: BLE001 - a defect of ours costs the file that shows it
+            got = f"{type(error).__name__}: {error}"[:MOST_SAID]
+            return KnowledgeError(
+                "JM-930", "this file cannot be opened", where=source.name, got=got, hint="please report this file"
+            )
 
     def _process(self) -> ReadingProcess:
         process: ReadingProcess | None = getattr(self._mine, "process", None)

@@ -16,3 +16,11 @@ class Reader:
     version: int
     suffixes: tuple[str, ...]
     read: Callable[[str, bytes], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a user may say about reading: ``passwords`` that are tried, ``ocr`` for pages without text where RapidOCR is installed."""
+
+    passwords: tuple[str, ...] = ()
+    ocr: bool = True

@@ -43,7 +43,7 @@ class Refused:
 
     @property
     def reason(self) -> str:
-        return f"{self.error.what}: {self.error.got}" if self.error.got else self.error.what
+        return self.error.reason
 
 
 Found = Iterator[Source | Refused]
@@ -79,7 +79,12 @@ class _Walk:
 
     def find(self, given: str) -> Found:
         path = Path(given)
-        if path.exists():
+        try:
+            is_there = path.exists()
+        except OSError as error:
+            yield _shut(show_path(given), error.strerror or "it cannot be looked at")
+            return
+        if is_there:
             yield from self._find_path(path)
         elif glob.has_magic(given):
             yield from self._find_glob(given)
@@ -117,20 +122,25 @@ class _Walk:
         waiting = [folder]
         while waiting:
             path = waiting.pop()
-            if path is not folder and path.is_symlink():
+            try:
+                is_link, is_folder = path.is_symlink(), path.is_dir()
+            except OSError as error:  # a folder may be listed, and yet nobody may look at what is in it
+                yield _shut(_name(path, base), error.strerror or "it cannot be looked at")
+                continue
+            if path is not folder and is_link:
                 if not _is_below(path, root):
                     yield _unreadable(_name(path, base), "a link that leads out of the folder, or nowhere")
                     continue
-                if path.is_dir() or not _is_left_out(path.resolve().relative_to(root).parts):
+                if is_folder or not _is_left_out(path.resolve().relative_to(root).parts):
                     continue  # its target comes under its own name
-            if not path.is_dir():
+            if not is_folder:
                 if _fits(path.relative_to(folder).parts, pattern):
                     yield from self._find_file(path, _name(path, base))
                 continue
             try:
                 entries = sorted(os.listdir(path), reverse=True)
             except OSError as error:
-                yield _unreadable(_name(path, base), error.strerror or "it cannot be opened")
+                yield _shut(_name(path, base), error.strerror or "it cannot be opened")
                 continue
             waiting += [path / entry for entry in entries if not _is_left_out((entry,))]
 
@@ -140,7 +150,7 @@ class _Walk:
             return
         self._paths.add(real)
         if name in self._names:
-            yield _refuse(name, "JM-911", "another file of this name is added already", real)
+            yield _refuse(name, "JM-911", "another file of this name is added already", show_path(real))
             return
         self._names.add(name)
         try:
@@ -151,7 +161,7 @@ class _Walk:
             with path.open("rb") as file:
                 head = file.read(4)
         except OSError as error:
-            yield _unreadable(name, error.strerror or "it cannot be opened")
+            yield _shut(name, error.strerror or "it cannot be opened")
             return
         yield from self._find_content(path, name, state, head)
 
@@ -162,7 +172,7 @@ class _Walk:
             try:
                 yield from _open_zip(name, path.open("rb"), limits, _Left(limits), 1)
             except OSError as error:
-                yield _unreadable(name, error.strerror or "it cannot be opened")
+                yield _shut(name, error.strerror or "it cannot be opened")
         elif kind == "mbox":
             yield from _split(name, lambda: path.open("rb"), limits)
         elif state.st_size > limits.file_bytes:
@@ -200,6 +210,8 @@ def _open_zip(name: str, file: BinaryIO, limits: Limits, left: _Left, depth: int
     except KnowledgeError as error:
         yield Refused(name, error)
         return
+    if archive.is_empty:
+        yield _refuse(name, "JM-989", "there is nothing to read in this file", "an archive without files")
     for member in archive.members():
         if _is_left_out(tuple(member.name.split("/"))):
             continue
@@ -239,6 +251,7 @@ def _find_member(archive: Archive, member: Member, where: str, limits: Limits, l
 
 def _split(name: str, open_file: Callable[[], BinaryIO], limits: Limits) -> Found:
     """The messages of a mailbox, as mails of their own."""
+    number = 0
     try:
         with open_file() as file:
             for number, (begin, end) in enumerate(find_messages(file), 1):
@@ -250,8 +263,15 @@ def _split(name: str, open_file: Callable[[], BinaryIO], limits: Limits) -> Foun
                 stamp = f"{_checksum(file, begin, end):08x}:{end - begin}"
                 file.seek(file_position)
                 yield Source(where, end - begin, stamp, _reader(where, open_file, begin, end))
+            if not number and file.seek(0, io.SEEK_END):
+                yield _refuse(
+                    name,
+                    "JM-989",
+                    "there is nothing to read in this file",
+                    "no line of it begins a message: From sender Mon ...",
+                )
     except OSError as error:
-        yield _unreadable(name, error.strerror or "it cannot be read")
+        yield _shut(name, error.strerror or "it cannot be read")
 
 
 def _reader(name: str, open_file: Callable[[], BinaryIO], begin: int, end: int) -> Callable[[], bytes]:
@@ -317,8 +337,8 @@ def _name(path: Path, base: Path) -> str:
 
 
 def show_path(path: str) -> str:
-    """A name as text that can be stored, also where its bytes are not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """A name as text that can be stored, also where its bytes are not UTF-8: these are written ``\\xe9``, so that two names stay two."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _moment(seconds: float) -> str:
@@ -354,8 +374,13 @@ def _unreadable(name: str, got: str) -> Refused:
     )
 
 
+def _shut(name: str, got: str) -> Refused:
+    return Refused(name, _no_file(name, got))
+
+
 def _no_file(name: str, got: str) -> KnowledgeError:
-    return KnowledgeError("JM-901", "this cannot be read", where=name, got=got, hint="check the path")
+    """What may be opened another time."""
+    return KnowledgeError("JM-901", "this cannot be read", where=name, got=got, hint="check the path", retryable=True)
 
 
 def _refuse(name: str, code: str, what: str, got: str) -> Refused:

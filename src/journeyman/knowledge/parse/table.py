@@ -1,117 +1,45 @@
 """Which reader a file has, by the end of its name and its first bytes.
 
-To add a format: one line in ``FORMATS`` and the function that loads its reader when it is first needed. A format's ``version`` goes up whenever its reader gives another
-document for the same file: what was read by an earlier one is read again.
+To add a format: one line in ``FORMATS``. A format's ``version`` goes up whenever its reader gives another document for the same file: what was read by an earlier
+one is read again. Readers are called in other processes, each of which imports those alone that it meets; whoever imports this module pays for all of them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 
-from journeyman.knowledge.document import Document
-from journeyman.knowledge.parse.plain import is_binary
-from journeyman.knowledge.parse.reader import Reader
+from journeyman.knowledge.parse.csv import read_csv
+from journeyman.knowledge.parse.docx import read_docx
+from journeyman.knowledge.parse.email import read_email
+from journeyman.knowledge.parse.epub import read_epub
+from journeyman.knowledge.parse.html import read_html
+from journeyman.knowledge.parse.obsidian import read_note
+from journeyman.knowledge.parse.ocr import read_letters
+from journeyman.knowledge.parse.odt import read_odt
+from journeyman.knowledge.parse.pdf import read_pdf
+from journeyman.knowledge.parse.plain import is_binary, read_plain
+from journeyman.knowledge.parse.pptx import read_pptx
+from journeyman.knowledge.parse.reader import Reader, Wishes
+from journeyman.knowledge.parse.rtf import read_rtf
+from journeyman.knowledge.parse.sheets import read_sheets
 
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a user may say about reading: ``passwords`` that are tried, ``ocr`` for pages without text where RapidOCR is installed."""
-
-    passwords: tuple[str, ...] = ()
-    ocr: bool = True
-
-
-def _markdown(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.obsidian import read_note
-
-    return read_note(name, data)
-
-
-def _html(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.html import read_html
-
-    return read_html(name, data)
-
-
-def _csv(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.csv import read_csv
-
-    return read_csv(name, data)
-
-
-def _email(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.email import read_email
-
-    return read_email(name, data)
-
-
-def _epub(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.epub import read_epub
-
-    return read_epub(name, data)
-
-
-def _plain(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.plain import read_plain
-
-    return read_plain(name, data)
-
-
-def _pdf(name: str, data: bytes, passwords: Sequence[str] = (), has_ocr: bool = False) -> Document:
-    from journeyman.knowledge.parse.ocr import read_letters
-    from journeyman.knowledge.parse.pdf import read_pdf
-
-    return read_pdf(name, data, passwords, read_letters if has_ocr else None)
-
-
-def _docx(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.docx import read_docx
-
-    return read_docx(name, data)
-
-
-def _pptx(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.pptx import read_pptx
-
-    return read_pptx(name, data)
-
-
-def _sheets(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.sheets import read_sheets
-
-    return read_sheets(name, data)
-
-
-def _odt(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.odt import read_odt
-
-    return read_odt(name, data)
-
-
-def _rtf(name: str, data: bytes) -> Document:
-    from journeyman.knowledge.parse.rtf import read_rtf
-
-    return read_rtf(name, data)
-
-
-PLAIN = Reader("plain text", 1, (".txt", ".text", ".log", ".rst"), _plain)
-PDF = Reader("PDF", 1, (".pdf",), _pdf)
+PLAIN = Reader("plain text", 1, (".txt", ".text", ".log", ".rst"), read_plain)
+PDF = Reader("PDF", 1, (".pdf",), read_pdf)
 FORMATS: tuple[Reader, ...] = (
-    Reader("Markdown", 1, (".md", ".markdown", ".mdown", ".mkd"), _markdown),
-    Reader("HTML", 1, (".html", ".htm", ".xhtml"), _html),
-    Reader("CSV", 1, (".csv", ".tsv", ".tab"), _csv),
-    Reader("e-mail", 1, (".eml",), _email),
-    Reader("EPUB", 1, (".epub",), _epub),
+    Reader("Markdown", 1, (".md", ".markdown", ".mdown", ".mkd"), read_note),
+    Reader("HTML", 1, (".html", ".htm", ".xhtml"), read_html),
+    Reader("CSV", 1, (".csv", ".tsv", ".tab"), read_csv),
+    Reader("e-mail", 1, (".eml",), read_email),
+    Reader("EPUB", 1, (".epub",), read_epub),
     PDF,
-    Reader("Word", 1, (".docx", ".docm"), _docx),
-    Reader("PowerPoint", 1, (".pptx", ".pptm", ".ppsx"), _pptx),
-    Reader("sheets", 1, (".xlsx", ".xlsm", ".xls", ".ods"), _sheets),
-    Reader("OpenDocument", 1, (".odt",), _odt),
-    Reader("Rich Text", 1, (".rtf",), _rtf),
+    Reader("Word", 1, (".docx", ".docm"), read_docx),
+    Reader("PowerPoint", 1, (".pptx", ".pptm", ".ppsx"), read_pptx),
+    Reader("sheets", 1, (".xlsx", ".xlsm", ".xls", ".ods"), read_sheets),
+    Reader("OpenDocument", 1, (".odt",), read_odt),
+    Reader("Rich Text", 1, (".rtf",), read_rtf),
     PLAIN,
 )
 BY_ENDING = {ending: reader for reader in FORMATS for ending in reader.suffixes}
@@ -133,7 +61,7 @@ def find_reader(name: str, head: bytes, wishes: Wishes = Wishes()) -> Reader | N
     if found is not PDF:
         return found
     has_ocr = wishes.ocr and find_spec("rapidocr_onnxruntime") is not None
-    return replace(PDF, read=partial(_pdf, passwords=wishes.passwords, has_ocr=has_ocr))
+    return replace(PDF, read=partial(read_pdf, passwords=wishes.passwords, ocr=read_letters if has_ocr else None))
 
 
 def is_current(stamp: str) -> bool:

@@ -34,6 +34,8 @@ BROKEN = (
     ValueError,
     struct.error,
     OSError,
+    ArithmeticError,
+    LookupError,
 )
 ENCODINGS = frozenset(["utf-8", "utf-16", "us-ascii", "iso-8859-1", "windows-1252"])
 DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?\sencoding\s*=\s*["']([\w.-]{1,40})["']""")
@@ -72,7 +74,7 @@ class Archive:
         return _key(part) in self._parts
 
     def __iter__(self) -> Iterator[str]:
-        return iter(part.filename for part in self._parts.values() if not part.is_dir())
+        return iter(part.filename for part in self._parts.values() if not part.filename.endswith("/"))
 
     def read(self, part: str) -> bytes:
         """The bytes of a part.

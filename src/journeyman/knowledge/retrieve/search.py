@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from journeyman.knowledge.index.file import Index, Piece
 from journeyman.knowledge.index.matrix import Vectors
-from journeyman.knowledge.retrieve.dense import rank_dense
+from journeyman.knowledge.retrieve.approximate import Approximate
+from journeyman.knowledge.retrieve.dense import Exact
 from journeyman.knowledge.retrieve.diverse import choose_diverse
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
 from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
+from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import Recipe
 
@@ -40,11 +42,19 @@ class _Ranked:
 
 
 class Search:
-    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked."""
+    """Questions to one index. ``embed`` makes unit vectors [n, d] of questions; without it words alone are ranked.
 
-    def __init__(self, index: Index, embed: Embed | None) -> None:
+    ``candidates`` know near chunks without all products, by blended vectors, and are asked from ``least`` chunks on; vectors as they were embedded are always searched exactly.
+    """
+
+    def __init__(self, index: Index, embed: Embed | None, candidates: Candidates | None = None, least: int = 0) -> None:
         self._index, self._embed = index, embed
-        self._vectors, self._words, self._named = Vectors(index), Words(index), Named(index)
+        self._words, self._named = Words(index), Named(index)
+        vectors = Vectors(index)
+        self._plain: Nearest = Exact(vectors, is_blended=False)
+        self._blended: Nearest = Exact(vectors, is_blended=True)
+        if candidates is not None:
+            self._blended = Approximate(index, candidates, self._blended, least)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
         """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match, none where they are less evidence than ``recipe.least``."""
@@ -105,16 +115,14 @@ class Search:
         by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
         if vector is None:
             return _Ranked(by_words[: recipe.top], by_share)
-        matrix = self._vectors.current(recipe.is_blended)
-        mask = np.isin(matrix.documents, np.array(allowed, np.int64)) if allowed is not None else None
-        by_vectors = rank_dense(matrix, vector, depth, mask)
+        nearest = self._blended if recipe.is_blended else self._plain
+        by_vectors = nearest.rank(vector, depth, allowed)
         hits, evidence = by_vectors, by_vectors[0].score if by_vectors else 0.0
         if recipe.ranker == "hybrid":
             fuse, share = (fuse_ranks if recipe.fusion == "ranks" else fuse_scores), recipe.dense_weight
             hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
         if recipe.diversity > 0 and hits:
-            rows = np.searchsorted(matrix.ids, [hit.id for hit in hits])
-            order = choose_diverse(vector, matrix.vectors[rows], recipe.top, 1 - recipe.diversity)
+            order = choose_diverse(vector, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
             return _Ranked([hits[row] for row in order], evidence)
         return _Ranked(hits[: recipe.top], evidence)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from journeyman.knowledge.passages import read_passages, write_passages
+from journeyman.knowledge.ground.block import read_passages, write_passages
 
 LINES = st.text(st.sampled_from("ab [1]23\n"), max_size=40)
 

@@ -1,0 +1,241 @@
+"""`journeyman extract`."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
+from journeyman.cli.plain import show_plainly
+from journeyman.cli.terminal import print_json, print_lines, print_table
+from journeyman.core.canonical import Json
+
+if TYPE_CHECKING:
+    from journeyman.flows.extracting import Extracted, Outcome, Rows, Unread
+    from journeyman.knowledge.extract.merge import Conflict
+    from journeyman.knowledge.extract.page import Page
+    from journeyman.knowledge.extract.place import Placed, Ungrounded
+    from journeyman.knowledge.extract.scores import Figure, Scores
+
+LONGEST = 60  # characters of a value in a table
+
+
+def extract(
+    task: TaskName,
+    given: Annotated[
+        list[str],
+        typer.Argument(metavar="FILES", help="Files, folders, globs in quotes, zip archives.", show_default=False),
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page that shows the values in their documents.", show_default=False)
+    ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ask nobody; write documents with their truths as rows for `journeyman import`.", show_default=False
+        ),
+    ] = None,
+    keep_ungrounded: Annotated[
+        bool, typer.Option("--keep-ungrounded", help="Keep values that the document does not say, instead of null.")
+    ] = False,
+    window: Annotated[
+        int,
+        typer.Option(
+            min=50, help="Tokens of a window; a longer document is asked about in several, and they are merged."
+        ),
+    ] = 1500,
+    release: Annotated[str, typer.Option(help="Hash of a release; default: the live one.")] = "",
+    project: ProjectFolder = None,
+    is_json: AsJson = False,
+) -> int:
+    """Read documents and extract what the task's output names: each value with its page, its place and whether the document says it.
+
+    The live release answers, or the teacher while there is none. Values that their document does not say become null. A JSON file of the same name beside a document is its truth:
+    then precision, recall and F1 of each field are shown too, and a document without an answer counts as one that says nothing. A file that cannot be read is listed with the reason; exit status 1 when there is one.
+
+    Example: journeyman extract invoices inbox/ --html inbox.html
+    """
+    from journeyman.flows.extracting import extract as extract_documents
+    from journeyman.flows.extracting import write_rows
+    from journeyman.knowledge.extract.page import open_page
+
+    with working(project, is_json) as workspace:
+        if rows is not None:
+            done = write_rows(workspace, task, given, rows, window)
+            _show_rows(done, task, rows, is_json)
+            return 1 if done.unread else 0
+        with ExitStack() as stack:
+            page = stack.enter_context(open_page(html)) if html is not None else None
+            shown = _Shown(is_json)
+
+            def hear(outcome: Outcome) -> None:
+                shown.add(outcome)
+                if page is not None:
+                    _put(page, outcome)
+
+            ungrounded: Ungrounded = "keep" if keep_ungrounded else "null"
+            extract_documents(workspace, task, given, hear, release=release, ungrounded=ungrounded, most=window)
+    shown.end(html, task)
+    return 1 if shown.unread else 0
+
+
+class _Shown:
+    """Each document as it comes; with ``--json`` all of them at the end."""
+
+    def __init__(self, is_json: bool) -> None:
+        self._is_json = is_json
+        self._documents: list[Extracted] = []
+        self.unread: list[Unread] = []
+
+    def add(self, outcome: Outcome) -> None:
+        from journeyman.flows.extracting import Unread
+
+        if isinstance(outcome, Unread):
+            self.unread.append(outcome)
+            return
+        if not self._is_json:
+            _print_document(outcome)
+        if self._is_json or outcome.truth is not None:
+            self._documents.append(outcome)
+
+    def end(self, html: Path | None, task: str) -> None:
+        scores = self._score()
+        if self._is_json:
+            documents: list[Json] = [_document_json(one) for one in self._documents]
+            refused: list[Json] = [_unread_json(one) for one in self.unread]
+            print_json({"documents": documents, "unread": refused, "scores": _scores_json(scores) if scores else None})
+            return
+        if scores is not None:
+            _print_scores(scores)
+        print_lines(*(f"not read: {one.name}: {one.code} {one.reason}" for one in self.unread))
+        print_lines(
+            f"next: open {html}"
+            if html
+            else f"next: journeyman extract {task} FILES --html page.html shows the values in place"
+        )
+
+    def _score(self) -> Scores | None:
+        from journeyman.knowledge.extract.scores import Extraction, score_extractions
+
+        known = [Extraction(one.answer, one.truth, one.placed) for one in self._documents if one.truth is not None]
+        known += [Extraction({}, one.truth) for one in self.unread if one.truth is not None]  # they say nothing
+        return score_extractions(known) if known else None
+
+
+def _put(page: Page, outcome: Outcome) -> None:
+    from journeyman.flows.extracting import Unread
+
+    if isinstance(outcome, Unread):
+        page.refuse(outcome.name, f"{outcome.code} {outcome.reason}")
+    else:
+        page.add(outcome.document, outcome.placed, outcome.conflicts)
+
+
+def _print_document(one: Extracted) -> None:
+    from rich.table import Table
+
+    from journeyman.knowledge.extract.leaves import write_path
+
+    table = Table("field", "value", "page", "status", title=show_plainly(one.document.name), title_justify="left")
+    for value in one.placed:
+        table.add_row(write_path(value.path), _short(value.value), str(value.page or ""), value.status)
+    print_table(table)
+    for conflict in one.conflicts:
+        others = ", ".join(_short(other.value) for other in conflict.others)
+        print_lines(f"  {write_path(conflict.path)}: {_short(conflict.value)}; other windows say {others}")
+
+
+def _print_scores(scores: Scores) -> None:
+    from rich.table import Table
+
+    table = Table("field", "precision", "recall", "F1", "documents right")
+    for one in scores.fields:
+        name = "all" if one.field == "*" else one.field
+        table.add_row(name, *(_write(each) for each in (one.precision, one.recall, one.f1, one.whole)))
+    print_table(table)
+    print_lines(
+        f"All right: {_write(scores.whole)} documents, n = {scores.whole.n}; values that their document says: {_write(scores.grounded)}; 95 % intervals."
+    )
+
+
+def _write(figure: Figure | None) -> str:
+    return f"{figure.value:.3f} ({figure.interval.low:.3f} to {figure.interval.high:.3f})" if figure else ""
+
+
+def _short(value: Json) -> str:
+    said = show_plainly(str(value)).replace("\n", " ")
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
+
+
+def _show_rows(done: Rows, task: str, path: Path, is_json: bool) -> None:
+    if is_json:
+        unread: list[Json] = [_unread_json(one) for one in done.unread]
+        print_json({"rows": done.count, "documents": done.documents, "unread": unread})
+        return
+    print_lines(*(f"not read: {one.name}: {one.code} {one.reason}" for one in done.unread))
+    print_lines(
+        f"{path}: {done.count:,} rows of {done.documents:,} documents", f"next: journeyman import {path} --task {task}"
+    )
+
+
+def _document_json(one: Extracted) -> dict[str, Json]:
+    return {
+        "name": one.document.name,
+        "answer": one.answer,
+        "values": [_value_json(value) for value in one.placed],
+        "conflicts": [_conflict_json(conflict) for conflict in one.conflicts],
+        "windows": one.windows,
+        "models": list(one.models),
+        "releases": list(one.releases),
+        "traces": list(one.traces),
+        "truth": one.truth,
+        "notes": list(one.document.notes),
+    }
+
+
+def _value_json(value: Placed) -> dict[str, Json]:
+    """``boxes``: page, left, top, right, bottom in points from the page's upper left corner."""
+    return {
+        "path": list(value.path),
+        "value": value.value,
+        "status": value.status,
+        "score": value.score,
+        "start": value.start,
+        "end": value.end,
+        "page": value.page,
+        "boxes": [
+            [box.page, *(round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom))] for box in value.boxes
+        ],
+        "confidence": value.confidence,
+    }
+
+
+def _conflict_json(conflict: Conflict) -> dict[str, Json]:
+    others: list[Json] = [_value_json(other) for other in conflict.others]
+    return {"path": list(conflict.path), "value": conflict.value, "others": others}
+
+
+def _unread_json(one: Unread) -> dict[str, Json]:
+    return {"name": one.name, "code": one.code, "reason": one.reason}
+
+
+def _scores_json(scores: Scores) -> dict[str, Json]:
+    fields: dict[str, Json] = {
+        one.field: {
+            "precision": _figure_json(one.precision),
+            "recall": _figure_json(one.recall),
+            "f1": _figure_json(one.f1),
+            "documents_right": _figure_json(one.whole),
+        }
+        for one in scores.fields
+    }
+    return {"all_right": _figure_json(scores.whole), "grounded": _figure_json(scores.grounded), "fields": fields}
+
+
+def _figure_json(figure: Figure | None) -> Json:
+    if figure is None:
+        return None
+    return {"value": figure.value, "low": figure.interval.low, "high": figure.interval.high, "n": figure.n}
