@@ -201,7 +201,7 @@ class _Extracting:
             desk = await open_desk(stack, self._workspace, self._task, release)
             progress.start("extract", len(files.documents), "files")
             parsing = _parse(self._workspace, files.documents)
-            while (parsed := await asyncio.to_thread(next, parsing, None)) is not None:
+            while (parsed := await asyncio.to_thread(_next, parsing)) is not None:
                 hear(await self._extract(desk, parsed, files.truths))
                 progress.advance(1, parsed.source.name)
             progress.finish()
@@ -262,6 +262,10 @@ def _find(workspace: Workspace, given: Sequence[str]) -> _Given:
 
 def _parse(workspace: Workspace, sources: Iterable[Source]) -> Iterator[Parsed]:
     yield from Reading(reading_wishes(workspace)).parse(sources, count_cores(), reading_limits(workspace))
+
+
+def _next(parsing: Iterator[Parsed]) -> Parsed | None:
+    return next(parsing, None)
 
 
 def _document(parsed: Parsed) -> Document:

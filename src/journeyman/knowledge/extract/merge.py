@@ -155,8 +155,8 @@ class _KnownRows:
         if not places:
             return self._said.get(canonical(row.value))
         shared = Counter(number for place in places for number in self._places.get(place, ()))
-        fitting = ((count, number) for number, count in shared.items() if 2 * count > self._least(number, places))
-        return max(fitting, default=(0, None), key=lambda one: one[0])[1]
+        fitting = [number for number, count in shared.items() if 2 * count > self._least(number, places)]
+        return max(fitting, key=lambda number: shared[number]) if fitting else None
 
     def _least(self, number: int, places: frozenset[tuple[int, int]]) -> int:
         return min(len(places), len(self.groups[number][-1].places))
@@ -174,7 +174,7 @@ class _KnownRows:
 
 def _in_order(groups: Iterable[list[_Part]]) -> list[list[_Part]]:
     """Where rows stand; one that stands nowhere stays behind the row that was said before it."""
-    place, ranked = -1, []
+    place, ranked = -1, list[tuple[int, int, list[_Part]]]()
     for number, group in enumerate(groups):
         place = min((start for start, _end in group[0].places), default=place)
         ranked.append((place, number, group))

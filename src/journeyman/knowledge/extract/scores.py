@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from journeyman.core.canonical import Json
 from journeyman.knowledge.extract.equal import canonical, is_equal
@@ -153,7 +154,7 @@ def _score_field(name: str, counts: Sequence[_Count]) -> FieldScore:
 
 
 def _figure(
-    top: np.typing.NDArray[np.int64], bottom: np.typing.NDArray[np.int64], *, is_once: bool, n: int | None = None
+    top: npt.NDArray[np.int64], bottom: npt.NDArray[np.int64], *, is_once: bool, n: int | None = None
 ) -> Figure | None:
     total, of = int(top.sum()), int(bottom.sum())
     if not of:
