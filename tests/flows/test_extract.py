@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,28 @@ def test_documents_become_placed_values_and_bad_files_stop_nothing(
     written = page.read_text()
     assert written.count("<h2>") == 6
     assert '<mark class="typed"' in written
+
+
+def test_what_came_with_a_mail_is_extracted_too(project: Path, teacher: list[dict[str, Any]]) -> None:
+    mail = EmailMessage()
+    mail["Subject"] = "Your bill"
+    mail.set_content("See what is attached.")
+    bill = (project / "train/0001.pdf").read_bytes()
+    mail.add_attachment(bill, maintype="application", subtype="pdf", filename="bill.pdf")
+    mail.add_attachment(b"PK\x03\x04 and nothing else", maintype="application", subtype="zip", filename="broken.zip")
+    post = project / "post"
+    post.mkdir()
+    (post / "a.eml").write_bytes(mail.as_bytes())
+    (post / "a.json").write_text(json.dumps(truths(project)["0001"]))
+    heard: list[Outcome] = []
+    with open_workspace(project) as workspace:
+        extract(workspace, "invoices", [str(post)], heard.append)
+        rows = write_rows(workspace, "invoices", [str(post)], project / "rows.jsonl")
+    (read,) = [one for one in heard if isinstance(one, Extracted)]
+    assert (read.document.name, read.answer["number"]) == ("post/a.eml/bill.pdf", truths(project)["0001"]["number"])
+    unread = {(one.name, one.code) for one in heard if isinstance(one, Unread)}
+    assert {name for name, _ in unread} == {"post/a.eml", "post/a.eml/broken.zip"}
+    assert (rows.documents, [one.name for one in rows.unread]) == (1, ["post/a.eml/broken.zip"])
 
 
 def test_a_teacher_that_fails_for_one_document_fails_it_alone(

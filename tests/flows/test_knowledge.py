@@ -1,11 +1,14 @@
 """`knowledge add` and what is found, through real files, real readers and the real encoder."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -256,6 +259,64 @@ def test_vectors_of_another_encoder_are_not_compared_with(project: Path) -> None
                 pytest.raises(KnowledgeError, match=r"JM-953(.|\n)*expected: another(.|\n)*--anew"),
             ):
                 library.find("when is the shop open?")
+
+
+def make_mail(subject: str, *files: tuple[str, bytes]) -> EmailMessage:
+    mail = EmailMessage()
+    mail["Subject"], mail["From"] = subject, "anne@example.org"
+    mail.set_content("See what is attached.")
+    for file, data in files:
+        mail.add_attachment(data, maintype="application", subtype="octet-stream", filename=file)
+    return mail
+
+
+def test_what_came_with_a_mail_comes_and_leaves_with_it(project: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("terms.txt", "The guarantee lasts for seven years.")
+    inner = make_mail("Inner", ("deep.txt", b"The ferry leaves at dawn."))
+    mail = make_mail("Bill", ("bill.txt", b"You owe 311 guilders."), ("x.bin", bytes(range(256))))
+    mail.add_attachment(inner)
+    mail.add_attachment(packed.getvalue(), maintype="application", subtype="zip", filename="pack.zip")
+    post = project / "post"
+    post.mkdir()
+    (post / "a.eml").write_bytes(mail.as_bytes())
+    (post / "box.mbox").write_bytes(b"From a@b.c Mon Jan  1 00:00:00 2024\n" + mail.as_bytes() + b"\n")
+    mails = {f"post/{name}" for name in ("a.eml", "box.mbox/000001.eml")}
+    below = ("", "/bill.txt", "/message.eml", "/message.eml/deep.txt", "/pack.zip/terms.txt")
+    with open_workspace(project) as workspace:
+        done = add(workspace, [str(post)])[0].done
+        documents = {item.origin.name: item for item in list_documents(workspace)}
+        assert set(documents) == {mail + end for mail in mails for end in below}
+        assert {(item.name, item.code) for item in done.refused} == {(f"{mail}/x.bin", "JM-958") for mail in mails}
+        assert documents["post/a.eml/bill.txt"].facts == {"modified": documents["post/a.eml"].facts["modified"]}
+        assert first(workspace, "how long does the guarantee last?")[0].endswith("eml/pack.zip/terms.txt")
+        again = add(workspace, [str(post)])[0].done
+        assert (again.added, again.unchanged, again.removed, len(again.refused)) == (0, 10, 0, 2)
+        with open_library(workspace, is_writer=True) as library:  # as a killed run leaves it
+            library.index.remove("post", ["post/a.eml/message.eml/deep.txt", "post/a.eml/pack.zip/terms.txt"])
+        mended = add(workspace, [str(post)])[0].done
+        assert (mended.added, mended.unchanged, mended.removed) == (2, 8, 0)
+        (post / "a.eml").write_bytes(make_mail("Bill", ("bill.txt", b"You owe 312 guilders.")).as_bytes())
+        changed = add(workspace, [str(post)])[0].done
+        assert (changed.changed, changed.removed, len(changed.refused)) == (2, 3, 1)
+        (post / "box.mbox").unlink()
+        assert add(workspace, [str(post)])[0].done.removed == 5
+        assert remove(workspace, [str(post / "a.eml")]) == 2
+
+
+def test_mails_in_mails_end(project: Path) -> None:
+    mail = make_mail("0", ("bill.txt", b"You owe 311 guilders."))
+    for number in range(1, 5):
+        outer = make_mail(str(number))
+        outer.add_attachment(mail)
+        mail = outer
+    (project / "nest.eml").write_bytes(mail.as_bytes())
+    with open_workspace(project) as workspace:
+        done = add(workspace, [str(project / "nest.eml")])[0].done
+        assert (done.added, [(item.name.count("/"), item.code) for item in done.refused]) == (3, [(3, "JM-905")])
+        again = add(workspace, [str(project / "nest.eml")])[0].done
+        assert (again.added, again.unchanged, again.changed, len(again.refused)) == (0, 3, 0, 1)
 
 
 def test_what_a_password_opens_is_read_at_the_next_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

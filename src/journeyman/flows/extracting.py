@@ -124,10 +124,13 @@ def write_rows(workspace: Workspace, task_name: str, given: Sequence[str], path:
             expected="for letter.pdf the values in letter.json, both in a folder that is handed in",
         )
     with disk_errors(path), path.open("w", encoding="utf-8") as file:
-        for parsed in _parse(workspace, files.documents):
+        for parsed in _parse(workspace, files.documents, unread):
+            known = files.truths.get(_stem(parsed.source.name))
+            if known is None:
+                continue  # it came with a mail
             try:
                 document = _document(parsed)
-                truth = read_truth(files.truths[_stem(document.name)], schema)
+                truth = read_truth(known, schema)
             except KnowledgeError as error:
                 unread.append(_unread(parsed.source.name, error))
                 continue
@@ -200,10 +203,13 @@ class _Extracting:
         async with AsyncExitStack() as stack:
             desk = await open_desk(stack, self._workspace, self._task, release)
             progress.start("extract", len(files.documents), "files")
-            parsing = _parse(self._workspace, files.documents)
+            refused: list[Unread] = []  # of what comes with a mail
+            parsing = _parse(self._workspace, files.documents, refused)
             while (parsed := await asyncio.to_thread(_next, parsing)) is not None:
                 hear(await self._extract(desk, parsed, files.truths))
                 progress.advance(1, parsed.source.name)
+            for one in refused:
+                hear(one)
             progress.finish()
 
     async def _extract(self, desk: Desk, parsed: Parsed, truths: Mapping[str, Source]) -> Outcome:
@@ -249,7 +255,7 @@ def _find(workspace: Workspace, given: Sequence[str]) -> _Given:
     limits = reading_limits(workspace)
     for one in find_sources(given, Sizes(file_bytes=limits.file_bytes)):
         if isinstance(one, Refused):
-            found.unread.append(Unread(one.name, one.code, one.reason))
+            found.unread.append(_refused(one))
         else:
             found.documents.append(one)
     names = {_stem(one.name) for one in found.documents if not _is_json(one)}
@@ -260,8 +266,19 @@ def _find(workspace: Workspace, given: Sequence[str]) -> _Given:
     return found
 
 
-def _parse(workspace: Workspace, sources: Iterable[Source]) -> Iterator[Parsed]:
-    yield from Reading(reading_wishes(workspace)).parse(sources, count_cores(), reading_limits(workspace))
+def _parse(workspace: Workspace, documents: Iterable[Source], refused: list[Unread]) -> Iterator[Parsed]:
+    def sift(sources: Iterable[Source | Refused]) -> Iterator[Source]:
+        for source in sources:
+            if isinstance(source, Refused):
+                refused.append(_refused(source))
+            else:
+                yield source
+
+    yield from Reading(reading_wishes(workspace), reading_limits(workspace), sift).parse(documents, count_cores())
+
+
+def _refused(source: Refused) -> Unread:
+    return Unread(source.name, source.code, source.reason)
 
 
 def _next(parsing: Iterator[Parsed]) -> Parsed | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -26,7 +27,7 @@ from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
 from journeyman.knowledge.parse.process import MB, Limits, read_all
 from journeyman.knowledge.parse.reader import Reader, Wishes
-from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack
+from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack, unpack_attached
 from journeyman.knowledge.retrieve.filters import Filter
 from journeyman.knowledge.retrieve.nearest import Candidates
 from journeyman.knowledge.retrieve.recipe import Recipe
@@ -146,10 +147,9 @@ def _add_root(workspace: Workspace, library: Library, root: str, sources: Iterab
         embed=library.embed,
         progress=progress,
     )
-    reading = Reading(reading_wishes(workspace))
-    wanted = _sift(ingest, sources)
+    reading = Reading(reading_wishes(workspace), reading_limits(workspace), partial(_sift, ingest))
     progress.start(f"read {root}", unit="files")
-    ingest.write(reading.parse(wanted, count_cores(), reading_limits(workspace)))
+    ingest.write(reading.parse(sources, count_cores()))
     progress.finish()
     if ingest.has_found or os.path.isdir(root_path(workspace, root)):
         ingest.sweep()  # a path that leads nowhere may be a drive that is not there today
@@ -168,19 +168,43 @@ def _sift(ingest: Ingest, sources: Iterable[Source | Refused]) -> Iterator[Sourc
 
 
 class Reading:
-    """Keeps the hash of what was read and who read it, beside the results as they come."""
+    """Keeps the hash of what was read and who read it, beside the results as they come. What came with a mail is read next."""
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._wishes = wishes
+    def __init__(self, wishes: Wishes, limits: Limits, sift: Callable[[Iterable[Source | Refused]], Iterator[Source]]):
+        self._wishes, self._limits, self._sift = wishes, limits, sift
         self._hashes: dict[str, str] = {}
         self._readers: dict[str, str] = {}
+        self._depths: dict[str, int] = {}
+        self._attached: deque[tuple[Source, Mapping[str, bytes]]] = deque()
 
-    def parse(self, sources: Iterable[Source], workers: int, limits: Limits) -> Iterator[Parsed]:
-        hashing = (replace(source, read=partial(self._read, source)) for source in sources)
-        for source, result in read_all(hashing, self._find, workers, limits):
+    def parse(self, sources: Iterable[Source | Refused], workers: int) -> Iterator[Parsed]:
+        yield from self._parse(self._sift(sources), workers)
+        while self._attached:  # with the last mails
+            yield from self._parse(iter(()), workers)
+
+    def _parse(self, wanted: Iterator[Source], workers: int) -> Iterator[Parsed]:
+        hashing = (replace(source, read=partial(self._read, source)) for source in self._weave(wanted))
+        for source, result in read_all(hashing, self._find, workers, self._limits):
             if isinstance(result, Document):
-                result = replace(result, facts={**source.facts, **result.facts})
+                if result.attached:
+                    self._attached.append((source, result.attached))
+                result = replace(result, facts={**source.facts, **result.facts}, attached={})
             yield Parsed(source, self._readers.get(source.name, ""), self._hashes.get(source.name, ""), result)
+
+    def _weave(self, wanted: Iterator[Source]) -> Iterator[Source]:
+        """Attachments before what follows, so that few are held at a time."""
+        for source in wanted:
+            yield from self._unpack()
+            yield source
+        yield from self._unpack()
+
+    def _unpack(self) -> Iterator[Source]:
+        while self._attached:
+            mail, files = self._attached.popleft()
+            depth = self._depths.get(mail.name, 0) + 1
+            for source in self._sift(unpack_attached(mail, files, Sizes(file_bytes=self._limits.file_bytes), depth)):
+                self._depths[source.name] = depth
+                yield source
 
     def _read(self, source: Source) -> bytes:
         data = source.read()

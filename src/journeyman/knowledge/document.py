@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 BlockKind = Literal["heading", "paragraph", "list", "table", "code", "quote", "field"]
 Fact: TypeAlias = str | int | float | bool | tuple[str, ...]
+MAIL = "message/rfc822"
+ATTACHMENTS = "attachments"  # a fact of mails: names below theirs of what came with them
 CELL = " | "  # between the cells of a table's row; a row is a line
 LONGEST_TITLE = 500
 LONGEST_FACT = 10_000
@@ -101,6 +103,7 @@ class Document:
     places: Places = field(default_factory=Places)
     pages: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
+    attached: Mapping[str, bytes] = field(default_factory=dict)  # files that came inside, to be read on their own
 
     def page_of(self, position: int) -> int:
         """The page of the block in which a character stands, or of the last one before it; 0 where there are no pages."""

@@ -7,6 +7,7 @@ a vector of, in whatever document, is not embedded again. What a root no longer 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from journeyman.core.errors import KnowledgeError
 from journeyman.core.progress import Progress, Silent
 from journeyman.knowledge.chunk.chunk import Chunk, Chunker, Tokens
 from journeyman.knowledge.chunk.context import join_context
-from journeyman.knowledge.document import Document, mend, mend_text
+from journeyman.knowledge.document import ATTACHMENTS, MAIL, Document, mend, mend_text
 from journeyman.knowledge.index.file import Index, Lacking, Origin, Ready, Refusal, Shelved
 from journeyman.knowledge.source import Source
 
@@ -81,6 +82,7 @@ class Ingest:
         self._progress = progress or Silent()
         self._before: Mapping[str, Shelved] = {item.origin.name: item for item in index.documents(root)}
         self._refused: Mapping[str, Refusal] = {item.name: item for item in index.refusals(root)}
+        self._names = sorted({*self._before, *self._refused})
         self._seen: set[str] = set()
         self.done = Ingested()
 
@@ -88,14 +90,44 @@ class Ingest:
         """Whether this source is here as it stands, read by a reader that is still the same; then it need not be opened."""
         self._seen.add(source.name)
         before, refused = self._before.get(source.name), self._refused.get(source.name)
-        if before and before.origin.stamp == source.stamp and is_current(before.origin.reader):
+        if before and before.origin.stamp == source.stamp and self._is_whole(before, is_current):
             self.done.unchanged += 1
+            self._keep_below(source.name)
             return True
         is_final = refused is not None and refused.code not in ASKED_AGAIN
         if refused and is_final and refused.stamp == source.stamp and is_current(refused.reader):
             self.done.refused.append(refused)
             return True
         return False
+
+    def _is_whole(self, item: Shelved, is_current: Callable[[str], bool]) -> bool:
+        """Whether neither it nor what came with it has to be read: somebody may have been killed between the two."""
+        attached = item.facts.get(ATTACHMENTS, ()) if item.media == MAIL else ()
+        return is_current(item.origin.reader) and all(
+            self._has(f"{item.origin.name}/{file}", is_current)
+            for file in (attached if isinstance(attached, tuple) else ())
+        )
+
+    def _has(self, name: str, is_current: Callable[[str], bool]) -> bool:
+        """Whether an attachment, or what was in it, is here and need not be read again."""
+        names = [name, *self._below(name)] if name in self._before or name in self._refused else self._below(name)
+        return bool(names) and all(
+            self._is_whole(self._before[each], is_current)
+            if each in self._before
+            else self._refused[each].code not in ASKED_AGAIN
+            for each in names
+        )
+
+    def _below(self, name: str) -> list[str]:
+        return self._names[bisect_left(self._names, f"{name}/") : bisect_left(self._names, f"{name}0")]  # 0 follows /
+
+    def _keep_below(self, name: str) -> None:
+        for each in self._below(name):
+            self._seen.add(each)
+            if each in self._before:
+                self.done.unchanged += 1
+            else:
+                self.done.refused.append(self._refused[each])
 
     @property
     def has_found(self) -> bool:
@@ -120,8 +152,7 @@ class Ingest:
     def sweep(self) -> None:
         """What the root no longer has leaves the index; what is in a folder or archive that could not be opened this time stays."""
         closed = tuple(f"{refusal.name}/" for refusal in self.done.refused)
-        names = dict.fromkeys((*self._before, *self._refused))
-        gone = [name for name in names if name not in self._seen and not name.startswith(closed)]
+        gone = [name for name in self._names if name not in self._seen and not name.startswith(closed)]
         self.done.removed += self._index.remove(self._root, gone)
 
     def refuse(self, name: str, stamp: str, reader: str, error: KnowledgeError) -> None:

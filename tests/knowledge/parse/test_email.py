@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Document
-from journeyman.knowledge.parse.email import find_attachments, read_email
+from journeyman.knowledge.parse.email import read_email
 
 
 def make(subject: str = "Grüße – hello") -> EmailMessage:
@@ -48,11 +48,23 @@ def test_headers_text_and_attachments() -> None:
         "to": ("b@example.org", "c@example.org"),
         "message_id": "<1@example.org>",
         "date": "2024-05-06T08:00:00+00:00",
+        "attachments": ("a_b ü.pdf",),
     }
     assert document.notes == ("attachment: a_b ü.pdf (application/pdf)",)
-    (attachment,) = find_attachments("a.eml", message.as_bytes())
-    assert attachment.name.endswith("/a_b ü.pdf")
-    assert attachment.read() == b"%PDF-1.4"
+    assert document.attached == {"a_b ü.pdf": b"%PDF-1.4"}
+
+
+def test_attachments_of_one_name_are_numbered_and_pictures_of_the_text_left_out() -> None:
+    message = make()
+    message.set_content("See.")
+    message.add_attachment(b"one", maintype="application", subtype="pdf", filename="a.pdf")
+    message.add_attachment(b"two", maintype="application", subtype="pdf", filename="a.pdf")
+    message.add_attachment(b"png", maintype="image", subtype="png", filename="logo.png", disposition="inline")
+    message.add_attachment(b"png", maintype="image", subtype="png", filename="scan.png")
+    message.add_attachment(b"sig", maintype="application", subtype="pkcs7-signature", filename="smime.p7s")
+    document = read_email("a.eml", message.as_bytes())
+    assert document.attached == {"a.pdf": b"one", "3/a.pdf": b"two", "scan.png": b"png"}
+    assert document.facts["attachments"] == ("a.pdf", "3/a.pdf", "scan.png")
 
 
 def test_html_is_read_where_there_is_no_text() -> None:
@@ -73,8 +85,7 @@ def test_attached_mails_are_mails_of_their_own() -> None:
     document = read_email("a.eml", outer.as_bytes())
     assert "inner text" not in document.text
     assert document.notes == ("attachment: message.eml (message/rfc822)",)
-    (attachment,) = find_attachments("a.eml", outer.as_bytes())
-    assert "inner text" in read_email(attachment.name, attachment.read()).text
+    assert "inner text" in read_email("b.eml", document.attached["message.eml"]).text
 
 
 def test_flowed_lines_and_old_encodings() -> None:
@@ -116,7 +127,7 @@ def test_any_mail_is_read_or_refused(data: bytes) -> None:
         return
     assert document.text or document.notes
     document.text.encode()
-    assert all(attachment.name.encode() for attachment in find_attachments("a.eml", data))
+    assert all(name.encode() for name in document.attached)
 
 
 @pytest.mark.timeout(30)

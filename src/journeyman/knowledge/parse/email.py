@@ -1,9 +1,8 @@
-"""E-mail: the headers that people read as a first block, then the text, else the HTML. Attachments are named in notes, and can be had as sources."""
+"""E-mail: the headers that people read as a first block, then the text, else the HTML. Attachments are named in notes and handed on as files."""
 
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator
 from datetime import UTC
 from email.errors import HeaderParseError
@@ -11,13 +10,11 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesParser
 from email.utils import getaddresses, parsedate_to_datetime
-from functools import partial
 
 from journeyman.core.errors import KnowledgeError
-from journeyman.knowledge.document import Document, Fact, Link
+from journeyman.knowledge.document import ATTACHMENTS, MAIL, Document, Fact, Link, mend_text
 from journeyman.knowledge.parse.html import decode_html, write_html
 from journeyman.knowledge.parse.plain import find_paragraphs
-from journeyman.knowledge.source import Source
 from journeyman.knowledge.writing import SPACES, Writing
 
 SHOWN = ("Subject", "From", "To", "Cc", "Date")
@@ -53,23 +50,25 @@ def read_email(name: str, data: bytes) -> Document:
     if not writing.blocks and not notes:
         raise _no_email(name, "neither headers nor a text")
     title = _header(message, "Subject")
-    facts = _find_facts(message)
+    facts, attached = _find_facts(message), _find_attached(parts)
+    if attached:
+        facts[ATTACHMENTS] = tuple(attached)
     return Document(
-        name, "message/rfc822", writing.text, tuple(writing.blocks), title, facts, tuple(links), notes=tuple(notes)
+        *(name, MAIL, writing.text, tuple(writing.blocks), title, facts, tuple(links)),
+        notes=tuple(notes),
+        attached=attached,
     )
 
 
-def find_attachments(name: str, data: bytes) -> Iterator[Source]:
-    """The files that came with a mail, named below it.
-
-    Raises:
-        KnowledgeError: JM-909, this is no mail that can be read.
-    """
-    for number, part in enumerate(_find_parts(_parse(name, data)), 1):
-        if file := _file_name(part):
-            content = _content(part)
-            stamp = f"{zlib.crc32(content):08x}:{len(content)}"
-            yield Source(f"{name}/{number}/{file}", len(content), stamp, partial(bytes, content))
+def _find_attached(parts: list[Message]) -> dict[str, bytes]:
+    """Files by name, with a number before it where the name is taken; no signatures, and no pictures of the mail's own text."""
+    found: dict[str, bytes] = {}
+    for number, part in enumerate(parts, 1):
+        file, kind = _file_name(part), part.get_content_type()
+        is_shown = kind.startswith("image/") and part.get_content_disposition() != "attachment"
+        if file and not is_shown and not kind.endswith("signature"):
+            found[f"{number}/{file}" if file in found else file] = _content(part)
+    return found
 
 
 def _parse(name: str, data: bytes) -> Message:
@@ -116,7 +115,7 @@ def _file_name(part: Message) -> str:
     if kind == "message/rfc822":
         return file or "message.eml"
     is_own = kind in ("text/plain", "text/html") and part.get_content_disposition() != "attachment" and not file
-    return "" if is_own else (file or kind.replace("/", "."))[:200].lstrip(".") or "attachment"
+    return "" if is_own else mend_text((file or kind.replace("/", "."))[:200].lstrip(".")) or "attachment"
 
 
 def _content(part: Message) -> bytes:

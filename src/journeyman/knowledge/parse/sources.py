@@ -11,8 +11,8 @@ import io
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -56,14 +56,28 @@ def find_sources(given: Iterable[str | Path], limits: Limits = DEFAULT) -> Found
         yield from walk.find(str(one))
 
 
-def unpack(name: str, data: bytes, limits: Limits = DEFAULT) -> Found:
+def unpack_attached(mail: Source, files: Mapping[str, bytes], limits: Limits = DEFAULT, depth: int = 1) -> Found:
+    """What came with a mail that stands in ``depth - 1`` others, named below it as members are below their archive."""
+    left = _Left(limits)
+    for name, data in files.items():
+        where = f"{mail.name}/{name}"
+        if depth > limits.depth:
+            yield _refuse(
+                where, "JM-905", "this attachment is not read", f"it came in a mail inside {depth - 1} others"
+            )
+            continue
+        for found in unpack(where, data, limits, left):
+            yield replace(found, facts={**mail.facts, **found.facts}) if isinstance(found, Source) else found
+
+
+def unpack(name: str, data: bytes, limits: Limits = DEFAULT, left: _Left | None = None) -> Found:
     """Bytes that have a name alone, as from stdin: one source, or those in the archive or mailbox that they are."""
     if len(data) > limits.file_bytes:
         yield _too_large(name, len(data), limits)
         return
     kind = _container(name, data[:4])
     if kind == "zip":
-        yield from _open_zip(name, io.BytesIO(data), limits, _Left(limits), 1)
+        yield from _open_zip(name, io.BytesIO(data), limits, left or _Left(limits), 1)
     elif kind == "mbox":
         yield from _split(name, lambda: io.BytesIO(data), limits)
     else:

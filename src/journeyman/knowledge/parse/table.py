@@ -32,7 +32,7 @@ FORMATS: tuple[Reader, ...] = (
     Reader("Markdown", 1, (".md", ".markdown", ".mdown", ".mkd"), read_note),
     Reader("HTML", 1, (".html", ".htm", ".xhtml"), read_html),
     Reader("CSV", 1, (".csv", ".tsv", ".tab"), read_csv),
-    Reader("e-mail", 1, (".eml",), read_email),
+    Reader("e-mail", 2, (".eml",), read_email),
     Reader("EPUB", 1, (".epub",), read_epub),
     PDF,
     Reader("Word", 1, (".docx", ".docm"), read_docx),
