@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,12 +17,19 @@ from journeyman.core.canonical import Json
 
 if TYPE_CHECKING:
     from journeyman.flows.extracting import Extracted, Outcome, Rows, Unread
+    from journeyman.knowledge.extract.doubts import Doubt, DoubtReason
     from journeyman.knowledge.extract.merge import Conflict
     from journeyman.knowledge.extract.page import Page
     from journeyman.knowledge.extract.place import Placed, Ungrounded
     from journeyman.knowledge.extract.scores import Figure, Scores
 
 LONGEST = 60  # characters of a value in a table
+BELOW = 0.8
+WORDS: Mapping[DoubtReason, str] = {
+    "ungrounded": "that their document does not say",
+    "conflict": "on which windows differ",
+    "unsure": "of which the model is not sure",
+}
 
 
 def extract(
@@ -47,11 +56,21 @@ def extract(
             min=50, help="Tokens of a window; a longer document is asked about in several, and they are merged."
         ),
     ] = 1500,
+    below: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Values of a smaller confidence are doubted; `journeyman label TASK --extracted` shows them.",
+        ),
+    ] = BELOW,
     release: Annotated[str, typer.Option(help="Hash of a release; default: the live one.")] = "",
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> int:
     """Read documents and extract what the task's output names: each value with its page, its place and whether the document says it.
+
+    Values that their document does not say, that its windows differ on or that the model is not sure of wait for `journeyman label TASK --extracted`, where a person's word makes them rows to learn from.
 
     The live release answers, or the teacher while there is none. Values that their document does not say become null. A JSON file of the same name beside a document is its truth:
     then precision, recall and F1 of each field are shown too, and a document without an answer counts as one that says nothing. A file that cannot be read is listed with the reason; exit status 1 when there is one.
@@ -77,7 +96,9 @@ def extract(
                     _put(page, outcome)
 
             ungrounded: Ungrounded = "keep" if keep_ungrounded else "null"
-            extract_documents(workspace, task, given, hear, release=release, ungrounded=ungrounded, most=window)
+            extract_documents(
+                workspace, task, given, hear, release=release, ungrounded=ungrounded, most=window, below=below
+            )
     shown.end(html, task)
     return 1 if shown.unread else 0
 
@@ -88,6 +109,8 @@ class _Shown:
     def __init__(self, is_json: bool) -> None:
         self._is_json = is_json
         self._documents: list[Extracted] = []
+        self._doubted: Counter[DoubtReason] = Counter()
+        self._waiting = 0
         self.unread: list[Unread] = []
 
     def add(self, outcome: Outcome) -> None:
@@ -96,6 +119,9 @@ class _Shown:
         if isinstance(outcome, Unread):
             self.unread.append(outcome)
             return
+        if outcome.truth is None and outcome.doubts:
+            self._waiting += 1
+            self._doubted.update(doubt.reason for doubt in outcome.doubts)
         if not self._is_json:
             _print_document(outcome)
         if self._is_json or outcome.truth is not None:
@@ -106,11 +132,25 @@ class _Shown:
         if self._is_json:
             documents: list[Json] = [_document_json(one) for one in self._documents]
             refused: list[Json] = [_unread_json(one) for one in self.unread]
-            print_json({"documents": documents, "unread": refused, "scores": _scores_json(scores) if scores else None})
+            print_json(
+                {
+                    "documents": documents,
+                    "unread": refused,
+                    "scores": _scores_json(scores) if scores else None,
+                    "doubted": {"documents": self._waiting, **self._doubted},
+                }
+            )
             return
         if scores is not None:
             _print_scores(scores)
         print_lines(*(f"not read: {one.name}: {one.code} {one.reason}" for one in self.unread))
+        if self._waiting:
+            said = ", ".join(f"{count:,} {WORDS[reason]}" for reason, count in self._doubted.items())
+            print_lines(
+                f"values that somebody should look at, in {self._waiting:,} documents: {said}",
+                f"next: journeyman label {task} --extracted",
+            )
+            return
         print_lines(
             f"next: open {html}"
             if html
@@ -192,6 +232,7 @@ def _document_json(one: Extracted) -> dict[str, Json]:
         "releases": list(one.releases),
         "traces": list(one.traces),
         "truth": one.truth,
+        "doubts": [_doubt_json(doubt) for doubt in one.doubts],
         "notes": list(one.document.notes),
     }
 
@@ -211,6 +252,11 @@ def _value_json(value: Placed) -> dict[str, Json]:
         ],
         "confidence": value.confidence,
     }
+
+
+def _doubt_json(doubt: Doubt) -> dict[str, Json]:
+    """``path`` in the answer of the window that says it."""
+    return {"path": list(doubt.path), "reason": doubt.reason, "confidence": doubt.confidence}
 
 
 def _conflict_json(conflict: Conflict) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from journeyman.core.canonical import Json
 from journeyman.core.trace import Origin
+from journeyman.data.intake import hash_source
 from journeyman.flows.auditor import Auditor
 from journeyman.flows.guarding import asked_tasks
 from journeyman.flows.retrieving import Shelves
@@ -35,11 +36,18 @@ class Desk:
     router: Router
     budgets: Budgets
 
-    async def ask(self, fields: Mapping[str, Json], origin: Origin, wishes: Wishes | None = None) -> Answer:
-        """Raises: TaskError wrong fields, ServeError JM-720 no valid answer, JM-731 no teacher where one is needed, ModelError."""
+    async def ask(
+        self, fields: Mapping[str, Json], origin: Origin, wishes: Wishes | None = None, source: str = ""
+    ) -> Answer:
+        """``source``: the document or conversation that the question comes from, which is never split over train and test.
+
+        Raises:
+            TaskError wrong fields, ServeError JM-720 no valid answer, JM-731 no teacher where one is needed, ModelError.
+        """
         routed = self.registry.find_task(self.name)
         meter = self.budgets.meter(routed.task)
-        call = Call(routed.model, input=fields, wishes=wishes or Wishes(), origin=origin, meter=meter)
+        meta: Mapping[str, Json] = {"group": hash_source(self.name.partition("@")[0], source)} if source else {}
+        call = Call(routed.model, input=fields, wishes=wishes or Wishes(), origin=origin, meter=meter, meta=meta)
         return await self.router.answer(routed, call)
 
 

@@ -23,6 +23,7 @@ from journeyman.flows.workspace import Workspace
 from journeyman.gateway.answer import Wishes
 from journeyman.knowledge.chunk.tokens import find_tokens
 from journeyman.knowledge.document import Document
+from journeyman.knowledge.extract.doubts import BELOW, Doubt, find_doubts
 from journeyman.knowledge.extract.leaves import without
 from journeyman.knowledge.extract.merge import Conflict, Read, merge
 from journeyman.knowledge.extract.place import Placed, Ungrounded, keep_grounded, place
@@ -37,11 +38,14 @@ from journeyman.task.task import Task
 
 AT_ONCE = 4
 """Windows of one document that are asked about at the same time."""
+EXTRACTED = "extracted"
+"""The verdict of a call that says which document it read a window of, and which of its values are doubted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """``answer`` is without what the document does not say, ``placed`` has it with its status. ``truth`` is what stands in the JSON file beside the document."""
+    """``answer`` is without what the document does not say, ``placed`` has it with its status. ``truth`` is what stands in the JSON file beside the document. ``doubts`` are of windows' answers; where
+    there is no truth they wait for a person (``flows.review_queue``)."""
 
     document: Document
     answer: Json
@@ -52,6 +56,7 @@ class Extracted:
     releases: tuple[str, ...]
     traces: tuple[str, ...]
     truth: Json = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,9 @@ def extract(
     release: str = "",
     ungrounded: Ungrounded = "null",
     most: int = MOST_TOKENS,
+    below: float = BELOW,
 ) -> None:
-    """``hear`` is told of each document in the order of the files; one that cannot be read, or gets no answer, does not stop the others.
+    """``hear`` is told of each document in the order of the files; one that cannot be read, or gets no answer, does not stop the others. Values of a confidence ``below`` this are doubted.
 
     Raises:
         KnowledgeError: JM-980 the task does not read one text and answer with an object, JM-982 no file. ServeError: JM-730 neither a release nor a teacher.
@@ -103,7 +109,7 @@ def extract(
     task = workspace.task(task_name)
     asked, schema = document_field(task)
     files = _find(workspace, given)
-    asyncio.run(_Extracting(workspace, task, asked, schema, ungrounded, most).run(files, release, hear))
+    asyncio.run(_Extracting(workspace, task, asked, schema, ungrounded, most, below).run(files, release, hear))
 
 
 def write_rows(workspace: Workspace, task_name: str, given: Sequence[str], path: Path, most: int = MOST_TOKENS) -> Rows:
@@ -192,9 +198,10 @@ class _Extracting:
         schema: Mapping[str, Json],
         ungrounded: Ungrounded,
         most: int,
+        below: float,
     ) -> None:
         self._workspace, self._task, self._asked, self._schema = workspace, task, asked, schema
-        self._ungrounded, self._most = ungrounded, most
+        self._ungrounded, self._most, self._below = ungrounded, most, below
 
     async def run(self, files: _Given, release: str, hear: Callable[[Outcome], None]) -> None:
         progress = self._workspace.progress
@@ -228,14 +235,18 @@ class _Extracting:
         async def ask(window: Window) -> tuple[Read, str, str, str]:
             async with places:
                 fields: dict[str, Json] = {self._asked: window.read(document)}
-                said = await desk.ask(fields, "ask", Wishes(confidence=True))
+                said = await desk.ask(fields, "ask", Wishes(confidence=True), document.name)
             answer = json.loads(said.text)
             sure = said.confidence.fields if said.confidence else None
             found = place(answer, self._schema, document, start=window.start, end=window.end, confidence=sure)
             return Read(answer, found), said.model, said.release, said.trace
 
         read = await asyncio.gather(*(ask(window) for window in windows))
-        merged = merge([one for one, *_ in read])
+        reads, traces = [one for one, *_ in read], tuple(trace for _, _, _, trace in read)
+        merged = merge(reads)
+        doubts = find_doubts(reads, merged, self._below)
+        if truth is None:
+            await asyncio.to_thread(self._workspace.store.add_verdicts, _verdicts(document.name, traces, doubts))
         return Extracted(
             document,
             keep_grounded(merged.answer, merged.placed, self._ungrounded),
@@ -244,9 +255,25 @@ class _Extracting:
             len(windows),
             tuple(dict.fromkeys(model for _, model, _, _ in read)),
             tuple(dict.fromkeys(name for _, _, name, _ in read if name)),
-            tuple(trace for _, _, _, trace in read),
+            traces,
             truth,
+            tuple(doubt for each in doubts for doubt in each),
         )
+
+
+def _verdicts(name: str, traces: Sequence[str], doubts: Sequence[Sequence[Doubt]]) -> Mapping[str, Mapping[str, Json]]:
+    """By call, also of windows whose answers nothing speaks against: the latest reading counts."""
+    return {
+        trace: {
+            EXTRACTED: {
+                "document": name,
+                "window": number,
+                "windows": list(traces),
+                "doubts": [doubt.to_json() for doubt in found],
+            }
+        }
+        for number, (trace, found) in enumerate(zip(traces, doubts, strict=True))
+    }
 
 
 def _find(workspace: Workspace, given: Sequence[str]) -> _Given:
