@@ -26,7 +26,7 @@ def test_a_session_shows_values_in_their_place_and_loses_none_when_it_is_killed(
         terminal.press("\x15Lisbon\r", f"> due: {INVENTED}")
         terminal.press("\x1b[Z", "Lisbon, the day", "> city: Lisbon")
         assert "\x1b[1;7mLisbon" in terminal.raw
-        terminal.press("\x1b[Z", "No. A-17", "> number: A-17", "nothing speaks", without="Line 0 of")
+        terminal.press("\x1b[Z", "No. A-17", "> number: A-17", "nothing speaks", without="Lisbon, the day")
         terminal.press("\r", f"> due: {INVENTED}")
         terminal.press("x", "> rows[1].name: ghost")
         terminal.kill()
