@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from journeyman.core.errors import DataError
+from journeyman.core.errors import KnowledgeError
 from journeyman.core.judgements import read_judgements
 from journeyman.data.dataset import read_manifest, read_split
 from journeyman.flows.extracting import Extracted, write_rows
@@ -145,7 +145,7 @@ def test_everything_can_be_taken_back_value_by_value(workspace: Workspace) -> No
 def test_what_somebody_else_decided_or_what_is_sealed_is_not_asked(workspace: Workspace) -> None:
     session = begin(workspace, "bob")
     assert session.write(json.dumps(TRUTH), is_whole=True)
-    with pytest.raises(DataError, match="JM-975"):
+    with pytest.raises(KnowledgeError, match="JM-975"):
         begin(workspace, "ada")
     assert begin(workspace, "bob").view.done == 1
 
@@ -154,7 +154,7 @@ def test_a_row_that_is_measured_on_is_never_shown(workspace: Workspace) -> None:
     sealed = workspace.project.root / "sealed.jsonl"
     sealed.write_text(json.dumps({"input": {"text": BILL}, "gold": TRUTH}) + "\n")
     import_sources(workspace, "letters", [str(sealed)], split="test")
-    with pytest.raises(DataError, match="JM-975"):
+    with pytest.raises(KnowledgeError, match="JM-975"):
         begin(workspace)
 
 

@@ -197,7 +197,7 @@ class _Shown:
             said = ", ".join(f"{count:,} {WORDS[reason]}" for reason, count in self._doubted.items())
             print_lines(
                 f"values that somebody should look at, in {self._waiting:,} documents: {said}",
-                f"next: journeyman label {task} --extracted",
+                f"next: {f'open {html}; then ' if html else ''}journeyman label {task} --extracted",
             )
             return
         print_lines(

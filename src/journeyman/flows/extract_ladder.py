@@ -99,8 +99,8 @@ def climb_documents(
     )
     climbing = _Climbing(workspace, task_name, pool, shown, run, epochs, most)
     with run.lock():
-        made = [climbing.teacher()] if is_teacher and 0 in steps else []
-        made = [climbing.step(number) for number in steps[:1] if number == 0] + made
+        made = [climbing.step(0)] if 0 in steps else []
+        made += [climbing.teacher()] if is_teacher else []
         made += [climbing.step(number) for number in steps if number]
     return DocumentLadder(tuple(made), len(pool.documents), len(shown.documents))
 

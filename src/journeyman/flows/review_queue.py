@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from journeyman.core.canonical import Json
-from journeyman.core.errors import DataError
+from journeyman.core.errors import KnowledgeError
 from journeyman.core.example import Example
 from journeyman.core.judgements import Judgement, read_judgements
 from journeyman.core.trace import Trace
@@ -62,7 +62,7 @@ def make_review_queue(workspace: Workspace, task_name: str, by: str) -> ReviewQu
     """Rows that somebody else decided are left out, those that ``by`` decided come last.
 
     Raises:
-        KnowledgeError: JM-980 nothing can be extracted with this task. DataError: JM-975 nothing is doubted.
+        KnowledgeError: JM-980 nothing can be extracted with this task, JM-975 nothing is doubted.
     """
     task = workspace.task(task_name)
     asked, _schema = document_field(task)
@@ -72,7 +72,7 @@ def make_review_queue(workspace: Workspace, task_name: str, by: str) -> ReviewQu
     wanted.sort(key=lambda name: _rank(reviews[name]))
     rows = [_row(name, found[name]) for name in wanted if not _is_decided(found[name], by)]
     if not rows:
-        raise DataError(
+        raise KnowledgeError(
             "JM-975",
             "no extracted value waits for a person",
             where=f"task {task_name}",
