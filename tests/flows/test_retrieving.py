@@ -10,9 +10,10 @@ import shutil
 import textwrap
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
@@ -205,7 +206,26 @@ def test_served_in_each_dialect(project: Path) -> None:
     assert len(traces(project)) == 4
 
 
-def post(url: str, body: dict[str, str]) -> Any:
+def test_a_correction_with_personal_data_needs_the_question_alone(project: Path) -> None:
+    with provider(project, read_prompt), serving(project) as server:
+        fields = {"question": "whom does Anna Karlsson <anna.karlsson@example.org> write to?"}
+        post(f"{server['url']}/tasks/helpdesk", fields)
+        (trace,) = traces(project)
+        right = {"answer": "To anna.karlsson@example.org.", "source": None}
+        url = f"{server['url']}/v1/feedback"
+        for given in (fields, [{"role": "user", "content": fields["question"]}]):
+            assert post(url, {"trace": trace.id, "answer": right, "input": given})["stored"] == ["answer"]
+        with pytest.raises(urllib.error.HTTPError) as other:
+            post(url, {"trace": trace.id, "answer": right, "input": {"question": "whom?"}})
+        assert b"JM-754" in other.value.read()
+    (trace,) = traces(project)
+    said = json.dumps(trace.to_json())
+    assert "anna.karlsson" not in said
+    stored = cast(dict[str, Any], trace.feedback)["answer"]["value"]["answer"]
+    assert stored.removeprefix("To ").rstrip(".") in str(trace.input["question"])
+
+
+def post(url: str, body: Mapping[str, Any]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request) as reply:
         return json.loads(reply.read())
