@@ -18,11 +18,13 @@ from typing import Any, cast
 import openai
 import pytest
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import KnowledgeError, ServeError, TaskError
 from journeyman.core.trace import Trace
 from journeyman.flows.answers import open_desk
 from journeyman.flows.knowledge import add, index_path
 from journeyman.flows.prepare import import_sources
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.synthesize import Options, synthesize
 from journeyman.flows.workspace import open_workspace
 from journeyman.gateway.answer import Answer
@@ -156,6 +158,25 @@ def test_too_little_evidence_is_no_passage(project: Path) -> None:
         answer, sources = ask(project, question="zzyx?")
     assert "(no passage)" in str(seen[0]["messages"][-1]["content"])
     assert (json.loads(answer.text)["source"], sources) == (None, [])
+
+
+def test_a_task_may_ask_for_passages_that_differ(project: Path) -> None:
+    older = (project / "handbook/returns.md").read_text().replace("thirty", "twenty")
+    (project / "handbook/older.md").write_text(older)
+    fields: dict[str, Json] = {"question": "within how many days can goods be sent back? when are you open?"}
+
+    def found(more: str) -> set[str]:
+        (project / "tasks/helpdesk.yaml").write_text(TASK + more)
+        with open_workspace(project) as workspace, Shelves(workspace) as shelves:
+            return {item.name for item in shelves.fill(workspace.task("helpdesk"), fields).found}
+
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")], "handbook")
+        plain = workspace.task("helpdesk").knowledge
+        assert plain is not None
+        assert not {"diversity", "named", "least"} & set(plain.to_json())
+    assert found("") == {"handbook/returns.md", "handbook/older.md"}
+    assert found("  diversity: 0.5\n  named: true\n") & {"handbook/hours.md"}
 
 
 def test_an_invented_quote_leaves_the_answer_or_refuses_it(project: Path) -> None:
