@@ -79,6 +79,7 @@ def test_it_has_the_promised_keys() -> None:
         "candidates",
         "gate",
         "confidence",
+        "field_confidence",
         "promise",
         "slices",
         "confusions",

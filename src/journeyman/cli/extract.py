@@ -181,12 +181,13 @@ class _Shown:
         if self._is_json:
             documents: list[Json] = [_document_json(one) for one in self._documents]
             refused: list[Json] = [_unread_json(one) for one in self.unread]
+            doubted: dict[str, Json] = {str(reason): count for reason, count in self._doubted.items()}
             print_json(
                 {
                     "documents": documents,
                     "unread": refused,
                     "scores": scores_json(scores) if scores else None,
-                    "doubted": {"documents": self._waiting, **self._doubted},
+                    "doubted": {"documents": self._waiting, **doubted},
                 }
             )
             return

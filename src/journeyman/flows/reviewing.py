@@ -59,6 +59,7 @@ class ReviewSession:
         self._schema = self._task.schema
         self._decisions = Decisions(store, reviewing.queue, now)
         self._choices: Mapping[str, tuple[Json, ...]] = {part.name: part.values for part in parts_of(self._task)}
+        self._left: tuple[Path, ...] = ()
         self._made: list[Made | None] = []  # None: skipped
         self._note = self._problem = ""
         self._show(next((name for name in self._decisions.rows if self._decisions.is_open(name)), ""))
@@ -171,7 +172,7 @@ class ReviewSession:
         self._name = name
         row, begun = self._current, self._decisions.begun(name)
         self._draft: Json = None
-        self._left: tuple[Path, ...] = ()
+        self._left = ()
         self._doubts: Mapping[Path, Doubt] = {}
         self._placed: Mapping[Path, Placed] = {}
         self._cursor: Path = ()
