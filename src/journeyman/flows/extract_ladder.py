@@ -55,7 +55,7 @@ WHY = "a step of the ladder"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """``documents`` were labelled, in ``rows`` of their windows. ``scores`` of the held-out documents; of them ``unread`` got no answer, and say nothing. ``usd_per_document`` where a price is known."""
+    """``documents`` were labelled, in ``rows`` of their windows. ``scores`` of the held-out documents; of them ``unread`` got no answer, and say nothing. ``seconds_per_document`` counts these too; ``usd_per_document`` is of the others, where a price is known."""
 
     how: How
     documents: int
@@ -175,7 +175,7 @@ class _Climbing:
     ) -> Step:
         answered = [item for item in read if item["answer"] is not None]
         prices = [cast(float, item["usd"]) for item in answered if item["usd"] is not None]
-        seconds = [cast(float, item["seconds"]) for item in answered]
+        seconds = [cast(float, item["seconds"]) for item in read]
         return Step(
             how,
             documents,
@@ -253,7 +253,15 @@ def _hash(source: Source) -> str:
 
 def _to_json(own: Workspace, outcome: Outcome) -> dict[str, Json]:
     if not isinstance(outcome, Extracted):
-        return {"name": outcome.name, "code": outcome.code, "answer": None, "truth": outcome.truth, "placed": []}
+        return {
+            "name": outcome.name,
+            "code": outcome.code,
+            "answer": None,
+            "truth": outcome.truth,
+            "placed": [],
+            "seconds": round(outcome.seconds, 4),
+            "usd": None,
+        }
     calls = [own.store.trace(name) for name in outcome.traces]
     prices = [call.cost_usd if call is not None else None for call in calls]
     known = [price for price in prices if price is not None]

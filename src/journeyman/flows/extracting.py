@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from journeyman.core.canonical import Json
@@ -48,7 +48,7 @@ EXTRACTED = "extracted"
 @dataclass(frozen=True, slots=True)
 class Extracted:
     """``answer`` is without what the document does not say, ``placed`` has it with its status. ``truth`` is what stands in the JSON file beside the document. ``doubts`` are of windows' answers; where
-    there is no truth they wait for a person (``flows.review_queue``). ``seconds`` that its questions took, without the reading."""
+    there is no truth they wait for a person (``flows.review_queue``). ``seconds`` that its questions took, without the reading of the file."""
 
     document: Document
     answer: Json
@@ -65,12 +65,13 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file of which nothing could be extracted, and why; ``truth`` as of one that could."""
+    """A file of which nothing could be extracted, and why; ``truth`` and ``seconds`` as of one that could."""
 
     name: str
     code: str
     reason: str
     truth: Json = None
+    seconds: float = 0.0
 
 
 Outcome = Extracted | Unread
@@ -258,12 +259,13 @@ class _Extracting:
 
     async def _extract(self, desk: Desk, parsed: Parsed, truths: Mapping[str, Source]) -> Outcome:
         known: Json = None
+        started = time.perf_counter()
         try:
             truth = truths.get(stem(parsed.source.name))
             known = read_truth(truth, self._schema) if truth else None
             return await self._ask(desk, _document(parsed), known)
         except JourneymanError as error:
-            return _unread(parsed.source.name, error, known)
+            return replace(_unread(parsed.source.name, error, known), seconds=time.perf_counter() - started)
 
     async def _ask(self, desk: Desk, document: Document, truth: Json) -> Extracted:
         started = time.perf_counter()
