@@ -88,6 +88,10 @@ def search(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")
     ] = 0.0,
+    is_split: Annotated[
+        bool,
+        typer.Option("--split/--whole", help="Several sentences: each by itself, too, or only as they stand."),
+    ] = True,
     is_named: Annotated[
         bool,
         typer.Option("--named", help="Prefer documents whose facts the question names: a year, a client, a title."),
@@ -113,6 +117,7 @@ def search(
         top=top,
         window=window,
         diversity=diversity,
+        is_split=is_split,
         is_named=is_named,
         least=least,
         depth=max(50, 2 * top),

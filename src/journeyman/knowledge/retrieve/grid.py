@@ -78,6 +78,7 @@ def make_grid(top: int = 5) -> Mapping[str, Recipe]:
     grid["hybrid, vectors as they are"] = Recipe(is_blended=False, top=top, depth=plain.depth)
     grid["hybrid, passages that differ"] = Recipe(diversity=0.3, top=top, depth=plain.depth)
     grid["hybrid, with neighbours"] = Recipe(window=1, top=top, depth=plain.depth)
+    grid["hybrid, several sentences as one"] = Recipe(is_split=False, top=top, depth=plain.depth)
     grid["hybrid, documents that the question names"] = Recipe(is_named=True, top=top, depth=plain.depth)
     return grid
 

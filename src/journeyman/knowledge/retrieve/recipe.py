@@ -17,7 +17,7 @@ class Recipe:
     ``is_blended`` vectors have a share of their neighbours' (`chunk.blend`). ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest; None is what the
     index has learned from its questions, else ``DENSE_WEIGHT``. ``is_tuned`` uses the map that it has learned (`tuned`), where there is one. ``window`` neighbours on each side are
     read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity). Below ``least`` evidence (`Search.weigh`) nothing is found: the
-    documents do not say it. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit.
+    documents do not say it. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit. ``is_split``: what is asked in several sentences is also searched a sentence at a time (`retrieve.parts`).
     """
 
     ranker: Ranker = "hybrid"
@@ -31,3 +31,4 @@ class Recipe:
     diversity: float = 0.0
     least: float = 0.0
     is_named: bool = False
+    is_split: bool = True

@@ -17,6 +17,7 @@ from journeyman.knowledge.retrieve.filters import Filter, find_allowed
 from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
+from journeyman.knowledge.retrieve.parts import Part, find_parts, join_parts
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import DENSE_WEIGHT, Recipe
 from journeyman.knowledge.retrieve.tuned import Current, Tuning
@@ -108,22 +109,34 @@ class Search:
             allowed = [id for id in allowed if id not in without]
         if allowed == []:
             return _Ranked([], 0.0)
-        vector = self._embed([question])[0] if self._embed is not None and recipe.ranker != "lexical" else None
-        ranked = self._fuse(question, vector, recipe, allowed)
+        texts = [question, *(find_parts(question) if recipe.is_split else ())]
+        embed = self._embed if recipe.ranker != "lexical" else None
+        vectors = embed(texts) if embed else [None] * len(texts)
+        whole, *parts = [self._fuse(text, vector, recipe, allowed) for text, vector in zip(texts, vectors, strict=True)]
+        hits = join_parts(whole.hits, parts)
+        chosen = self._choose(hits, recipe) if embed else hits[: recipe.top]
         named = self._named.find(question) if recipe.is_named else []
         if named and allowed is not None:
             named = [id for id in named if id in set(allowed)]
-        if not named:
-            return ranked
-        own = self._fuse(question, vector, replace(recipe, top=NAMED), named)
-        return replace(ranked, hits=prefer(ranked.hits, own.hits)[: recipe.top])
+        if named:
+            own = self._fuse(question, vectors[0], recipe, named).hits[:NAMED]
+            chosen = prefer(chosen, own)[: recipe.top]
+        return _Ranked(chosen, max(part.evidence for part in (whole, *parts)))
 
-    def _fuse(self, question: str, vector: Floats | None, recipe: Recipe, allowed: Sequence[int] | None) -> _Ranked:
+    def _choose(self, hits: list[Hit], recipe: Recipe) -> list[Hit]:
+        if not hits or not recipe.diversity:
+            return hits[: recipe.top]
+        nearest = self._blended if recipe.is_blended else self._plain
+        scores = np.array([hit.score for hit in hits], np.float32)
+        order = choose_diverse(scores, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
+        return [hits[row] for row in order]
+
+    def _fuse(self, question: str, vector: Floats | None, recipe: Recipe, allowed: Sequence[int] | None) -> Part:
         depth = max(recipe.depth, recipe.top)
         by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
         by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
         if vector is None:
-            return _Ranked(by_words[: recipe.top], by_share)
+            return Part(question, by_words, by_share)
         tuned = self._tuned() if recipe.is_tuned else None
         vector = tuned.turned(vector) if tuned else vector
         nearest = self._blended if recipe.is_blended else self._plain
@@ -134,11 +147,7 @@ class Search:
             learned = tuned.dense_weight if tuned else DENSE_WEIGHT
             share = learned if recipe.dense_weight is None else recipe.dense_weight
             hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
-        if recipe.diversity > 0 and hits:
-            scores = np.array([hit.score for hit in hits], np.float32)
-            order = choose_diverse(scores, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
-            return _Ranked([hits[row] for row in order], evidence)
-        return _Ranked(hits[: recipe.top], evidence)
+        return Part(question, hits, evidence)
 
     def _widen(self, piece: Piece, score: float, window: int) -> Found:
         if not window:
