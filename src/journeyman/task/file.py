@@ -207,6 +207,9 @@ class KnowledgeFile(BaseModel):
     window: Annotated[int, Field(ge=0, le=10)] = Field(
         default=0, description="Neighbours that are read with each passage, on each side."
     )
+    embeds: bool = Field(
+        default=False, description="Behind each passage what it embeds of other notes, as passages of their own."
+    )
     where: dict[str, Any] = Field(
         default_factory=dict, description="Facts that documents must have, as in `knowledge search --where`."
     )

@@ -149,7 +149,7 @@ class MetricSpec:
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """Documents that a task answers from: the index ``name``, asked what the input field ``question`` says; the ``top`` passages that are found, with ``window`` neighbours on each side, of
-    documents with the facts ``where``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
+    documents with the facts ``where``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. With ``embeds`` each is followed by what it embeds. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
 
     name: str
     question: str
@@ -160,11 +160,12 @@ class Knowledge:
     least: float = 0.0
     ungrounded: Ungrounded = "drop"
     absent: str = ABSENT
+    embeds: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        """Without what is asked of evidence where nothing is: students that were tuned before it could be asked stay this task's."""
-        others = set() if self.least else {"least"}
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in others}
+        """Without ``least`` and ``embeds`` where they are not asked for: students that were tuned before they could be asked for stay this task's."""
+        unasked = {name for name in ("least", "embeds") if not getattr(self, name)}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in unasked}
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Knowledge:
