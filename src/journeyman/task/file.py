@@ -430,7 +430,7 @@ def _make_task(document: Document) -> Task:
         cascade=Cascade(file.cascade.error, file.cascade.delta),
         route=_route(file),
         records=Records(file.records.sample, file.records.keep_days),
-        guards=read_guards(file.guards, document),
+        guards=read_guards(file.guards, document, has_passages=knowledge is not None),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         redact_also=tuple(dict.fromkeys(file.redact_also)),

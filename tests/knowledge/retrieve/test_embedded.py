@@ -17,6 +17,7 @@ NOTES = {
     "v/Boat.md": "---\nlang: en\n---\n# Fares\n\nFour guilders.\n\n# Times\n\nAt dawn. ![[Rules]]\n\nAnd at dusk. ![[Trip]]",
     "v/Rules.md": "---\nlang: de\n---\nNo smoking.\n\nDogs on a leash. ^dogs",
     "v/Long.md": "The archive: ![[Roll]]",
+    "v/Alone.md": "What the keeper wrote about oil.\n\n![[Boat#Fares]]\n![[Rules#^dogs]]\n\nSee also ![[Trip]] for more.",
     "v/Roll.md": "\n\n".join(f"Entry {number} of the roll of names and of numbers." * 4 for number in range(40)),
 }
 
@@ -75,6 +76,11 @@ def test_no_text_comes_twice(index: Index) -> None:
         spans = sorted((item.piece.document, item.start, item.end) for item in found)
         assert len(spans) > 1
         assert all(one[0] != other[0] or one[2] <= other[1] for one, other in pairwise(spans)), question
+
+
+def test_lines_of_embeds_alone_belong_to_what_stands_above(index: Index) -> None:
+    found = Search(index, None).find("keeper oil", Recipe(ranker="lexical", top=1, has_embeds=True))
+    assert [text for _, text in read(index, found)][1:] == ["Fares\n\nFour guilders.", "Dogs on a leash."]
 
 
 def test_of_a_long_note_the_beginning_is_read(index: Index) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
+from journeyman.knowledge.document import Document, Link
 from journeyman.knowledge.index.file import Index, Piece
 from journeyman.knowledge.links.shelf import Shelf
 from journeyman.knowledge.links.vault import Place, Vault
@@ -28,13 +31,29 @@ class Excerpt:
 def find_embedded(
     index: Index, shelf: Shelf, document: int, start: int, end: int, allowed: Collection[int] | None = None
 ) -> list[Excerpt]:
-    """In the order in which a reader of ``text[start:end]`` meets them, those of embedded ones behind them. ``allowed`` are documents that may be read; None: all."""
+    """In the order in which a reader of ``text[start:end]`` meets them, those of embedded ones behind them; lines of embeds alone belong to what stands above them. ``allowed`` are documents that may be read; None: all."""
     vault = shelf.vault
-    if not any(link.kind == "embed" and start <= link.start < end for link in vault.find_links(document)):
+    embeds = [link for link in vault.find_links(document) if link.kind == "embed" and link.start >= start]
+    if not embeds:
         return []
+    end = _reach(vault.read(document), embeds, end)
     places = vault.embedded(Place(document, start, end), MOST_EMBEDDED)
     read = (_read(index, vault, place) for place in places if allowed is None or place.document in allowed)
     return [excerpt for excerpt in read if excerpt is not None]
+
+
+def _reach(document: Document, embeds: Sequence[Link], end: int) -> int:
+    """The end of the last block of nothing but embeds that follows what ends at ``end``."""
+    for block in document.blocks[bisect_left(document.blocks, end, key=attrgetter("start")) :]:
+        said, place = "", block.start
+        for link in embeds[bisect_left(embeds, block.start, key=attrgetter("start")) :]:
+            if link.start >= block.end:
+                break
+            said, place = said + document.text[place : link.start], link.end
+        if place == block.start or (said + document.text[place : block.end]).strip():
+            break
+        end = block.end
+    return end
 
 
 def _read(index: Index, vault: Vault, place: Place) -> Excerpt | None:
