@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 from aiohttp import web
@@ -26,7 +27,7 @@ from journeyman.models.llamacpp import LlamaCpp
 from journeyman.models.local import LocalModel
 from journeyman.models.protocol import Decoding
 from journeyman.models.remote import OpenAIModel
-from journeyman.models.template import make_student_template
+from journeyman.models.template import Template, make_student_template
 from journeyman.store.database import open_store
 from journeyman.task.guard import GuardSpec
 from journeyman.task.prompt import teacher_messages
@@ -77,7 +78,8 @@ async def desk(base: Path, folder: Path, spec: GuardSpec, policy: Policy) -> Asy
         engine = await LlamaCpp.start(base, threads=1, slots=1, context=1024)
         stack.push_async_callback(engine.close)
         template = make_student_template(base)
-        student = Served(f"help@{LIVE}", LocalModel(engine, template, "s"), HELP, LIVE, Decoding(max_tokens=24))
+        wordy = Template(template.source + "{{ 'x' }}", template.tokenizer)
+        student = Served(f"help@{LIVE}", LocalModel(engine, wordy, "s"), HELP, LIVE, Decoding(max_tokens=24))
         guards = compile_guards([spec])
         ways = {
             task.name: Way(Served("big", teacher, task, write=teacher_messages), policy, guards=guards)
@@ -156,8 +158,9 @@ def test_values_of_an_object_are_held_with_the_question(run: Run) -> None:
             await made.ask("facts", "who built the old mill?")
             assert outcomes(made.last("facts"))[0][3] == outcome, answer
         made.said.append(json.dumps({"answer": "Ada Frank", "tone": "kind"}))
-        own = json.dumps({"question": "who built it?", "passages": "[1] It was built by Ada Frank."})
-        await made.ask("facts", own)
+        own = {"question": "who built it?", "passages": "[1] It was built by Ada Frank."}
+        async with aiohttp.ClientSession() as http, http.post(f"{made.url}/tasks/facts", json=own) as reply:
+            assert reply.status == 200
         assert outcomes(made.last("facts"))[0][3] == "passed", "a caller's own passages are what counts"
 
     run(grounded("flag"), "teacher", work)

@@ -57,8 +57,9 @@ def _weigh(claim: str, question: str, passage: Passage) -> float:
         found = find_support(claim, passage.source, LEAST)
     if not question or not found.is_grounded:
         return found.score
-    spans = passage.source.find_exact(claim, "text") or passage.source.find_normalized(claim, "text") or [found]
-    return found.score * (1 + _weigh_around(question, [(span.start, span.end) for span in spans], passage)) / 2
+    places = passage.source.find_exact(claim, "text") or passage.source.find_normalized(claim, "text")
+    spans = [(place.start, place.end) for place in places] or [(found.start, found.end)]
+    return found.score * (1 + _weigh_around(question, spans, passage)) / 2
 
 
 def _weigh_around(question: str, spans: Sequence[tuple[int, int]], passage: Passage) -> float:
