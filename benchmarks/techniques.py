@@ -1,10 +1,13 @@
 """Techniques of retrieval beside rankings and chunks, a row each: which are worth their switch.
 
-    python benchmarks/techniques.py [--data FOLDER] [--only named|xquad|nq] [--json]
+    python benchmarks/techniques.py [--data FOLDER] [--only named|versions|xquad|nq] [--json]
     python benchmarks/techniques.py --only rewriting --model MODEL [--n 100] [--most-s 140]
 
 named: the 2,600 gold passages of nq_open, their articles' titles as a fact in the front matter, and once more as headings; the 2,655 questions. R@k: the share of questions whose passage is among
 the first k documents, and the difference to the same recipe without the switch, paired.
+
+versions: XQuAD's paragraphs once, and in three versions of each (as it is, and without its first or its last sentence where that answers no question). 300 pairs of questions about different articles,
+asked as one: are the answers to both in the five passages? And the questions alone. With and without diversity (MMR).
 
 abstention: from which evidence on a question is answered, by vectors, by words and by both. xquad: the paragraphs of every other article are indexed, and all questions asked: those about the other
 articles cannot be answered. The bound is chosen on one half of the questions and shown on the other; once more, it is chosen without any unanswerable question, by asking the answerable ones a second
@@ -15,9 +18,11 @@ are about the same things. rewriting (benchmarks/rewriting.py): questions drawn 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +52,14 @@ RECIPES = {
 SHIPPED = "both"
 HEADS = {"facts": "---\narticle: {fact}\n---\n\n", "titles": "# {title}\n\n"}
 CUTS = (1, 5)
+DIVERSITIES = (0.0, 0.1, 0.3, 0.5)
+PAIRS = 300
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=["named", "xquad", "nq", "rewriting"])
+    parser.add_argument("--only", choices=["named", "versions", "xquad", "nq", "rewriting"])
     parser.add_argument("--model", default="smollm2-135m-instruct", help="of the catalog, or a GGUF file")
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--most-s", type=float, default=140.0, help="seconds for each way of rewriting")
@@ -61,6 +69,10 @@ def main() -> int:
         folder = given.folder or Path(scratch)
         if given.only in (None, "named"):
             done["named"] = {kind: measure_named(folder / kind, given.data, head) for kind, head in HEADS.items()}
+        if given.only in (None, "versions"):
+            done["versions"] = {
+                str(count): measure_versions(folder / f"versions-{count}", given.data, count) for count in (1, 3)
+            }
         if given.only in (None, "xquad"):
             done["xquad"] = measure_xquad(folder / "half", given.data)
         if given.only in (None, "nq"):
@@ -97,6 +109,67 @@ def measure_named(folder: Path, data: Path, head: str) -> Result:
         "difference": {
             str(cut): difference((ranks["named"] < cut).astype(float) - (ranks["plain"] < cut)) for cut in CUTS
         },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    text: str
+    answer: str
+    article: int
+    paragraph: str
+
+
+def measure_versions(folder: Path, data: Path, versions: int) -> Result:
+    articles = json.loads((data / "xquad_en/xquad.en.json").read_text(encoding="utf-8"))["data"]
+    files: dict[str, str] = {}
+    questions: list[Asked] = []
+    for number, article in enumerate(articles):
+        for place, paragraph in enumerate(article["paragraphs"]):
+            asked = [
+                Asked(row["question"], row["answers"][0]["text"], number, f"{number:02}-{place}")
+                for row in paragraph["qas"]
+            ]
+            questions += asked
+            for version, text in enumerate(
+                make_versions(paragraph["context"], {one.answer for one in asked}, versions)
+            ):
+                files[f"{number:02}-{place}-{version}.md"] = f"# {article['title'].replace('_', ' ')}\n\n{text}\n"
+    index_files(folder, files)
+    draw = np.random.default_rng(2)
+    pairs = [[questions[row] for row in draw.choice(len(questions), 2, replace=False)] for _ in range(2 * PAIRS)]
+    pairs = [pair for pair in pairs if pair[0].article != pair[1].article][:PAIRS]
+    wanted_by = {f"{one.text} {other.text}": [one, other] for one, other in pairs}
+    wanted_by |= {one.text: [one] for one in questions}
+    rows: dict[str, dict[str, list[bool]]] = {"both": {}, "alone": {}}
+    with open_workspace(folder) as workspace, open_library(workspace) as library:
+        search, _ = make_search(library, list(wanted_by))
+        names = {item.id: item.origin.name for item in library.index.documents()}
+        for diversity in DIVERSITIES:
+            for text, wanted in wanted_by.items():
+                found = search.find(text, Recipe(diversity=diversity))
+                said = [(names[item.piece.document], item.text) for item in found]
+                is_said = all(any(is_from(name, one) and one.answer in part for name, part in said) for one in wanted)
+                rows["both" if len(wanted) == 2 else "alone"].setdefault(str(diversity), []).append(is_said)
+    return {"files": len(files), **{kind: compare(values) for kind, values in rows.items()}}
+
+
+def make_versions(text: str, answers: set[str], count: int) -> list[str]:
+    """The text, and without an end of it that no question needs."""
+    sentences = SENTENCE_END.split(text)
+    shorter = [" ".join(sentences[1:]), " ".join(sentences[:-1])]
+    return [text, *(one for one in shorter if all(answer in one for answer in answers))][:count]
+
+
+def is_from(name: str, asked: Asked) -> bool:
+    return name.startswith(f"documents/{asked.paragraph}-")
+
+
+def compare(values: dict[str, list[bool]]) -> Result:
+    plain = np.array(values["0.0"])
+    return {
+        key: share(np.array(row)) | ({} if key == "0.0" else {"difference": difference(np.array(row) * 1.0 - plain)})
+        for key, row in values.items()
     }
 
 
@@ -229,6 +302,8 @@ def describe(done: Result) -> str:
     lines = ["# Techniques of retrieval", "", f"`{done['command']}`", ""]
     if "named" in done:
         lines += describe_named(done["named"])
+    if "versions" in done:
+        lines += describe_versions(done["versions"])
     if "xquad" in done:
         lines += describe_xquad(done["xquad"])
     if "nq" in done:
@@ -260,6 +335,29 @@ def describe_named(named: Result) -> list[str]:
         for name, row in named[kind]["rows"].items():
             against = write_figure(named[kind]["difference"]["5"]) if name == "named" else ""
             lines.append(f"| {label} | {name} | {write_figure(row['1'])} | {write_figure(row['5'])} | {against} |")
+    return [*lines, ""]
+
+
+def describe_versions(versions: Result) -> list[str]:
+    lines = [
+        "## Several versions of a document, and two questions in one",
+        "",
+        f"XQuAD's 240 paragraphs, and {versions['3']['files']} files with up to three versions of each. Share of {PAIRS} pairs of questions about two articles, asked as one, whose answers are both in the five passages; and of the {versions['1']['alone']['0.0']['n']:,} questions alone (`--diversity`). Differences are paired, against none.",
+        "",
+        "| versions | diversity | both of two | difference | one alone | difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    for count, told in versions.items():
+        for key in map(str, DIVERSITIES):
+            cells = [
+                part
+                for kind in ("both", "alone")
+                for part in (
+                    write_figure(told[kind][key]),
+                    write_figure(told[kind][key]["difference"]) if key != "0.0" else "",
+                )
+            ]
+            lines.append(f"| {count} | {key} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 

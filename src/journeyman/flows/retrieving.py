@@ -108,7 +108,14 @@ class Shelves:
         library = self._open(use.name)
         if not question.strip():
             return []
-        recipe = Recipe(top=use.top, window=use.window, least=use.least, has_embeds=use.embeds)
+        recipe = Recipe(
+            top=use.top,
+            window=use.window,
+            diversity=use.diversity,
+            is_named=use.named,
+            has_embeds=use.embeds,
+            least=use.least,
+        )
         found = library.find(question, recipe, cast(dict[str, str], use.where) or None)
         stands = library.index.standing([item.piece.id for item in found])
         return [

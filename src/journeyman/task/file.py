@@ -213,6 +213,11 @@ class KnowledgeFile(BaseModel):
     where: dict[str, Any] = Field(
         default_factory=dict, description="Facts that documents must have, as in `knowledge search --where`."
     )
+    diversity: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Passages that differ rather than repeat: 0.3 where calls ask two things at once or documents have several versions.",
+    )
+    named: bool = Field(default=False, description="Prefer documents whose facts the question names.")
     least: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="Evidence below which nothing is found, as `knowledge eval` advises."
     )

@@ -151,7 +151,8 @@ class Search:
             share = learned if recipe.dense_weight is None else recipe.dense_weight
             hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
         if recipe.diversity > 0 and hits:
-            order = choose_diverse(vector, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
+            scores = np.array([hit.score for hit in hits], np.float32)
+            order = choose_diverse(scores, nearest.take([hit.id for hit in hits]), recipe.top, 1 - recipe.diversity)
             return _Ranked([hits[row] for row in order], evidence)
         return _Ranked(hits[: recipe.top], evidence)
 
