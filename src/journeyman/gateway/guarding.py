@@ -250,7 +250,7 @@ class Watch:
     def _note(self, spec: GuardSpec, side: Side, count: int, started: float) -> None:
         """Raises: ServeError JM-780, JM-781."""
         self._add(spec, side, OUTCOMES[spec.mode] if count else "passed", count, started)
-        if count and spec.mode == "block":
+        if count and spec.refuses:
             raise self.refuse(spec.title, side)
 
     def _add(self, spec: GuardSpec, side: Side, outcome: Outcome, count: int, started: float) -> None:
