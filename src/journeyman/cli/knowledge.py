@@ -96,6 +96,10 @@ def search(
         bool,
         typer.Option("--named", help="Prefer documents whose facts the question names: a year, a client, a title."),
     ] = False,
+    has_embeds: Annotated[
+        bool,
+        typer.Option("--embeds", help="Behind each passage what it embeds of other notes, as passages of their own."),
+    ] = False,
     least: Annotated[
         float,
         typer.Option(
@@ -119,6 +123,7 @@ def search(
         diversity=diversity,
         is_split=is_split,
         is_named=is_named,
+        has_embeds=has_embeds,
         least=least,
         depth=max(50, 2 * top),
     )
@@ -136,7 +141,7 @@ def search(
         page = f", page {item.piece.page}" if item.piece.page else ""
         path = " > ".join(item.piece.headings)
         print_lines(
-            f"{number}. {show_line(names.get(item.piece.document, '?'))}{page}{'  ' + show_line(path) if path else ''}  ({item.score:.3f})",
+            f"{number}. {show_line(names.get(item.piece.document, '?'))}{page}{'  ' + show_line(path) if path else ''}  ({'embedded above' if item.is_embedded else f'{item.score:.3f}'})",
             *(f"   {show_plainly(line)}" for line in item.text.strip().splitlines()),
             "",
         )
@@ -385,6 +390,7 @@ def _found_json(item: Found, names: dict[int, str], boxes: Sequence[Box]) -> dic
         "page": item.piece.page,
         "headings": list(item.piece.headings),
         "score": item.score,
+        "embedded": item.is_embedded,
         "text": item.text,
         "boxes": [
             [box.page, *(round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom))] for box in boxes

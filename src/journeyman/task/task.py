@@ -36,7 +36,7 @@ Against = Literal["teacher", "floor", "agreement"]
 Policy = Literal["auto", "teacher", "student", "cascade", "shadow"]
 Fallback = Literal["none", "student"]
 Ungrounded = Literal["drop", "mark", "refuse"]
-LATER = frozenset({"least", "diversity", "named"})
+LATER = frozenset({"least", "diversity", "named", "embeds"})
 ABSENT = "Not in the documents."
 
 
@@ -150,7 +150,7 @@ class MetricSpec:
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """Documents that a task answers from: the index ``name``, asked what the input field ``question`` says; the ``top`` passages that are found, with ``window`` neighbours on each side, of
-    documents with the facts ``where``, as different as ``diversity`` asks, those that the question names before others where ``named``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
+    documents with the facts ``where``, as different as ``diversity`` asks, those that the question names before others where ``named``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. With ``embeds`` each is followed by what it embeds. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
 
     name: str
     question: str
@@ -163,6 +163,7 @@ class Knowledge:
     absent: str = ABSENT
     diversity: float = 0.0
     named: bool = False
+    embeds: bool = False
 
     def to_json(self) -> dict[str, Json]:
         """Without what was added later and is not asked for: students that were tuned before it could be stay this task's."""

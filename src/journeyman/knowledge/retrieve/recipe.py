@@ -18,6 +18,7 @@ class Recipe:
     index has learned from its questions, else ``DENSE_WEIGHT``. ``is_tuned`` uses the map that it has learned (`tuned`), where there is one. ``window`` neighbours on each side are
     read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity). Below ``least`` evidence (`Search.weigh`) nothing is found: the
     documents do not say it. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit. ``is_split``: what is asked in several sentences is also searched a sentence at a time (`retrieve.parts`).
+    ``has_embeds``: what a passage embeds of other documents follows it, beyond the ``top``.
     """
 
     ranker: Ranker = "hybrid"
@@ -32,3 +33,4 @@ class Recipe:
     least: float = 0.0
     is_named: bool = False
     is_split: bool = True
+    has_embeds: bool = False

@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from journeyman.knowledge.index.file import Index, Piece
 from journeyman.knowledge.index.matrix import Vectors
+from journeyman.knowledge.links.shelf import Shelf
 from journeyman.knowledge.retrieve.approximate import Approximate
 from journeyman.knowledge.retrieve.dense import Exact
 from journeyman.knowledge.retrieve.diverse import choose_diverse
+from journeyman.knowledge.retrieve.embedded import find_embedded
 from journeyman.knowledge.retrieve.filters import Filter, find_allowed
 from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
@@ -28,13 +30,14 @@ Embed = Callable[[Sequence[str]], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage: ``text`` is ``document.text[start:end]``, neighbours included; ``piece`` is the chunk that was hit."""
+    """A passage: ``text`` is ``document.text[start:end]``, neighbours included; ``piece`` is the chunk that was hit, or the first one of what a passage before it embeds."""
 
     piece: Piece
     score: float
     start: int
     end: int
     text: str
+    is_embedded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Search:
         tuned: Current | None = None,
     ) -> None:
         self._index, self._embed = index, embed
-        self._words, self._named = Words(index), Named(index)
+        self._words, self._named, self._shelf = Words(index), Named(index), Shelf(index)
         self._tuned = tuned or Tuning(index).current
         vectors = Vectors(index)
         self._plain: Nearest = Exact(vectors, is_blended=False)
@@ -67,7 +70,8 @@ class Search:
             self._blended = Approximate(index, candidates, self._blended, least)
 
     def find(self, question: str, recipe: Recipe, where: Filter | None = None) -> list[Found]:
-        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match, none where they are less evidence than ``recipe.least``."""
+        """At most ``recipe.top`` passages, best first, none with text of another; fewer only where fewer chunks match, none where they are less evidence than ``recipe.least``. What they embed follows each, where
+        it is asked for."""
         ranked = self._rank(
             question, recipe if not recipe.window else replace(recipe, top=max(recipe.depth, recipe.top)), where
         )
@@ -79,6 +83,18 @@ class Search:
             self._add(passages, self._widen(piece, scores[piece.id], recipe.window))
             if len(passages) == recipe.top:
                 break
+        return self._with_embedded(passages, where) if recipe.has_embeds else passages
+
+    def _with_embedded(self, found: Sequence[Found], where: Filter | None) -> list[Found]:
+        allowed = find_allowed(self._index.documents(), where) if where else None
+        passages: list[Found] = []
+        for item in found:
+            self._add(passages, item)
+            span = (item.piece.document, item.start, item.end)
+            for inner in find_embedded(self._index, self._shelf, *span, allowed):
+                self._add(
+                    passages, Found(inner.piece, item.score, inner.start, inner.end, inner.text, is_embedded=True)
+                )
         return passages
 
     def weigh(self, question: str, recipe: Recipe, where: Filter | None = None, without: Collection[int] = ()) -> float:
