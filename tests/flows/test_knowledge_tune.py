@@ -1,6 +1,7 @@
 """`knowledge tune` through the real encoder: words of a company that no encoder knows, and questions from which nothing can be learned."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from journeyman.cli.main import run
 from journeyman.core.errors import KnowledgeError
 from journeyman.flows.knowledge import add, index_path, open_library
 from journeyman.flows.knowledge_tune import tune_retriever, undo_tuning
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.workspace import open_workspace
+from journeyman.knowledge.retrieve.pairs import NAMES
 from journeyman.knowledge.retrieve.recipe import Recipe
 from journeyman.knowledge.retrieve.tuned import read_tuned
+from journeyman.task.task import Knowledge, Task
 
 pytestmark = pytest.mark.model
 CALLED = {  # what a thing is called in the handbook, and by those who ask
@@ -101,6 +105,72 @@ def test_names_that_no_encoder_knows_are_learned_kept_and_forgotten(
     with open_workspace(project) as workspace:
         assert undo_tuning(workspace)
         assert not undo_tuning(workspace)
+
+
+@pytest.fixture(scope="module")
+def stuffed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Beside each answer a list that says the question's words again and again."""
+    folder = tmp_path_factory.mktemp("stuffed")
+    (folder / "journeyman.toml").touch()
+    (folder / "docs").mkdir()
+    rows = []
+    for thing in CALLED:
+        for done in DONE:
+            name = f"docs/{thing}-{done}.txt"
+            answer = (
+                f"At the end of the month one {thing} is {done} by Anna from the second floor, if she finds the time."
+            )
+            (folder / name).write_text(answer + "\n", encoding="utf-8")
+            words = f"{thing} {done} ".title()
+            (folder / f"docs/{thing}-{done}-list.txt").write_text(f"Who: {words * 3}\n", encoding="utf-8")
+            rows.append(
+                {"question": f"who has the {thing} {done}?", "document": name, "quote": f"one {thing} is {done}"}
+            )
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with open_workspace(folder) as workspace:
+        assert add(workspace, [str(folder / "docs")])[0].done.added == 2 * len(rows)
+    return folder
+
+
+def test_an_order_of_the_first_hits_is_learned_shown_and_used_everywhere(
+    stuffed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(stuffed)
+    search = ["knowledge", "search", "who has the printer repaired?", "--json"]
+    assert run([*search, "--rerank", "30"]) == 2
+    assert "JM-990" in capsys.readouterr().err
+    assert run(["knowledge", "tune", "questions.jsonl", "--json"]) == 0
+    done: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert done["kept"]
+    assert set(done["order"]) == set(NAMES)
+    alone = done["by_order"]["right_first"]
+    assert alone["difference"] > 0.5
+    assert alone["low"] > 0
+    assert alone["n"] == done["sealed"]
+    assert 0 < done["median_ms"]["before"] < 1000
+
+    def first(*options: str) -> str:
+        assert run([*search, *options]) == 0
+        return str(json.loads(capsys.readouterr().out)["passages"][0]["document"])
+
+    assert first() == first("--rerank", "30") == "docs/printer-repaired.txt"
+    assert first("--rerank", "0") == first("--ranker", "dense") == "docs/printer-repaired-list.txt"
+    use = Knowledge("documents", "question", "passages", top=1)
+    task = Task("t", "", {"question": {"type": "string"}, "passages": {"type": "string"}}, None, knowledge=use)
+    with open_workspace(stuffed) as workspace, Shelves(workspace) as shelves:
+        asked = [
+            shelves.fill(replace(task, knowledge=replace(use, rerank=most)), {"question": search[2]})
+            for most in (None, 0)
+        ]
+    assert [item.found[0].name for item in asked] == ["docs/printer-repaired.txt", "docs/printer-repaired-list.txt"]
+    assert run(["knowledge", "eval", "questions.jsonl", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    gain = {name: row["reciprocal_rank"]["value"] for name, row in rows.items()}
+    assert max(gain, key=lambda name: gain[name]) == "hybrid, in the order it has learned"
+    assert run(["knowledge", "tune", "questions.jsonl"]) == 1  # as good as it is now: nothing more to gain
+    assert run(["knowledge", "tune", "--undo"]) == 0
+    capsys.readouterr()
+    assert first() == "docs/printer-repaired-list.txt"
 
 
 def test_nothing_is_kept_where_answers_are_by_chance(project: Path) -> None:

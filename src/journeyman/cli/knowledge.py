@@ -92,6 +92,15 @@ def search(
         bool,
         typer.Option("--named", help="Prefer documents whose facts the question names: a year, a client, a title."),
     ] = False,
+    rerank: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="How many of the first hits are put in the order that `knowledge tune` learned; 0 for none.",
+            show_default="30 where it has learned one",
+        ),
+    ] = None,
     least: Annotated[
         float,
         typer.Option(
@@ -115,6 +124,7 @@ def search(
         diversity=diversity,
         is_named=is_named,
         least=least,
+        rerank=rerank,
         depth=max(50, 2 * top),
     )
     with working(project, is_json) as workspace, open_library(workspace, name) as library:

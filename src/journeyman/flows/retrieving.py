@@ -106,9 +106,8 @@ class Shelves:
         library = self._open(use.name)
         if not question.strip():
             return []
-        found = library.find(
-            question, Recipe(top=use.top, window=use.window, least=use.least), cast(dict[str, str], use.where) or None
-        )
+        recipe = Recipe(top=use.top, window=use.window, least=use.least, rerank=use.rerank)
+        found = library.find(question, recipe, cast(dict[str, str], use.where) or None)
         stands = library.index.standing([item.piece.id for item in found])
         return [
             Retrieved(

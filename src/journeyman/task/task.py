@@ -149,7 +149,7 @@ class MetricSpec:
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """Documents that a task answers from: the index ``name``, asked what the input field ``question`` says; the ``top`` passages that are found, with ``window`` neighbours on each side, of
-    documents with the facts ``where``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
+    documents with the facts ``where``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. ``rerank`` of the first are put in the order that the index has learned, None: as many as it learned it for. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
 
     name: str
     question: str
@@ -158,12 +158,13 @@ class Knowledge:
     window: int = 0
     where: Mapping[str, Json] = field(default_factory=dict)
     least: float = 0.0
+    rerank: int | None = None
     ungrounded: Ungrounded = "drop"
     absent: str = ABSENT
 
     def to_json(self) -> dict[str, Json]:
-        """Without what is asked of evidence where nothing is: students that were tuned before it could be asked stay this task's."""
-        others = set() if self.least else {"least"}
+        """Without what is asked of evidence and of the order where nothing is: students that were tuned before it could be asked stay this task's."""
+        others = {name for name, value in (("least", self.least or None), ("rerank", self.rerank)) if value is None}
         return {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in others}
 
     @staticmethod
