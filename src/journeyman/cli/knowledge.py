@@ -100,6 +100,15 @@ def search(
         bool,
         typer.Option("--embeds", help="Behind each passage what it embeds of other notes, as passages of their own."),
     ] = False,
+    rerank: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=1000,
+            help="How many of the first hits are put in the order that `knowledge tune` learned; 0 for none.",
+            show_default="30 where it has learned one",
+        ),
+    ] = None,
     least: Annotated[
         float,
         typer.Option(
@@ -125,6 +134,7 @@ def search(
         is_named=is_named,
         has_embeds=has_embeds,
         least=least,
+        rerank=rerank,
         depth=max(50, 2 * top),
     )
     with working(project, is_json) as workspace, open_library(workspace, name) as library:

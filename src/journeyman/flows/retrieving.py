@@ -115,6 +115,7 @@ class Shelves:
             is_named=use.named,
             has_embeds=use.embeds,
             least=use.least,
+            rerank=use.rerank,
         )
         found = library.find(question, recipe, cast(dict[str, str], use.where) or None)
         stands = library.index.standing([item.piece.id for item in found])

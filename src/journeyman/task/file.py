@@ -221,6 +221,10 @@ class KnowledgeFile(BaseModel):
     least: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="Evidence below which nothing is found, as `knowledge eval` advises."
     )
+    rerank: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="How many of the first hits are put in the order that `knowledge tune` learned; default: 30 where it has learned one. 0 for none.",
+    )
     ungrounded: Ungrounded = Field(
         default="drop",
         description="What becomes of citations that stand in no passage: drop them, mark them in the trace alone, or refuse the answer.",

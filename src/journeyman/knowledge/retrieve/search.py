@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.index.file import Index, Piece
 from journeyman.knowledge.index.matrix import Vectors
 from journeyman.knowledge.links.shelf import Shelf
@@ -19,10 +20,12 @@ from journeyman.knowledge.retrieve.filters import Filter, find_allowed
 from journeyman.knowledge.retrieve.inferred import NAMED, Named, prefer
 from journeyman.knowledge.retrieve.lexical import Words
 from journeyman.knowledge.retrieve.nearest import Candidates, Nearest
+from journeyman.knowledge.retrieve.pairs import Pairs
 from journeyman.knowledge.retrieve.parts import Part, find_parts, join_parts
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_ranks, fuse_scores
 from journeyman.knowledge.retrieve.recipe import DENSE_WEIGHT, Recipe
-from journeyman.knowledge.retrieve.tuned import Current, Tuning
+from journeyman.knowledge.retrieve.rerank import DEPTH, Order, reorder
+from journeyman.knowledge.retrieve.tuned import Current, Tuned, Tuning
 
 Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Floats]
@@ -62,6 +65,7 @@ class Search:
     ) -> None:
         self._index, self._embed = index, embed
         self._words, self._named, self._shelf = Words(index), Named(index), Shelf(index)
+        self._pairs = Pairs(index, self._words)
         self._tuned = tuned or Tuning(index).current
         vectors = Vectors(index)
         self._plain: Nearest = Exact(vectors, is_blended=False)
@@ -148,12 +152,13 @@ class Search:
         return [hits[row] for row in order]
 
     def _fuse(self, question: str, vector: Floats | None, recipe: Recipe, allowed: Sequence[int] | None) -> Part:
-        depth = max(recipe.depth, recipe.top)
+        depth = max(recipe.depth, recipe.top, recipe.rerank or 0)
         by_words = self._words.rank(question, depth, allowed) if recipe.ranker != "dense" else []
         by_share = self._words.share(question, by_words[0].score) if by_words else 0.0
+        tuned = self._tuned() if recipe.is_tuned and vector is not None else None
+        order = self._choose_order(recipe, tuned)
         if vector is None:
             return Part(question, by_words, by_share)
-        tuned = self._tuned() if recipe.is_tuned else None
         vector = tuned.turned(vector) if tuned else vector
         nearest = self._blended if recipe.is_blended else self._plain
         by_vectors = nearest.rank(vector, depth, allowed)
@@ -163,7 +168,31 @@ class Search:
             learned = tuned.dense_weight if tuned else DENSE_WEIGHT
             share = learned if recipe.dense_weight is None else recipe.dense_weight
             hits, evidence = fuse([by_vectors, by_words], [share, 1 - share]), share * evidence + (1 - share) * by_share
+        if order and hits:
+            first = hits[: DEPTH if recipe.rerank is None else recipe.rerank]
+            near = nearest.take([hit.id for hit in first]) @ vector
+            described = self._pairs.describe(question, first, near, by_vectors, by_words)
+            hits = [*reorder(first, order.score(described)), *hits[len(first) :]]
         return Part(question, hits, evidence)
+
+    def _choose_order(self, recipe: Recipe, tuned: Tuned | None) -> Order | None:
+        """What the index has learned, where the recipe ranks as it was learned for.
+
+        Raises:
+            KnowledgeError: JM-990 it is asked for and there is none.
+        """
+        is_like = recipe.ranker == "hybrid" and recipe.fusion == "scores" and recipe.is_blended
+        order = tuned.order if tuned and is_like else None
+        if recipe.rerank and order is None:
+            raise KnowledgeError(
+                "JM-990",
+                "there is no learned order to put hits in",
+                where=self._index.where,
+                expected="an index that has learned one, and a hybrid search",
+                got="nothing learned" if is_like else recipe.ranker,
+                hint="journeyman knowledge tune learns one from questions; it is used where it is there, without being asked for",
+            )
+        return None if recipe.rerank == 0 else order
 
     def _widen(self, piece: Piece, score: float, window: int) -> Found:
         if not window:
