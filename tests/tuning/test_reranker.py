@@ -92,5 +92,7 @@ def test_questions_without_a_right_hit_or_a_wrong_one_teach_nothing() -> None:
     assert np.array_equal(plain.weights, more.weights)
     assert train_order(idle, np.arange(2)) is None
     assert train_order(judged, np.zeros(40, np.int64)) is None
-    constant = [Judged(np.column_stack([item.numbers, np.ones(HITS)]), item.right) for item in judged]
+    constant = [  # their sum rounds, their deviation is not 0
+        Judged(np.column_stack([item.numbers, np.full(HITS, 0.1)]), item.right) for item in judged
+    ]
     assert fit_order(constant, 0.1)[-1] == 0

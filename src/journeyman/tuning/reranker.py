@@ -46,8 +46,8 @@ def train_order(judged: Sequence[Judged], folds: Ints, look: Callable[[], None] 
     """The pull with the smallest loss on questions of the other ``folds`` [m], then the weights of all questions with it; None where no question has both right and wrong hits on both sides.
     A question without a right hit teaches nothing."""
     useful = np.array([bool(item.right.any() and not item.right.all()) for item in judged], np.bool_)
-    parts = [(np.flatnonzero(useful & (folds != fold)), np.flatnonzero(folds == fold)) for fold in np.unique(folds)]
-    if len(parts) < 2 or any(not len(taught) for taught, _ in parts):
+    parts = [(_rows(useful & (folds != fold)), _rows(folds == fold)) for fold in np.unique(folds)]
+    if len(parts) < 2 or any(not taught for taught, _ in parts):
         return None
     tried: list[tuple[float, float, tuple[Floats, ...]]] = []
     for pull in PULLS:
@@ -56,20 +56,21 @@ def train_order(judged: Sequence[Judged], folds: Ints, look: Callable[[], None] 
             weights = fit_order([judged[row] for row in taught], pull)
             for row in others:
                 scores[row] = judged[row].numbers @ weights
-        losses = [_lose(scores[row], judged[row].right) for row in np.flatnonzero(useful)]
+        losses = [_lose(scores[row], judged[row].right) for row in _rows(useful)]
         tried.append((float(np.mean(losses)), pull, tuple(scores)))
         if look:
             look()
     _, pull, held = min(tried, key=lambda one: one[0])
-    weights = fit_order([judged[row] for row in np.flatnonzero(useful)], pull)
+    weights = fit_order([judged[row] for row in _rows(useful)], pull)
     return Ordered(weights, held, pull, tuple((pull, loss) for loss, pull, _ in tried))
 
 
 def fit_order(judged: Sequence[Judged], pull: float) -> Floats:
     """Weights [f] for numbers as they are, of questions that each have a right hit."""
     numbers, right = np.concatenate([item.numbers for item in judged]), np.concatenate([item.right for item in judged])
-    spread = numbers.std(axis=0)
-    scaled = numbers / np.where(spread > 0, spread, 1.0)
+    varies = np.ptp(numbers, axis=0) > 0  # the deviation of equal numbers is not quite 0
+    spread = np.where(varies, numbers.std(axis=0), 1.0)
+    scaled = numbers / spread
     counts = np.array([len(item.right) for item in judged])
     starts, of = np.cumsum(counts) - counts, np.repeat(np.arange(len(judged)), counts)
 
@@ -85,7 +86,12 @@ def fit_order(judged: Sequence[Judged], pull: float) -> Floats:
     best = minimize(
         value_and_slope, np.zeros(numbers.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": STEPS}
     )
-    found: Floats = np.where(spread > 0, best.x / np.where(spread > 0, spread, 1.0), 0.0)
+    found: Floats = np.where(varies, best.x / spread, 0.0)
+    return found
+
+
+def _rows(mask: Mask) -> list[int]:
+    found: list[int] = np.flatnonzero(mask).tolist()
     return found
 
 
