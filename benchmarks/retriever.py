@@ -1,4 +1,4 @@
-"""A retriever tuned on questions: what `journeyman knowledge tune` makes of four sets, and whether its gate keeps it.
+"""A retriever tuned on questions: what `journeyman knowledge tune` makes of four sets, what its order of the first hits adds, and whether its gate keeps it.
 
     python benchmarks/retriever.py [--data FOLDER] [--folder FOLDER] [--only SET] [--json]
 
@@ -134,6 +134,14 @@ def describe(done: Result) -> str:
         "|---|---|---|---|---|---|---|---|",
         *(describe_set(name, row) for name, row in done["sets"].items()),
         "",
+        "## What the order of the first hits adds",
+        "",
+        "The same sealed questions with all that was learned, without its order of the first 30 hits and with it; ms: the median of a question, its embedding apart, before anything was learned and after.",
+        "",
+        "| questions | R@1: without, with | difference | R@5: without, with | difference | MRR: without, with | difference | n | ms: before, after |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(describe_order(name, row) for name, row in done["sets"].items()),
+        "",
         *(f"* {name}: {SAID[name]}; {describe_cost(row)}" for name, row in done["sets"].items()),
         "",
     ]
@@ -143,17 +151,32 @@ def describe(done: Result) -> str:
 def describe_set(name: str, row: Result) -> str:
     if not row["changes"]:
         return f"| {name} | nothing: no better on the questions to learn from | | | | | {row['sealed']:,} | not asked |"
-    learned = f"{'map, ' if row['has_map'] else ''}vectors' share {row['dense_weight']:g}"
+    learned = (
+        f"{'map, ' if row['has_map'] else ''}vectors' share {row['dense_weight']:g}{', order' if row['order'] else ''}"
+    )
+    cells = describe_changes(row["changes"], ("right_first", "right_found"))
+    verdicts = row["gates"]["right_first"]["verdict"], row["gates"]["right_found"]["verdict"]
+    kept = "kept" if row["kept"] else "not kept"
+    return f"| {name} | {learned} | {cells} | {row['sealed']:,} | {kept} ({', '.join(verdicts)}) |"
+
+
+def describe_order(name: str, row: Result) -> str:
+    if not row["by_order"]:
+        return f"| {name} | no order: none was clearly better on the questions to learn from | | | | | | {row['sealed']:,} | |"
+    cells = describe_changes(row["by_order"], ("right_first", "right_found", "reciprocal_rank"))
+    ms = row["median_ms"]
+    return f"| {name} | {cells} | {row['sealed']:,} | {ms['before']:.1f}, {ms['after']:.1f} |"
+
+
+def describe_changes(changes: Result, names: tuple[str, ...]) -> str:
     cells = []
-    for key in ("right_first", "right_found"):
-        change = row["changes"][key]
+    for name in names:
+        change = changes[name]
         cells += [
             f"{change['before']:.3f}, {change['after']:.3f}",
             f"{change['difference']:+.3f} ({change['low']:+.3f} to {change['high']:+.3f})",
         ]
-    verdicts = row["gates"]["right_first"]["verdict"], row["gates"]["right_found"]["verdict"]
-    kept = "kept" if row["kept"] else "not kept"
-    return f"| {name} | {learned} | {' | '.join(cells)} | {row['sealed']:,} | {kept} ({', '.join(verdicts)}) |"
+    return " | ".join(cells)
 
 
 def describe_cost(row: Result) -> str:

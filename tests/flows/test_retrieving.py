@@ -193,6 +193,23 @@ def test_an_invented_quote_leaves_the_answer_or_refuses_it(project: Path) -> Non
     assert [trace.status for trace in traces(project)] == ["ok", "invalid"]
 
 
+def test_what_a_passage_embeds_is_cited_in_its_own_document(project: Path) -> None:
+    (project / "handbook/trip.md").write_text("# Trip\n\nThe lighthouse excursion. ![[hours]]\n", encoding="utf-8")
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")], "handbook")
+    (project / "tasks/helpdesk.yaml").write_text(TASK.replace("top: 2", "top: 1\n  embeds: true"), encoding="utf-8")
+
+    def quote(_body: dict[str, Any]) -> tuple[int, str]:
+        return 200, json.dumps({"answer": "From nine.", "source": {"passage": 2, "quote": "open from nine to five"}})
+
+    with provider(project, quote) as seen:
+        _answer, sources = ask(project, question="when is the lighthouse excursion?")
+    assert [source["document"] for source in sources] == ["handbook/trip.md", "handbook/hours.md"]
+    assert "[2] " in str(seen[0]["messages"][-1]["content"])
+    (place,) = sources[1]["cited"]
+    assert HANDBOOK["hours.md"][place["start"] : place["end"]] == "open from nine to five"
+
+
 def test_who_brings_passages_keeps_them(project: Path) -> None:
     with provider(project, read_prompt):
         answer, _sources = ask(project, question="how is the weather?", passages="[1] The weather is fine.")

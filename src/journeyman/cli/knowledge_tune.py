@@ -14,8 +14,10 @@ from journeyman.core.canonical import Json
 from journeyman.core.errors import KnowledgeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from journeyman.evaluation.gate import Verdict
-    from journeyman.flows.knowledge_tune import Retuned
+    from journeyman.flows.knowledge_tune import Change, Retuned
 
 WORDS = {
     "right_first": "the right passage comes first",
@@ -93,8 +95,11 @@ def _print(done: Retuned, name: str) -> None:
             f"{change.difference:+.3f} ({low:+.3f} to {high:+.3f})",
         )
     print_table(table)
-    learned = "a map of questions' vectors and " if done.tuned.turn is not None else ""
-    print_lines(f"Learned: {learned}a share of {done.tuned.dense_weight:g} for the vectors.")
+    learned = "a map of questions' vectors, " if done.tuned.turn is not None else ""
+    print_lines(
+        f"Learned: {learned}a share of {done.tuned.dense_weight:g} for the vectors{_describe_order(done.by_order)}.",
+        f"A question takes {done.median_ms[0]:.0f} ms before and {done.median_ms[1]:.0f} ms after, its embedding apart.",
+    )
     for said, verdict in (("first more often", done.first), ("found as often, less 2 points at most", done.found)):
         if verdict is not None:
             print_lines(f"Gate, {said}: {_describe(verdict)}")
@@ -105,23 +110,25 @@ def _print(done: Retuned, name: str) -> None:
     )
 
 
+def _describe_order(by_order: Mapping[str, Change] | None) -> str:
+    if by_order is None:
+        return ""
+    first = by_order["right_first"]
+    low, high = first.interval.low, first.interval.high
+    return (
+        f", and an order of the first hits, which alone adds {first.difference:+.3f} ({low:+.3f} to {high:+.3f}) first"
+    )
+
+
 def _describe(verdict: Verdict) -> str:
     more = f", about {verdict.needed:,} more sealed questions would decide" if verdict.needed else ""
     return f"{verdict.verdict}{more} ({verdict.difference:+.3f}, one-sided bound {verdict.low:+.3f} at {verdict.level:g}, n = {verdict.n:,})"
 
 
 def _to_json(done: Retuned) -> dict[str, Json]:
-    changes: dict[str, Json] = {
-        key: {
-            "before": change.before,
-            "after": change.after,
-            "difference": change.difference,
-            "low": change.interval.low,
-            "high": change.interval.high,
-            "n": done.sealed,
-        }
-        for key, change in (done.changes or {}).items()
-    }
+    from journeyman.knowledge.retrieve.rerank import write_order
+
+    order = write_order(done.tuned.order) if done.tuned and done.tuned.order else {}
     return {
         "kept": done.kept,
         "fitted": done.fitted,
@@ -129,6 +136,7 @@ def _to_json(done: Retuned) -> dict[str, Json]:
         "unusable": done.unusable,
         "split_by": done.unit,
         "top": done.top,
+        "order": {**order} or None,
         "has_map": done.tuned is not None and done.tuned.turn is not None,
         "pull": done.pull,
         "dense_weight": done.tuned.dense_weight if done.tuned else None,
@@ -148,5 +156,21 @@ def _to_json(done: Retuned) -> dict[str, Json]:
             for key, gate in (("right_first", done.first), ("right_found", done.found))
             if gate is not None
         },
-        "changes": changes,
+        "changes": _changes_json(done.changes, done.sealed),
+        "by_order": _changes_json(done.by_order, done.sealed),
+        "median_ms": {"before": done.median_ms[0], "after": done.median_ms[1]},
+    }
+
+
+def _changes_json(changes: Mapping[str, Change] | None, n: int) -> dict[str, Json]:
+    return {
+        key: {
+            "before": change.before,
+            "after": change.after,
+            "difference": change.difference,
+            "low": change.interval.low,
+            "high": change.interval.high,
+            "n": n,
+        }
+        for key, change in (changes or {}).items()
     }

@@ -18,6 +18,7 @@ from journeyman.knowledge.index.file import Shelved
 from journeyman.knowledge.retrieve.abstain import try_abstention
 from journeyman.knowledge.retrieve.grid import Compared, compare_recipes, make_grid
 from journeyman.knowledge.retrieve.trial import Gold, Question
+from journeyman.knowledge.retrieve.tuned import read_tuned
 
 KEYS = frozenset(("question", "gold", "document", "quote", "start", "end", "where"))
 SHAPE = '{"question": "...", "document": "handbook/returns.md", "quote": "within thirty days"}'
@@ -39,7 +40,8 @@ def evaluate(workspace: Workspace, path: Path, name: str = NAME, top: int = 5) -
                 where=str(path),
                 expected=SHAPE,
             )
-        grid = make_grid(top)
+        tuned = read_tuned(library.index)
+        grid = make_grid(top, has_order=tuned is not None and tuned.order is not None)
         look = _begin_look(workspace, library, path, name, [asdict(recipe) for recipe in grid.values()])
         compared = compare_recipes(library.find, grid, answered, workspace.progress)
         abstention = try_abstention(library.search.weigh, compared.recipe, questions)

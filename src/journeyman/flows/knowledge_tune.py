@@ -1,6 +1,6 @@
 """An index's retriever tuned on questions whose answers are known, and kept only where it is better on questions that it has not seen.
 
-Half of the questions are sealed, by the documents that answer them. On the others a map for questions' vectors and the vectors' share of a hybrid ranking are learned, each judged across folds; what
+Half of the questions are sealed, by the documents that answer them. On the others a map for questions' vectors, the vectors' share of a hybrid ranking and an order of the first hits are learned, each judged across folds; what
 comes of it meets the sealed half once, beside what the index does today, in the gate that decides over students: the right passage must come first more often, and must be among the first ones as often.
 Each further look at sealed questions of one index is decided at half the level of the look before.
 """
@@ -8,7 +8,7 @@ Each further look at sealed questions of one index is decided at half the level 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,17 +25,21 @@ from journeyman.flows.knowledge_eval import read_questions
 from journeyman.flows.workspace import Workspace
 from journeyman.knowledge.index.file import Index, open_index
 from journeyman.knowledge.index.matrix import Matrix, Vectors
-from journeyman.knowledge.retrieve.dense import rank_dense, take_best
+from journeyman.knowledge.retrieve.dense import pick, rank_dense, take_best
 from journeyman.knowledge.retrieve.filters import find_allowed
 from journeyman.knowledge.retrieve.lexical import Words
+from journeyman.knowledge.retrieve.pairs import Pairs
 from journeyman.knowledge.retrieve.ranking import Hit, fuse_scores
 from journeyman.knowledge.retrieve.recipe import DENSE_WEIGHT, Recipe
+from journeyman.knowledge.retrieve.rerank import DEPTH as ORDERED
+from journeyman.knowledge.retrieve.rerank import Order
 from journeyman.knowledge.retrieve.search import Search
 from journeyman.knowledge.retrieve.trial import Question, Scores, try_recipe
 from journeyman.knowledge.retrieve.tuned import Tuned, count_look, drop_tuned, write_tuned
 from journeyman.measure.bootstrap import bootstrap_ratio
 from journeyman.measure.intervals import Interval
 from journeyman.task.task import Gate
+from journeyman.tuning.reranker import Judged, train_order
 from journeyman.tuning.retriever import Asked, train_turn
 
 LEVEL = 0.025
@@ -70,7 +74,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Retuned:
-    """``fitted`` questions taught, ``sealed`` ones decided, split by ``unit``; ``unusable`` are answered by no chunk. Nothing was looked at where ``tuned`` is None: what was learned was no better on the taught ones."""
+    """``fitted`` questions taught, ``sealed`` ones decided, split by ``unit``; ``unusable`` are answered by no chunk. Nothing was looked at where ``tuned`` is None: what was learned was no better on the taught ones.
+    ``by_order`` is what the order adds to the rest that was learned; ``median_ms`` a question takes, before and after."""
 
     kept: bool
     tuned: Tuned | None
@@ -85,6 +90,8 @@ class Retuned:
     first: Verdict | None = None
     found: Verdict | None = None
     changes: Mapping[str, Change] | None = None
+    by_order: Mapping[str, Change] | None = None
+    median_ms: tuple[float, float] = (0.0, 0.0)
 
 
 def tune_retriever(workspace: Workspace, path: Path, name: str = NAME, top: int = 5) -> Retuned:
@@ -117,6 +124,7 @@ class _Asking:
 
     def __init__(self, library: Library, questions: Sequence[Question], progress: Progress) -> None:
         self.index: Index = library.index
+        self.words = Words(library.index)
         self.matrix: Matrix = Vectors(library.index).current(is_blended=True)
         rights = _find_right(library.index, questions)
         kept = [row for row, right in enumerate(rights) if len(right)]
@@ -125,12 +133,16 @@ class _Asking:
         self.right = [rights[row] for row in kept]
         self.vectors = library.embed([question.text for question in self.questions], progress)
         self.allowed = [_find_rows(self.index, self.matrix, item) for item in self.questions]
-        self.by_text = {item.text: vector for item, vector in zip(self.questions, self.vectors, strict=True)}
+        self._by_text = {item.text: vector for item, vector in zip(self.questions, self.vectors, strict=True)}
+        self._embed = library.embed
         names = {item.id: item.origin.name for item in self.index.documents()}
         self.unit, self.groups = _find_groups(self.questions, self.right, names)
 
     def embed(self, texts: Sequence[str]) -> Floats:
-        return np.stack([self.by_text[text] for text in texts])
+        """Parts of questions are embedded when they are met."""
+        if lacking := [text for text in texts if text not in self._by_text]:
+            self._by_text |= zip(lacking, self._embed(lacking), strict=True)
+        return np.stack([self._by_text[text] for text in texts])
 
     def split(self, path: Path) -> tuple[list[int], list[int]]:
         """Rows that teach, and sealed ones: a group is whole on one side, by a hash of what it holds on to.
@@ -232,6 +244,9 @@ def _learn(asking: _Asking, taught: Sequence[int], progress: Progress) -> tuple[
     default = tried[None, DENSE_WEIGHT]
     pull, weight = max(tried, key=lambda key: (tried[key], key[0] is None, -abs(key[1] - DENSE_WEIGHT)))
     if tried[pull, weight] <= default:
+        pull, weight = None, DENSE_WEIGHT
+    order = _learn_order(asking, taught, weights[pull], words, weight, folds, progress)
+    if order is None and (pull, weight) == (None, DENSE_WEIGHT):
         return None, None
     turn = turned.turn if pull is not None else None
     questions = content_hash(
@@ -240,7 +255,48 @@ def _learn(asking: _Asking, taught: Sequence[int], progress: Progress) -> tuple[
             for item in map(asking.questions.__getitem__, taught)
         ]
     )
-    return Tuned(None if turn is None else turn.astype("<f2").astype(np.float32), weight, questions, len(taught)), pull
+    kept_turn = None if turn is None else turn.astype("<f2").astype(np.float32)
+    return Tuned(kept_turn, weight, questions, len(taught), order), pull
+
+
+def _learn_order(
+    asking: _Asking,
+    rows: Sequence[int],
+    vectors: Floats,
+    words: Sequence[Sequence[Hit]],
+    weight: float,
+    folds: Ints,
+    progress: Progress,
+) -> Order | None:
+    """Of the first hits; None where right ones do not come clearly earlier for questions that did not teach it: by more than the standard error of the gain."""
+    pairs, judged = Pairs(asking.index, asking.words), []
+    progress.start("compare", total=len(rows), unit="questions")
+    for row, vector, by_words in zip(rows, vectors, words, strict=True):
+        by_vectors = rank_dense(asking.matrix, vector, DEPTH, asking.allowed[row][1])
+        hits = fuse_scores([by_vectors, by_words], [weight, 1 - weight])[:ORDERED]
+        ids = [hit.id for hit in hits]
+        near = pick(asking.matrix, ids) @ vector
+        numbers = pairs.describe(asking.questions[row].text, hits, near, by_vectors, by_words)
+        judged.append(Judged(numbers, np.isin(ids, asking.matrix.ids[asking.right[row]])))
+        progress.advance()
+    progress.finish()
+    ordered = train_order(judged, folds)
+    if ordered is None:
+        return None
+    gains = np.array(
+        [
+            _reciprocal(item.right[np.argsort(-scores, kind="stable")]) - _reciprocal(item.right)
+            for item, scores in zip(judged, ordered.held, strict=True)
+        ]
+    )
+    if gains.mean() <= gains.std() / np.sqrt(len(gains)):
+        return None
+    return Order(tuple(ordered.weights.tolist()))
+
+
+def _reciprocal(right: npt.NDArray[np.bool_]) -> float:
+    """1 / rank of the first right one, in the order of ``right``."""
+    return 1 / (1 + int(right.argmax())) if right.any() else 0.0
 
 
 def _choose_chunks(chunks: Floats, asked: Asked) -> tuple[Ints, list[Ints]]:
@@ -258,10 +314,10 @@ def _choose_chunks(chunks: Floats, asked: Asked) -> tuple[Ints, list[Ints]]:
 
 
 def _rank_words(asking: _Asking, rows: Sequence[int], progress: Progress) -> list[list[Hit]]:
-    words, found = Words(asking.index), []
+    found = []
     progress.start("words", total=len(rows), unit="questions")
     for row in rows:
-        found.append(words.rank(asking.questions[row].text, DEPTH, asking.allowed[row][0]))
+        found.append(asking.words.rank(asking.questions[row].text, DEPTH, asking.allowed[row][0]))
         progress.advance()
     progress.finish()
     return found
@@ -285,7 +341,8 @@ def _look(
     workspace: Workspace, asking: _Asking, plain: Retuned, sealed: Sequence[int], tuned: Tuned, path: Path
 ) -> Retuned:
     """Meet the sealed questions; write what was learned where they are answered better."""
-    look = content_hash([tuned.questions, tuned.dense_weight, sorted(asking.questions[row].text for row in sealed)])
+    learned = [tuned.questions, tuned.dense_weight, *(tuned.order.weights if tuned.order else ())]
+    look = content_hash([*learned, sorted(asking.questions[row].text for row in sealed)])
     with open_index(path, is_writer=True) as index:
         looks = count_look(index, look)  # before anything is seen: a look that is broken off was one
     level = LEVEL / 2**looks
@@ -293,6 +350,11 @@ def _look(
     questions = [asking.questions[row] for row in sealed]
     before = _measure(asking, recipe, questions, None, workspace.progress)
     after = _measure(asking, recipe, questions, lambda: tuned, workspace.progress)
+    without = (
+        _measure(asking, replace(recipe, rerank=0), questions, lambda: tuned, workspace.progress)
+        if tuned.order
+        else after
+    )
     groups = [asking.groups[row] for row in sealed]
     first = decide(FIRST, _pair(after, before, groups, _is_first), level)
     found = decide(FOUND, _pair(after, before, groups, _is_found), level)
@@ -300,12 +362,9 @@ def _look(
     if kept:
         with open_index(path, is_writer=True) as index:
             write_tuned(index, tuned)
-    changes = {
-        "right_first": _compare(before, after, _is_first, first),
-        "right_found": _compare(before, after, _is_found, found),
-        "reciprocal_rank": _compare(before, after, lambda scores: scores.reciprocal),
-        "recall": _compare(before, after, lambda scores: scores.recall),
-    }
+    changes = _compare_all(before, after, first, found)
+    by_order = _compare_all(without, after) if tuned.order else None
+    median_ms = tuple(float(np.median([scores.ms for scores in some])) for some in (before, after))
     return Retuned(
         kept=kept,
         tuned=tuned,
@@ -320,7 +379,20 @@ def _look(
         first=first,
         found=found,
         changes=changes,
+        by_order=by_order,
+        median_ms=(median_ms[0], median_ms[1]),
     )
+
+
+def _compare_all(
+    before: Sequence[Scores], after: Sequence[Scores], first: Verdict | None = None, found: Verdict | None = None
+) -> dict[str, Change]:
+    return {
+        "right_first": _compare(before, after, _is_first, first),
+        "right_found": _compare(before, after, _is_found, found),
+        "reciprocal_rank": _compare(before, after, lambda scores: scores.reciprocal),
+        "recall": _compare(before, after, lambda scores: scores.recall),
+    }
 
 
 def _measure(

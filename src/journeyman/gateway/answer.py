@@ -65,6 +65,8 @@ class Watches(Protocol):
 
     def window(self) -> Window: ...
 
+    def escalates(self, text: str, /) -> bool: ...
+
     def hear(self, task: Task, fields: Mapping[str, Json], /) -> None: ...
 
     def refuse(self, guard: str, side: Side, why: str = "", /) -> ServeError: ...
@@ -184,6 +186,11 @@ class Attempt:
     @property
     def problem(self) -> str:
         return self.outcome.problem
+
+    @property
+    def text(self) -> str:
+        """What would be handed out."""
+        return self.outcome.text
 
     @property
     def calibrated(self) -> float | None:

@@ -207,16 +207,23 @@ class KnowledgeFile(BaseModel):
     window: Annotated[int, Field(ge=0, le=10)] = Field(
         default=0, description="Neighbours that are read with each passage, on each side."
     )
+    embeds: bool = Field(
+        default=False, description="Behind each passage what it embeds of other notes, as passages of their own."
+    )
     where: dict[str, Any] = Field(
         default_factory=dict, description="Facts that documents must have, as in `knowledge search --where`."
     )
     diversity: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
-        description="Passages that differ rather than repeat: 0.3 where calls ask two things at once or documents have several versions.",
+        description="Passages that differ rather than repeat: 0.3 where documents have several versions.",
     )
     named: bool = Field(default=False, description="Prefer documents whose facts the question names.")
     least: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="Evidence below which nothing is found, as `knowledge eval` advises."
+    )
+    rerank: Annotated[int, Field(ge=0, le=1000)] | None = Field(
+        default=None,
+        description="How many of the first hits are put in the order that `knowledge tune` learned; default: 30 where it has learned one. 0 for none.",
     )
     ungrounded: Ungrounded = Field(
         default="drop",
@@ -432,7 +439,7 @@ def _make_task(document: Document) -> Task:
         cascade=Cascade(file.cascade.error, file.cascade.delta),
         route=_route(file),
         records=Records(file.records.sample, file.records.keep_days),
-        guards=read_guards(file.guards, document),
+        guards=read_guards(file.guards, document, has_passages=knowledge is not None),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         redact_also=tuple(dict.fromkeys(file.redact_also)),

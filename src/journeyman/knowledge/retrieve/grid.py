@@ -6,7 +6,7 @@ The choice is made on one half of the questions, drawn by a fixed seed, and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from journeyman.core.progress import Progress, Silent
 from journeyman.knowledge.retrieve.abstain import Abstention
 from journeyman.knowledge.retrieve.recipe import Recipe
+from journeyman.knowledge.retrieve.rerank import DEPTH
 from journeyman.knowledge.retrieve.trial import Find, Question, Scores, try_recipe
 from journeyman.measure.bootstrap import bootstrap_ratio
 from journeyman.measure.intervals import Interval
@@ -65,20 +66,23 @@ class Compared:
         return next(row.recipe for row in self.rows if row.name == self.recommended)
 
 
-def make_grid(top: int = 5) -> Mapping[str, Recipe]:
-    """The recipes that are compared by default, each by what it is called."""
-    plain = Recipe(top=top, depth=max(50, 2 * top))
+def make_grid(top: int = 5, *, has_order: bool = False) -> Mapping[str, Recipe]:
+    """The recipes that are compared by default, each by what it is called; ``has_order``: the index has learned one of the first hits."""
+    plain = Recipe(top=top, depth=max(50, 2 * top), rerank=0)
     grid = {
-        "words": Recipe(ranker="lexical", top=top, depth=plain.depth),
-        "vectors": Recipe(ranker="dense", top=top, depth=plain.depth),
-        "hybrid by ranks": Recipe(fusion="ranks", dense_weight=0.5, top=top, depth=plain.depth),
+        "words": Recipe(ranker="lexical", top=top, depth=plain.depth, rerank=0),
+        "vectors": Recipe(ranker="dense", top=top, depth=plain.depth, rerank=0),
+        "hybrid by ranks": Recipe(fusion="ranks", dense_weight=0.5, top=top, depth=plain.depth, rerank=0),
     }
     for weight in (0.5, 0.7, 0.85):
-        grid[f"hybrid, {weight:g} vectors"] = Recipe(dense_weight=weight, top=top, depth=plain.depth)
-    grid["hybrid, vectors as they are"] = Recipe(is_blended=False, top=top, depth=plain.depth)
-    grid["hybrid, passages that differ"] = Recipe(diversity=0.3, top=top, depth=plain.depth)
-    grid["hybrid, with neighbours"] = Recipe(window=1, top=top, depth=plain.depth)
-    grid["hybrid, documents that the question names"] = Recipe(is_named=True, top=top, depth=plain.depth)
+        grid[f"hybrid, {weight:g} vectors"] = Recipe(dense_weight=weight, top=top, depth=plain.depth, rerank=0)
+    grid["hybrid, vectors as they are"] = Recipe(is_blended=False, top=top, depth=plain.depth, rerank=0)
+    grid["hybrid, passages that differ"] = Recipe(diversity=0.3, top=top, depth=plain.depth, rerank=0)
+    grid["hybrid, with neighbours"] = Recipe(window=1, top=top, depth=plain.depth, rerank=0)
+    grid["hybrid, several sentences as one"] = Recipe(is_split=False, top=top, depth=plain.depth, rerank=0)
+    grid["hybrid, documents that the question names"] = Recipe(is_named=True, top=top, depth=plain.depth, rerank=0)
+    if has_order:
+        grid["hybrid, in the order it has learned"] = replace(plain, rerank=DEPTH)
     return grid
 
 

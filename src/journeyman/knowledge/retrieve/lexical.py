@@ -62,6 +62,10 @@ class Words:
         bound = sum(self._weigh(word) for word in self._choose(find_words(question)))
         return best / bound if bound else 0.0
 
+    def rarity(self, word: str) -> float:
+        """0 for a word that all chunks have, more the fewer have it."""
+        return log((self._count("") + 1) / (self._count(word) + 0.5))
+
     def _weigh(self, word: str) -> float:
         having, all_chunks = self._count(word), self._count("")
         return (K1 + 1) * max(log((all_chunks - having + 0.5) / (having + 0.5)), 0.0)

@@ -1,4 +1,4 @@
-"""What an index has learned from its questions: a linear map for their vectors, and the vectors' share of a hybrid ranking.
+"""What an index has learned from its questions: a linear map for their vectors, the vectors' share of a hybrid ranking, and an order of the first hits.
 
 Chunks keep their vectors: a question's is turned towards what answers questions like it, which costs one product a question. It stands in the index file, so it is
 copied and deleted with it, and `--anew` forgets it.
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.index.file import Index
+from journeyman.knowledge.retrieve.rerank import Order, read_order, write_order
 
 Floats = npt.NDArray[np.float32]
 Current = Callable[[], "Tuned | None"]
@@ -27,12 +28,13 @@ KEY, LOOKS = "tuned", "tuned_looks"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tuned:
-    """``turn`` float32 [d, d], or None where only the share was learned; ``questions`` is the hash of those that it was made from, ``count`` how many they were."""
+    """``turn`` float32 [d, d], or None where no map was learned; ``order`` likewise; ``questions`` is the hash of those that it was made from, ``count`` how many they were."""
 
     turn: Floats | None
     dense_weight: float
     questions: str
     count: int
+    order: Order | None = None
 
     def turned(self, vector: Floats) -> Floats:
         """Of a question [d], of length one again."""
@@ -73,8 +75,9 @@ def read_tuned(index: Index) -> Tuned | None:
         if sha256(packed).hexdigest() != row["sha256"]:
             raise ValueError("another hash")
         turn = np.frombuffer(packed, "<f2").reshape(row["dimension"], -1).astype(np.float32) if packed else None
-        return Tuned(turn, float(row["dense_weight"]), str(row["questions"]), int(row["count"]))
-    except (ValueError, KeyError, TypeError) as error:
+        order = read_order(row["order"]) if row.get("order") else None
+        return Tuned(turn, float(row["dense_weight"]), str(row["questions"]), int(row["count"]), order)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KnowledgeError(
             "JM-972",
             "what this index has learned from questions cannot be read",
@@ -94,6 +97,7 @@ def write_tuned(index: Index, tuned: Tuned) -> None:
         "dimension": 0 if tuned.turn is None else len(tuned.turn),
         "sha256": sha256(packed).hexdigest(),
         "turn": base64.b64encode(packed).decode(),
+        "order": write_order(tuned.order) if tuned.order else None,
     }
     _keep(index, KEY, json.dumps(row))
 
