@@ -1,11 +1,10 @@
 """Invoices: how well values are extracted from documents of vendors and layouts that were never seen, at each step of the ladder of labelled documents.
 
-    python benchmarks/invoices.py [--only STEP] [--sealed 60] [--json] [--folder F]
+    python benchmarks/invoices.py [--only places|ladder] [--steps 0,5,10,25,50] [--sealed 60] [--json] [--folder F]
 
-`places`: where true values are found, without any model. Steps: 0 labelled documents (the base is asked with the instruction alone), 10 (it is shown the nearest two of them), and a student tuned on 10, 50 and 200. Each is made with the commands that a
-user runs: documents to rows, import, prepare, tune, assess, release; then `journeyman extract` reads the sealed PDFs, whose values are compared with the truth beside them. Cost is seconds
-of this machine: once for tuning, and for each document. Every document is drawn by `examples/invoices/make_files.py`. The sealed documents are read once by each step and chosen from by none. `--toy` tries all of it on three documents in minutes, and writes no
-result.
+`places`: where true values are found, without any model. `ladder`: the command that a user runs, `journeyman extract invoices train --ladder STEPS --held sealed`; the base with the instruction at 0, then students tuned on
+so many documents, all of them reading the same sealed PDFs, whose values are compared with the truth beside them. Cost is seconds of this machine: once for tuning, and for each document. Every document is drawn by
+`examples/invoices/make_files.py`. The sealed documents are read once by each step and chosen from by none. With `--folder` a stopped run goes on. `--toy` tries all of it on three documents in minutes, and writes no result.
 """
 
 from __future__ import annotations
@@ -15,114 +14,67 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loop import run_stages
-from machine import ROOT, describe_commit, describe_machine, make_parser, run_command, write_figure, write_result
+from machine import (
+    ROOT,
+    describe_commit,
+    describe_machine,
+    make_parser,
+    run_command,
+    run_journeyman,
+    write_figure,
+    write_result,
+)
 from rows import invoice_places
 
 Document = dict[str, Any]
 EXAMPLE = ROOT / "examples/invoices"
 RESULT = ROOT / "benchmarks/results/invoices.json"
 PAGE = ROOT / "docs/results/invoices.md"
-SEALED = 60
+PICTURE = PAGE.with_suffix(".svg")
+SEALED, STEPS = 60, "0,5,10,25,50"
+TOY = ("--ladder", "0,5", "--epochs", "1")
 PLACED = 48  # documents of each folder
-LEAST_ROWS = 10  # a dataset needs rows for its splits, though step 0 learns from none
-
-
-@dataclass(frozen=True)
-class Step:
-    """``documents`` are labelled; ``tune`` is what the command is told."""
-
-    name: str
-    title: str
-    documents: int
-    tune: tuple[str, ...]
-
-
-STEPS = (
-    Step("0", "the base with the instruction", 0, ("--kind", "prompt")),
-    Step("10-shots", "the base, shown the 2 nearest", 10, ("--kind", "prompt", "--shots", "2")),
-    Step("10", "tuned", 10, ()),
-    Step("50", "tuned", 50, ()),
-    Step("200", "tuned", 200, ()),
-)
-TOY = (STEPS[0], Step("10", "tuned", 10, ("--epochs", "1")))
+HOW = {"base": "the base with the instruction", "tuned": "tuned"}
 
 
 def main() -> int:
     arguments = _parse()
-    steps = [step for step in (TOY if arguments.toy else STEPS) if arguments.only in (None, step.name)]
-    sealed = 3 if arguments.toy else arguments.sealed
-    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() and not arguments.toy else {"rows": []}
+    known = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() and not arguments.toy else {}
     if arguments.only in (None, "places"):
         known |= {"places": invoice_places.measure(EXAMPLE, 3 if arguments.toy else PLACED)}
-        known |= {"machine": describe_machine(), "commit": describe_commit()}
         _write(known, arguments.toy)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.folder or Path(scratch)
-        for step in steps:
-            row = measure(step, folder / step.name, sealed, arguments.tune)
-            known["rows"] = [old for old in known["rows"] if old["name"] != row["name"]] + [row]
-            known |= {"machine": describe_machine(), "commit": describe_commit()}
-            _write(known, arguments.toy)
+    if arguments.only in (None, "ladder"):
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = arguments.folder or Path(scratch)
+            known |= {"ladder": measure(folder, arguments)}
+            if not arguments.toy:
+                shutil.copy(folder / PICTURE.name, PICTURE)
+        _write(known, arguments.toy)
     sys.stdout.write(json.dumps(known, indent=2) + "\n" if arguments.json else describe(known))
     return 0
 
 
 def _write(document: Document, is_toy: bool) -> None:
+    document |= {"machine": describe_machine(), "commit": describe_commit()}
     if not is_toy:
-        names = [item.name for item in STEPS]
-        document["rows"].sort(key=lambda one: names.index(one["name"]))
         write_result(RESULT, document)
         PAGE.write_text(describe(document), encoding="utf-8")
 
 
-def measure(step: Step, folder: Path, sealed: int, more: list[str]) -> Document:
-    """One project from its documents to the values of the sealed ones."""
-    make_project(folder, max(step.documents, LEAST_ROWS), sealed)
-    tune = [*step.tune, *(more if "prompt" not in step.tune else [])]
-    ran = run_stages(
-        folder,
-        {
-            "rows": ["extract", "invoices", "train", "--rows", "train.jsonl", "--json"],
-            "sealed rows": ["extract", "invoices", "sealed", "--rows", "sealed.jsonl", "--json"],
-            "import sealed": [
-                "import",
-                "sealed.jsonl",
-                "--task",
-                "invoices",
-                "--split",
-                "test",
-                "--terms",
-                "free",
-                "--json",
-            ],
-            "import": ["import", "train.jsonl", "--task", "invoices", "--terms", "free", "--json"],
-            "prepare": ["prepare", "invoices", "--json"],
-            "tune": ["tune", "invoices", *tune, "--json"],
-            "assess": ["assess", "invoices", "--base-rows", "0", "--safety-prompts", "0", "--json"],
-            "release": ["release", "invoices", "--force", "a benchmark", "--json"],
-            "extract": ["extract", "invoices", "sealed", "--json"],
-        },
-    )
-    said = json.loads(ran["extract"].output)
-    documents = len(said["documents"])
-    return {
-        "name": step.name,
-        "title": step.title,
-        "documents": step.documents,
-        "tune": tune,
-        "n": documents,
-        "unread": said["unread"],
-        "scores": said["scores"],
-        "tune_seconds": round(ran["tune"].seconds, 1) if "prompt" not in step.tune else 0.0,
-        "seconds_per_document": round(ran["extract"].seconds / max(1, documents + len(said["unread"])), 2),
-        "stages": {name: round(item.seconds, 1) for name, item in ran.items()},
-        "commit": describe_commit(),
-    }
+def measure(folder: Path, arguments: argparse.Namespace) -> Document:
+    """One project from its documents to the values of the sealed ones, at every step."""
+    ladder = TOY if arguments.toy else ("--ladder", arguments.steps, *arguments.more)
+    most = max(map(int, ladder[1].split(",")))
+    make_project(folder, most, 3 if arguments.toy else arguments.sealed)
+    words = ["extract", "invoices", "train", "--held", "sealed", *ladder, "--plot", PICTURE.name, "--json"]
+    ran = run_journeyman(folder, *words)
+    if ran.status != 0:
+        raise SystemExit(f"extract ended with status {ran.status}")
+    said: Document = json.loads(ran.output)
+    return said | {"seconds": round(ran.seconds, 1)}
 
 
 def make_project(folder: Path, train: int, sealed: int) -> None:
@@ -138,7 +90,6 @@ def make_project(folder: Path, train: int, sealed: int) -> None:
 
 def describe(document: Document) -> str:
     """The result as a page."""
-    rows = [row for row in document["rows"] if row["scores"]]
     lines = [
         "# Values of invoices, by how many are labelled",
         "",
@@ -146,8 +97,8 @@ def describe(document: Document) -> str:
         "bootstrap over documents; documents that are right in every value with exact intervals (Clopper and Pearson). Grounded: of the values said, those that stand in their document (the others become null).",
         "A document that gets no valid answer says nothing: its values are missed.",
     ]
-    if rows:
-        lines += _describe_steps(rows)
+    if document.get("ladder"):
+        lines += _describe_ladder(document["ladder"])
     if document.get("places"):
         lines += ["", "Where the true values are found, without a model:", "", "| what | share |", "|---|---|"]
         lines += [f"| {one['row']} | {write_figure(one)} |" for one in document["places"]]
@@ -160,24 +111,26 @@ def describe(document: Document) -> str:
     return "\n".join(lines)
 
 
-def _describe_steps(rows: list[Document]) -> list[str]:
+def _describe_ladder(ladder: Document) -> list[str]:
+    steps = ladder["steps"]
     lines = [
+        "",
+        f"![F1 and documents all right by labelled documents]({PICTURE.name})",
         "",
         "| labelled | how | F1 | documents all right | grounded | tuning, s | s a document | no answer |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        scores = row["scores"]
-        cells = (scores["fields"]["*"]["f1"], scores["all_right"], scores["grounded"])
+    for step in steps:
+        cells = (step["f1"], step["scores"]["all_right"], step["scores"]["grounded"])
         lines.append(
-            f"| {row['documents']} | {row['title']} | {' | '.join(map(_figure, cells))} | {row['tune_seconds']:g} | "
-            f"{row['seconds_per_document']:g} | {len(row['unread'])} of {row['n'] + len(row['unread'])} |"
+            f"| {step['labelled']} | {HOW[step['how']]} | {' | '.join(map(_figure, cells))} | {step['tune_seconds']:g} | "
+            f"{step['seconds_per_document']:g} | {step['unread']} of {ladder['held']} |"
         )
-    fields = list(dict.fromkeys(name for row in rows for name in row["scores"]["fields"] if name != "*"))
-    lines += ["", "F1 by field:", "", f"| field | {' | '.join(row['name'] for row in rows)} |"]
-    lines.append(f"|---|{'---|' * len(rows)}")
+    fields = list(dict.fromkeys(name for step in steps for name in step["scores"]["fields"] if name != "*"))
+    lines += ["", "F1 by field:", "", f"| field | {' | '.join(str(step['labelled']) for step in steps)} |"]
+    lines.append(f"|---|{'---|' * len(steps)}")
     for name in fields:
-        found = [row["scores"]["fields"].get(name, {}).get("f1") for row in rows]
+        found = [step["scores"]["fields"].get(name, {}).get("f1") for step in steps]
         lines.append(f"| {name} | {' | '.join(map(_figure, found))} |")
     return lines
 
@@ -188,10 +141,11 @@ def _figure(figure: Document | None) -> str:
 
 def _parse() -> argparse.Namespace:
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=["places", *(step.name for step in STEPS)], help="one step")
+    parser.add_argument("--only", choices=["places", "ladder"], help="one part")
+    parser.add_argument("--steps", default=STEPS, help="how many documents are labelled at each step")
     parser.add_argument("--sealed", type=int, default=SEALED, help="how many sealed documents")
     parser.add_argument("--toy", action="store_true", help="three documents, one pass: does it run at all?")
-    parser.add_argument("tune", nargs="*", help="more arguments of `journeyman tune`, after --")
+    parser.add_argument("more", nargs="*", help="more arguments of `journeyman extract --ladder`, after --")
     return parser.parse_args()
 
 

@@ -1,10 +1,14 @@
 """Techniques of retrieval beside rankings and chunks, a row each: which are worth their switch.
 
-    python benchmarks/techniques.py [--data FOLDER] [--only named|xquad|nq] [--json]
+    python benchmarks/techniques.py [--data FOLDER] [--only named|versions|xquad|nq] [--json]
     python benchmarks/techniques.py --only rewriting --model MODEL [--n 100] [--most-s 140]
 
 named: the 2,600 gold passages of nq_open, their articles' titles as a fact in the front matter, and once more as headings; the 2,655 questions. R@k: the share of questions whose passage is among
 the first k documents, and the difference to the same recipe without the switch, paired.
+
+versions: XQuAD's paragraphs once, and in three versions of each (as it is, and without its first or its last sentence where that answers no question). Its questions alone, two in one, after a sentence
+about something else, and politely: are the answers in the five passages? Searched whole and a sentence at a time, with and without diversity (MMR). The share of a sentence (0.7) and the least evidence (half) were
+chosen on these; two questions of nq_open in one show what they are worth elsewhere.
 
 abstention: from which evidence on a question is answered, by vectors, by words and by both. xquad: the paragraphs of every other article are indexed, and all questions asked: those about the other
 articles cannot be answered. The bound is chosen on one half of the questions and shown on the other; once more, it is chosen without any unanswerable question, by asking the answerable ones a second
@@ -15,14 +19,16 @@ are about the same things. rewriting (benchmarks/rewriting.py): questions drawn 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from knowledge import read_nq
+from knowledge import Question, read_nq
 from machine import ROOT, describe_commit, describe_machine, make_parser, run_journeyman, write_figure, write_result
 from rewriting import measure_rewriting
 
@@ -47,11 +53,29 @@ RECIPES = {
 SHIPPED = "both"
 HEADS = {"facts": "---\narticle: {fact}\n---\n\n", "titles": "# {title}\n\n"}
 CUTS = (1, 5)
+PLAIN = "whole"
+SENTENCES = {
+    PLAIN: Recipe(is_split=False),
+    "whole, diversity 0.1": Recipe(is_split=False, diversity=0.1),
+    "whole, diversity 0.3": Recipe(is_split=False, diversity=0.3),
+    "whole, diversity 0.5": Recipe(is_split=False, diversity=0.5),
+    "by sentences (shipped)": Recipe(),
+    "by sentences, diversity 0.3": Recipe(diversity=0.3),
+}
+KINDS = {
+    "two": "two in one",
+    "after": "after a sentence about something else",
+    "polite": "between greeting and thanks",
+    "alone": "alone",
+}
+POLITE = "Hello, I have a question for you. {} Thank you very much for your help."
+PAIRS = 300
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--only", choices=["named", "xquad", "nq", "rewriting"])
+    parser.add_argument("--only", choices=["named", "versions", "xquad", "nq", "rewriting"])
     parser.add_argument("--model", default="smollm2-135m-instruct", help="of the catalog, or a GGUF file")
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--most-s", type=float, default=140.0, help="seconds for each way of rewriting")
@@ -61,6 +85,11 @@ def main() -> int:
         folder = given.folder or Path(scratch)
         if given.only in (None, "named"):
             done["named"] = {kind: measure_named(folder / kind, given.data, head) for kind, head in HEADS.items()}
+        if given.only in (None, "versions"):
+            done["versions"] = {
+                str(count): measure_versions(folder / f"versions-{count}", given.data, count) for count in (1, 3)
+            }
+            done["two"] = measure_two(folder / "titles", given.data)
         if given.only in (None, "xquad"):
             done["xquad"] = measure_xquad(folder / "half", given.data)
         if given.only in (None, "nq"):
@@ -97,6 +126,111 @@ def measure_named(folder: Path, data: Path, head: str) -> Result:
         "difference": {
             str(cut): difference((ranks["named"] < cut).astype(float) - (ranks["plain"] < cut)) for cut in CUTS
         },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    text: str
+    answer: str
+    article: int
+    paragraph: str
+
+
+def measure_versions(folder: Path, data: Path, versions: int) -> Result:
+    articles = json.loads((data / "xquad_en/xquad.en.json").read_text(encoding="utf-8"))["data"]
+    files: dict[str, str] = {}
+    questions: list[Asked] = []
+    said: list[str] = []
+    for number, article in enumerate(articles):
+        for place, paragraph in enumerate(article["paragraphs"]):
+            asked = [
+                Asked(row["question"], row["answers"][0]["text"], number, f"{number:02}-{place}")
+                for row in paragraph["qas"]
+            ]
+            questions += asked
+            said += [paragraph["context"]] * len(asked)
+            for version, text in enumerate(
+                make_versions(paragraph["context"], {one.answer for one in asked}, versions)
+            ):
+                files[f"{number:02}-{place}-{version}.md"] = f"# {article['title'].replace('_', ' ')}\n\n{text}\n"
+    index_files(folder, files)
+    texts = ask_in_sentences(questions, {one.paragraph: text for one, text in zip(questions, said, strict=True)})
+    with open_workspace(folder) as workspace, open_library(workspace) as library:
+        search, _ = make_search(library, [text for rows in texts.values() for text, _ in rows])
+        names = {item.id: item.origin.name for item in library.index.documents()}
+
+        def has_all(text: str, wanted: Sequence[Asked], recipe: Recipe) -> bool:
+            said = [(names[item.piece.document], item.text) for item in search.find(text, recipe)]
+            return all(any(is_from(name, one) and one.answer in part for name, part in said) for one in wanted)
+
+        found = {
+            kind: {name: [has_all(*row, recipe) for row in rows] for name, recipe in SENTENCES.items()}
+            for kind, rows in texts.items()
+        }
+    return {"files": len(files), **{kind: compare(values) for kind, values in found.items()}}
+
+
+def measure_two(folder: Path, data: Path) -> Result:
+    """On other documents than those that the rules were made with."""
+    passages, questions = read_nq(data)
+    index_files(folder, write_passages(passages, HEADS["titles"]))
+    draw = np.random.default_rng(3)
+    pairs = [[questions[row] for row in draw.choice(len(questions), 2, replace=False)] for _ in range(2 * PAIRS)]
+    pairs = [pair for pair in pairs if pair[0].passage != pair[1].passage][: 2 * PAIRS]
+    texts = ["? ".join(one.text.rstrip("?").capitalize() for one in pair) + "?" for pair in pairs]
+    with open_workspace(folder) as workspace, open_library(workspace) as library:
+        search, ids = make_search(library, texts)
+
+        def has_both(text: str, pair: Sequence[Question], recipe: Recipe) -> bool:
+            found = {item.piece.document for item in search.find(text, recipe)}
+            return all(ids[f"documents/{one.passage}.md"] in found for one in pair)
+
+        return compare(
+            {
+                name: [has_both(text, pair, recipe) for text, pair in zip(texts, pairs, strict=True)]
+                for name, recipe in SENTENCES.items()
+            }
+        )
+
+
+def ask_in_sentences(
+    questions: Sequence[Asked], paragraphs: dict[str, str]
+) -> dict[str, list[tuple[str, Sequence[Asked]]]]:
+    """Texts with the questions in them."""
+    draw = np.random.default_rng(2)
+    pairs = [[questions[row] for row in draw.choice(len(questions), 2, replace=False)] for _ in range(2 * PAIRS)]
+    pairs = [pair for pair in pairs if pair[0].article != pair[1].article][:PAIRS]
+    names = list(paragraphs)
+    after: list[tuple[str, Sequence[Asked]]] = []
+    for one in questions[::3]:
+        others = [name for name in names if not name.startswith(f"{one.article:02}-")]
+        other = SENTENCE_END.split(paragraphs[others[draw.integers(len(others))]])[0]
+        after.append((f"{other} {one.text}", [one]))
+    return {
+        "two": [(f"{one.text} {other.text}", [one, other]) for one, other in pairs],
+        "after": after,
+        "polite": [(POLITE.format(one.text), [one]) for one in questions[1::3]],
+        "alone": [(one.text, [one]) for one in questions],
+    }
+
+
+def make_versions(text: str, answers: set[str], count: int) -> list[str]:
+    """The text, and without an end of it that no question needs."""
+    sentences = SENTENCE_END.split(text)
+    shorter = [" ".join(sentences[1:]), " ".join(sentences[:-1])]
+    return [text, *(one for one in shorter if all(answer in one for answer in answers))][:count]
+
+
+def is_from(name: str, asked: Asked) -> bool:
+    return name.startswith(f"documents/{asked.paragraph}-")
+
+
+def compare(values: dict[str, list[bool]]) -> Result:
+    plain = np.array(values[PLAIN])
+    return {
+        key: share(np.array(row)) | ({} if key == PLAIN else {"difference": difference(np.array(row) * 1.0 - plain)})
+        for key, row in values.items()
     }
 
 
@@ -187,8 +321,14 @@ def make_search(library: Library, questions: Sequence[str]) -> tuple[Search, dic
     """Each question is embedded once for all recipes; and the ids of documents by name."""
     encoder = open_embedder(threads=1)
     vectors = dict(zip(questions, encoder.embed(list(questions)).vectors, strict=True))
-    ids = {item.origin.name: item.id for item in library.index.documents()}
-    return Search(library.index, lambda texts: np.stack([vectors[text] for text in texts])), ids
+
+    def embed(texts: Sequence[str]) -> Any:
+        for text in texts:
+            if text not in vectors:  # part of a question
+                vectors[text] = encoder.embed([text]).vectors[0]
+        return np.stack([vectors[text] for text in texts])
+
+    return Search(library.index, embed), {item.origin.name: item.id for item in library.index.documents()}
 
 
 def apply_left_out(inside: Any, outside: Any, left_out: Any) -> Result:
@@ -229,6 +369,10 @@ def describe(done: Result) -> str:
     lines = ["# Techniques of retrieval", "", f"`{done['command']}`", ""]
     if "named" in done:
         lines += describe_named(done["named"])
+    if "versions" in done:
+        lines += describe_versions(done["versions"])
+    if "two" in done:
+        lines += describe_two(done["two"])
     if "xquad" in done:
         lines += describe_xquad(done["xquad"])
     if "nq" in done:
@@ -260,6 +404,35 @@ def describe_named(named: Result) -> list[str]:
         for name, row in named[kind]["rows"].items():
             against = write_figure(named[kind]["difference"]["5"]) if name == "named" else ""
             lines.append(f"| {label} | {name} | {write_figure(row['1'])} | {write_figure(row['5'])} | {against} |")
+    return [*lines, ""]
+
+
+def describe_versions(versions: Result) -> list[str]:
+    lines = [
+        "## Several sentences in a question, several versions of a document",
+        "",
+        f"XQuAD's 240 paragraphs, and {versions['3']['files']} files with up to three versions of each. Questions alone; two about different articles in one; after the first sentence of another article's paragraph; between a greeting and thanks. Share whose answers are all in the five passages, and the paired difference to searching the whole text alone. `--diversity` is MMR.",
+        "",
+        "| asked | versions | searched | all answers | difference |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, label in KINDS.items():
+        for count, told in versions.items():
+            for name, row in told[kind].items():
+                against = write_figure(row["difference"]) if name != PLAIN else ""
+                lines.append(f"| {label} | {count} | {name} | {write_figure(row)} | {against} |")
+    return [*lines, ""]
+
+
+def describe_two(told: Result) -> list[str]:
+    lines = [
+        f"Two questions of nq_open in one, with which nothing was chosen: both passages, of 2,600 with titles, among those of the first five chunks, {told[PLAIN]['n']} pairs.",
+        "",
+        "| searched | both passages | difference |",
+        "|---|---|---|",
+    ]
+    for name, row in told.items():
+        lines.append(f"| {name} | {write_figure(row)} | {write_figure(row['difference']) if name != PLAIN else ''} |")
     return [*lines, ""]
 
 

@@ -29,6 +29,7 @@ VIEW = st.builds(
     stage=st.sampled_from(["row", "preview", "end"]),
     title=TEXT,
     input=TEXT,
+    mark=st.none() | st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda ends: (min(ends), max(ends))),
     answers=st.lists(ANSWER, max_size=4).map(tuple),
     fields=st.lists(FIELD, max_size=4).map(tuple),
     why=TEXT,

@@ -12,7 +12,7 @@ from scipy import stats
 from journeyman.core.example import object_target
 from journeyman.evaluation.document import ConfidencePart, PromisePart, describe_promise
 from journeyman.evaluation.run import Prediction, Row
-from journeyman.evaluation.threshold import Outcomes, disagreement, outcomes, trust
+from journeyman.evaluation.threshold import Outcomes, disagreement, field_outcomes, outcomes, trust, trust_fields
 from journeyman.measure.calibrators import Calibrator
 from journeyman.measure.metrics import METRICS
 from journeyman.models.protocol import Confidence
@@ -113,3 +113,33 @@ def test_how_often_accepted_answers_differ_from_the_teachers_is_bounded_on_rows_
     assert disagreement(METRICS["exact_match"], answered[42:], found, 0.05) == 0.99
     silent = replace(found, promise=None)
     assert disagreement(METRICS["exact_match"], answered, silent, 0.05) is None
+
+
+def test_each_value_that_was_said_is_right_where_the_expected_answer_has_it_in_any_row() -> None:
+    gold = object_target({"a": "x", "none": None, "items": [{"n": 1, "t": "b"}, {"n": 2, "t": "c"}]})
+    said = object_target({"a": "y", "none": "z", "items": [{"n": 2, "t": "c"}, {"n": 2, "t": ""}]})
+    sure = {"a": 0.4, "none": 0.3, "items": 0.2, "items.0.n": 0.9, "items.0.t": 0.8, "items.1.n": 0.7, "items.1.t": 0.6}
+    row = Row("1", {"text": "1"}, gold, None, 2, "g")
+    known = field_outcomes([(row, Prediction("1", "", said, confidence=Confidence(0.1, sure)))])
+    assert known.confidence.tolist() == [0.4, 0.3, 0.9, 0.8, 0.7], "neither the list nor what is empty is a value"
+    assert known.right.tolist() == [0, 0, 1, 1, 0], "each expected value counts once"
+    assert set(known.groups) == {"g"}
+    assert known.weights.tolist() == [2] * 5
+    assert not len(field_outcomes([(row, Prediction("1", "", None, error="JM-720"))]).right)
+
+
+def test_overconfident_values_are_mended_with_an_interval_over_rows() -> None:
+    def grouped(seed: int) -> Outcomes:
+        known = _known(1200, seed)
+        return replace(known, groups=tuple(f"{seed}-{place // 12}" for place in range(1200)))
+
+    found = trust_fields(grouped(1), grouped(2))
+    assert found is not None
+    assert found.calibrator.kind != "identity"
+    assert (found.fitted, found.shown) == (1200, 1200)
+    assert found.error < 0.03 < found.raw_error
+    assert found.interval.low <= found.error + 1e-9
+    part = ConfidencePart.of(found)
+    assert ConfidencePart.model_validate_json(part.model_dump_json()) == part
+    none = Outcomes(np.array([]), np.array([]), np.array([]), ())
+    assert trust_fields(none, grouped(2)) is None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ import pytest
 
 from journeyman.cli.main import run
 from journeyman.core.errors import KnowledgeError
+from journeyman.flows.answers import open_desk
 from journeyman.flows.extracting import Extracted, Outcome, Unread, extract, write_rows
 from journeyman.flows.workspace import open_workspace
+from journeyman.gateway.answer import Answer, Wishes
+from journeyman.measure.calibrators import Calibrator
 from tests.flows.conftest import Loop
 from tests.flows.providers import provider
 
@@ -189,6 +194,22 @@ def test_a_student_says_how_sure_it_is_of_each_value(loop: Loop, tmp_path: Path)
     assert [value.path for value in one.placed] == [("colour",), ("many",)]
     assert all(value.confidence is not None and 0 < value.confidence <= 1 for value in one.placed)
     assert one.placed[0].status == ("exact" if one.placed[0].value == "red" else "chosen")
+    (release,) = (folder / ".journeyman/releases/paint").iterdir()
+    evaluation = json.loads(next(release.rglob("evaluation.json")).read_text())
+    part = evaluation["field_confidence"]
+    fit = Calibrator(part["kind"], tuple(part["points"]))
+    assert part["fitted"] % 2 == part["n"] % 2 == 0, "two values of each row"
+
+    async def ask() -> Answer:
+        async with AsyncExitStack() as stack:
+            with open_workspace(folder) as workspace:
+                desk = await open_desk(stack, workspace, workspace.task("paint"))
+                return await desk.ask({"line": one.document.text}, "ask", Wishes(confidence=True))
+
+    said = asyncio.run(ask())
+    assert said.confidence is not None
+    assert {value.path[0]: value.confidence for value in one.placed} == said.calibrated_fields
+    assert said.calibrated_fields == {name: float(fit(sure)) for name, sure in said.confidence.fields.items()}
 
 
 def test_documents_with_truths_become_rows(project: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import zipfile
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -331,3 +333,89 @@ def test_what_a_password_opens_is_read_at_the_next_run(project: Path, monkeypatc
         assert (done.added, done.unchanged, done.refused) == (1, 4, [])
         monkeypatch.delenv("KNOWLEDGE_PASSWORDS")
         assert add(workspace, [str(project / "handbook")])[0].done.unchanged == 5
+
+
+VAULT = {
+    "vault/Trip.md": "# Trip\n\nThe trip to the lighthouse. ![[Boat#Times]]\n\nSee [[Boat|the boat]], [[Rules#Dogs]], [[Gone]], [the web](https://example.org/), [[scan.bin]].\n",
+    "vault/Boat.md": "---\naliases: [Ferry]\n---\n# Boat\n\n## Times\n\nIt leaves at dawn, back to [[Trip]].\n",
+    "vault/new/Rules.md": "# Rules\n\nNo smoking.\n",
+    "vault/old/Rules.md": "# Rules\n\nSmoking.\n",
+}
+
+
+def test_links_are_shown_from_the_index_alone_and_follow_what_changes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in VAULT.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    (project / "vault/scan.bin").write_bytes(bytes(range(256)) * 40)
+    monkeypatch.chdir(project)
+
+    def ask(*arguments: str, status: int = 0) -> dict[str, Any]:
+        capsys.readouterr()
+        assert run(["knowledge", *arguments, "--json"]) == status
+        return cast(dict[str, Any], json.loads(capsys.readouterr().out))
+
+    assert run(["knowledge", "add", "vault"]) == 0
+    shutil.move("vault", "away")  # from the index alone
+    told = ask("links", "trip")
+    assert told["document"] == "vault/Trip.md"
+    assert [(link["line"], link["target"], link["kind"], link["status"]) for link in told["links"]] == [
+        (3, "Boat#Times", "embed", "found"),
+        (5, "Boat", "link", "found"),
+        (5, "Rules#Dogs", "link", "no such part"),
+        (5, "Gone", "link", "dead"),
+        (5, "https://example.org/", "link", "outside"),
+        (5, "scan.bin", "link", "not read"),
+    ]
+    times = told["links"][0]["place"]
+    assert (times["document"], times["text"]) == ("vault/Boat.md", "Times It leaves at dawn, back to [[Trip]].")
+    assert told["links"][2]["others"] == ["vault/old/Rules.md"]
+    assert told["links"][5]["why"].startswith("JM-958")
+    assert [(link["source"], link["line"], link["target"]) for link in told["backlinks"]] == [
+        ("vault/Boat.md", 8, "Trip")
+    ]
+    assert len(ask("links", "ferry")["backlinks"]) == 2
+    bad = ask("links")
+    assert (bad["links"], [link["target"] for link in bad["bad"]]) == (6, ["Rules#Dogs", "Gone", "scan.bin"])
+    for missing, code in (("Trap", "JM-995"), ("Rules", "JM-996")):
+        capsys.readouterr()
+        assert run(["knowledge", "links", missing]) == 2
+        said = capsys.readouterr().err
+        assert code in said
+        assert "vault/" in said
+    assert run(["knowledge", "links", "Trip"]) == 0
+    assert "[[Gone]]  leads nowhere" in capsys.readouterr().out
+    assert run(["knowledge", "links"]) == 0
+    assert "6 links between documents, 3 lead nowhere" in capsys.readouterr().out
+    shutil.move("away", "vault")
+    (project / "vault/Gone.md").write_text("# Gone\n\nBack again.\n")
+    (project / "vault/new/Rules.md").write_text("# Rules\n\n## Dogs\n\nOn a leash.\n")
+    (project / "vault/old/Rules.md").unlink()
+    assert ask("add", "vault")["added"][0]["unchanged"] == 2
+    assert [link["status"] for link in ask("links", "Trip")["links"][:4]] == ["found"] * 4
+    assert len(ask("links", "Gone")["backlinks"]) == 1
+
+
+def test_a_passage_is_read_with_what_it_embeds(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in VAULT.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    monkeypatch.chdir(project)
+    assert run(["knowledge", "add", "vault"]) == 0
+    capsys.readouterr()
+    asked = ["knowledge", "search", "trip to the lighthouse", "--top", "1", "--embeds"]
+    assert run([*asked, "--json"]) == 0
+    passages = json.loads(capsys.readouterr().out)["passages"]
+    assert [(item["document"], item["embedded"]) for item in passages] == [
+        ("vault/Trip.md", False),
+        ("vault/Boat.md", True),
+    ]
+    boat = passages[1]
+    assert VAULT["vault/Boat.md"][boat["start"] : boat["end"]] == boat["text"]
+    assert boat["text"].startswith("Times\n\nIt leaves at dawn")
+    assert run(asked) == 0
+    assert "(embedded above)" in capsys.readouterr().out

@@ -10,18 +10,21 @@ import shutil
 import textwrap
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import openai
 import pytest
 
+from journeyman.core.canonical import Json
 from journeyman.core.errors import KnowledgeError, ServeError, TaskError
 from journeyman.core.trace import Trace
 from journeyman.flows.answers import open_desk
 from journeyman.flows.knowledge import add, index_path
 from journeyman.flows.prepare import import_sources
+from journeyman.flows.retrieving import Shelves
 from journeyman.flows.synthesize import Options, synthesize
 from journeyman.flows.workspace import open_workspace
 from journeyman.gateway.answer import Answer
@@ -157,6 +160,25 @@ def test_too_little_evidence_is_no_passage(project: Path) -> None:
     assert (json.loads(answer.text)["source"], sources) == (None, [])
 
 
+def test_a_task_may_ask_for_passages_that_differ(project: Path) -> None:
+    older = (project / "handbook/returns.md").read_text().replace("thirty", "twenty")
+    (project / "handbook/older.md").write_text(older)
+    fields: dict[str, Json] = {"question": "within how many days can goods be sent back? when are you open?"}
+
+    def found(more: str) -> set[str]:
+        (project / "tasks/helpdesk.yaml").write_text(TASK + more)
+        with open_workspace(project) as workspace, Shelves(workspace) as shelves:
+            return {item.name for item in shelves.fill(workspace.task("helpdesk"), fields).found}
+
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")], "handbook")
+        plain = workspace.task("helpdesk").knowledge
+        assert plain is not None
+        assert not {"diversity", "named", "least"} & set(plain.to_json())
+    assert found("") == {"handbook/returns.md", "handbook/older.md"}
+    assert found("  diversity: 0.5\n  named: true\n") & {"handbook/hours.md"}
+
+
 def test_an_invented_quote_leaves_the_answer_or_refuses_it(project: Path) -> None:
     with provider(project, invent) as seen:
         answer, _sources = ask(project, question="until when can goods be sent back?")
@@ -169,6 +191,23 @@ def test_an_invented_quote_leaves_the_answer_or_refuses_it(project: Path) -> Non
     assert "stands in none of the passages" in refused.value.got
     assert len(seen) == 3  # once, then once more after the refusal
     assert [trace.status for trace in traces(project)] == ["ok", "invalid"]
+
+
+def test_what_a_passage_embeds_is_cited_in_its_own_document(project: Path) -> None:
+    (project / "handbook/trip.md").write_text("# Trip\n\nThe lighthouse excursion. ![[hours]]\n", encoding="utf-8")
+    with open_workspace(project) as workspace:
+        add(workspace, [str(project / "handbook")], "handbook")
+    (project / "tasks/helpdesk.yaml").write_text(TASK.replace("top: 2", "top: 1\n  embeds: true"), encoding="utf-8")
+
+    def quote(_body: dict[str, Any]) -> tuple[int, str]:
+        return 200, json.dumps({"answer": "From nine.", "source": {"passage": 2, "quote": "open from nine to five"}})
+
+    with provider(project, quote) as seen:
+        _answer, sources = ask(project, question="when is the lighthouse excursion?")
+    assert [source["document"] for source in sources] == ["handbook/trip.md", "handbook/hours.md"]
+    assert "[2] " in str(seen[0]["messages"][-1]["content"])
+    (place,) = sources[1]["cited"]
+    assert HANDBOOK["hours.md"][place["start"] : place["end"]] == "open from nine to five"
 
 
 def test_who_brings_passages_keeps_them(project: Path) -> None:
@@ -205,7 +244,26 @@ def test_served_in_each_dialect(project: Path) -> None:
     assert len(traces(project)) == 4
 
 
-def post(url: str, body: dict[str, str]) -> Any:
+def test_a_correction_with_personal_data_needs_the_question_alone(project: Path) -> None:
+    with provider(project, read_prompt), serving(project) as server:
+        fields = {"question": "whom does Anna Karlsson <anna.karlsson@example.org> write to?"}
+        post(f"{server['url']}/tasks/helpdesk", fields)
+        (trace,) = traces(project)
+        right = {"answer": "To anna.karlsson@example.org.", "source": None}
+        url = f"{server['url']}/v1/feedback"
+        for given in (fields, [{"role": "user", "content": fields["question"]}]):
+            assert post(url, {"trace": trace.id, "answer": right, "input": given})["stored"] == ["answer"]
+        with pytest.raises(urllib.error.HTTPError) as other:
+            post(url, {"trace": trace.id, "answer": right, "input": {"question": "whom?"}})
+        assert b"JM-754" in other.value.read()
+    (trace,) = traces(project)
+    said = json.dumps(trace.to_json())
+    assert "anna.karlsson" not in said
+    stored = cast(dict[str, Any], trace.feedback)["answer"]["value"]["answer"]
+    assert stored.removeprefix("To ").rstrip(".") in str(trace.input["question"])
+
+
+def post(url: str, body: Mapping[str, Any]) -> Any:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
     with urllib.request.urlopen(request) as reply:
         return json.loads(reply.read())

@@ -96,11 +96,15 @@ def test_a_fields_confidence_is_that_of_the_tokens_that_touch_it() -> None:
     assert [(path, text[start:end]) for path, start, end in spans] == [
         ("a", '"x"'),
         ("b.c", "[1,2]"),
+        ("b.c.0", "1"),
+        ("b.c.1", "2"),
         ("b.d\\.e", "true"),
     ]
     sure = read_confidence(shares, pieces, spans)
     assert sure.whole == pytest.approx(math.prod(shares))
-    assert sure.fields == pytest.approx({"a": 0.9 * 0.8, "b.c": 0.7 * 0.6, "b.d\\.e": 0.5 * 0.4})
+    assert sure.fields == pytest.approx(
+        {"a": 0.9 * 0.8, "b.c": 0.7 * 0.6, "b.c.0": 0.7, "b.c.1": 0.6, "b.d\\.e": 0.5 * 0.4}
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,6 +118,8 @@ def test_a_fields_confidence_is_that_of_the_tokens_that_touch_it() -> None:
         ("", []),
         ('{"ä":"ö","b":1}', ["ä", "b"]),
         ('{ "a" : 1 , "b" : null }', ["a", "b"]),
+        ('{"a":[ {"b":1} , [2,[]] ],"c":[]}', ["a", "a.0.b", "a.1", "a.1.0", "a.1.1", "c"]),
+        ('{"a":[1 2]}', []),
     ],
 )
 def test_leaves_of_any_text(text: str, paths: list[str]) -> None:

@@ -44,6 +44,16 @@ def test_guards_keep_their_order_and_get_defaults(tmp_path: Path) -> None:
     assert [spec.title for spec in found] == ["secrets", "echo", "projects", "task"]
 
 
+def test_support_is_asked_of_tasks_with_passages(tmp_path: Path) -> None:
+    knowing = TASK.replace("{message: string}", "{message: string, passages: string}\nknowledge: {name: handbook}")
+    path = tmp_path / "tickets.yaml"
+    path.write_text(knowing + "  - {kind: grounded, mode: escalate, threshold: 0.5}\n", encoding="utf-8")
+    assert load_task(path).guards == (GuardSpec("grounded", "escalate", "output", threshold=0.5),)
+    path.write_text(knowing + "  - {kind: grounded, mode: redact, threshold: 0.5}\n", encoding="utf-8")
+    with pytest.raises(TaskError, match="are not replaced"):
+        load_task(path)
+
+
 def test_guards_are_the_projects_business_and_no_part_of_a_release(tmp_path: Path) -> None:
     path = tmp_path / "tickets.yaml"
     load(tmp_path, "  - {kind: secrets, mode: block}\n")
@@ -64,6 +74,11 @@ def test_guards_are_the_projects_business_and_no_part_of_a_release(tmp_path: Pat
         ("{kind: size, most: 10, mode: redact}", "nothing that could be replaced"),
         ("{kind: echo, on: input, mode: block}", "answers alone"),
         ("{kind: secrets, most: 5, mode: block}", "most belongs to others"),
+        ("{kind: echo, on: both, mode: escalate}", "answers alone"),
+        ("{kind: deny, words: [x], mode: escalate}", "looks at answers alone"),
+        ("{kind: http, url: 'http://h/x', on: output, mode: escalate}", "finds something by itself"),
+        ("{kind: grounded, threshold: 0.5, mode: block}", "support in passages"),
+        ("{kind: secrets, threshold: 0.5, mode: block}", "threshold belongs to others"),
         ("{kind: task, answer: x, mode: block}", "it needs a task"),
         ("{kind: task, task: injection, mode: block}", "an answer that counts"),
         ("{kind: http, url: 'file:///etc/passwd', mode: block}", "it needs an address"),

@@ -24,6 +24,7 @@ from journeyman.cli.knowledge import eval_ as knowledge_eval
 from journeyman.cli.knowledge import list_ as knowledge_list
 from journeyman.cli.knowledge import remove as knowledge_remove
 from journeyman.cli.knowledge import search as knowledge_search
+from journeyman.cli.knowledge_links import links as knowledge_links
 from journeyman.cli.knowledge_questions import questions as knowledge_questions
 from journeyman.cli.knowledge_tune import tune as knowledge_tune
 from journeyman.cli.label import label
@@ -68,6 +69,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "knowledge add": knowledge_add,
     "knowledge search": knowledge_search,
     "knowledge list": knowledge_list,
+    "knowledge links": knowledge_links,
     "knowledge remove": knowledge_remove,
     "knowledge questions": knowledge_questions,
     "knowledge eval": knowledge_eval,

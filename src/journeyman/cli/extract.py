@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from journeyman.cli.extract_ladder import read_steps, show_ladder
+from journeyman.cli.extract_scores import print_scores, scores_json
 from journeyman.cli.options import AsJson, ProjectFolder, TaskName, working
 from journeyman.cli.plain import show_plainly
 from journeyman.cli.terminal import print_json, print_lines, print_table
@@ -15,12 +19,19 @@ from journeyman.core.canonical import Json
 
 if TYPE_CHECKING:
     from journeyman.flows.extracting import Extracted, Outcome, Rows, Unread
+    from journeyman.knowledge.extract.doubts import Doubt, DoubtReason
     from journeyman.knowledge.extract.merge import Conflict
     from journeyman.knowledge.extract.page import Page
     from journeyman.knowledge.extract.place import Placed, Ungrounded
-    from journeyman.knowledge.extract.scores import Figure, Scores
+    from journeyman.knowledge.extract.scores import Scores
 
 LONGEST = 60  # characters of a value in a table
+BELOW = 0.8
+WORDS: Mapping[DoubtReason, str] = {
+    "ungrounded": "that their document does not say",
+    "conflict": "on which windows differ",
+    "unsure": "of which the model is not sure",
+}
 
 
 def extract(
@@ -47,22 +58,79 @@ def extract(
             min=50, help="Tokens of a window; a longer document is asked about in several, and they are merged."
         ),
     ] = 1500,
+    below: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Values of a smaller confidence are doubted; `journeyman label TASK --extracted` shows them.",
+        ),
+    ] = BELOW,
     release: Annotated[str, typer.Option(help="Hash of a release; default: the live one.")] = "",
+    ladder: Annotated[
+        str,
+        typer.Option(
+            help="Tune on so many of these labelled documents each, such as 0,5,10,25,50, and score the held-out ones at every step."
+        ),
+    ] = "",
+    held: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --ladder: labelled documents that are held out; default: one of three.", show_default=False
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="With --ladder: draw the curve into an SVG file.", show_default=False)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="With --ladder: passes over the rows.", show_default="derived")
+    ] = None,
+    is_teacher: Annotated[
+        bool, typer.Option("--teacher", help="With --ladder: ask the teacher about the held-out documents, too.")
+    ] = False,
     project: ProjectFolder = None,
     is_json: AsJson = False,
 ) -> int:
     """Read documents and extract what the task's output names: each value with its page, its place and whether the document says it.
 
+    Values that their document does not say, that its windows differ on or that the model is not sure of wait for `journeyman label TASK --extracted`, where a person's word makes them rows to learn from.
+
     The live release answers, or the teacher while there is none. Values that their document does not say become null. A JSON file of the same name beside a document is its truth:
     then precision, recall and F1 of each field are shown too, and a document without an answer counts as one that says nothing. A file that cannot be read is listed with the reason; exit status 1 when there is one.
 
     Example: journeyman extract invoices inbox/ --html inbox.html
+
+    Example: journeyman extract invoices labelled/ --ladder 0,5,10,25,50 --plot curve.svg
     """
     from journeyman.flows.extracting import extract as extract_documents
     from journeyman.flows.extracting import write_rows
     from journeyman.knowledge.extract.page import open_page
 
+    steps = read_steps(ladder) if ladder else []
+    if not steps and (held or plot is not None or epochs is not None or is_teacher):
+        raise typer.BadParameter("--held, --plot, --epochs and --teacher belong to --ladder")
+    if steps and (rows is not None or html is not None or release):
+        raise typer.BadParameter("--rows, --html and --release do not belong to --ladder")
     with working(project, is_json) as workspace:
+        if steps:
+            from journeyman.flows.extract_ladder import climb_documents
+
+            show_ladder(
+                climb_documents(
+                    workspace,
+                    task,
+                    given,
+                    held or (),
+                    steps=steps,
+                    epochs=epochs,
+                    is_teacher=is_teacher,
+                    most=window,
+                ),
+                task,
+                plot,
+                is_json,
+            )
+            return 0
         if rows is not None:
             done = write_rows(workspace, task, given, rows, window)
             _show_rows(done, task, rows, is_json)
@@ -77,7 +145,9 @@ def extract(
                     _put(page, outcome)
 
             ungrounded: Ungrounded = "keep" if keep_ungrounded else "null"
-            extract_documents(workspace, task, given, hear, release=release, ungrounded=ungrounded, most=window)
+            extract_documents(
+                workspace, task, given, hear, release=release, ungrounded=ungrounded, most=window, below=below
+            )
     shown.end(html, task)
     return 1 if shown.unread else 0
 
@@ -88,6 +158,8 @@ class _Shown:
     def __init__(self, is_json: bool) -> None:
         self._is_json = is_json
         self._documents: list[Extracted] = []
+        self._doubted: Counter[DoubtReason] = Counter()
+        self._waiting = 0
         self.unread: list[Unread] = []
 
     def add(self, outcome: Outcome) -> None:
@@ -96,6 +168,9 @@ class _Shown:
         if isinstance(outcome, Unread):
             self.unread.append(outcome)
             return
+        if outcome.truth is None and outcome.doubts:
+            self._waiting += 1
+            self._doubted.update(doubt.reason for doubt in outcome.doubts)
         if not self._is_json:
             _print_document(outcome)
         if self._is_json or outcome.truth is not None:
@@ -106,11 +181,25 @@ class _Shown:
         if self._is_json:
             documents: list[Json] = [_document_json(one) for one in self._documents]
             refused: list[Json] = [_unread_json(one) for one in self.unread]
-            print_json({"documents": documents, "unread": refused, "scores": _scores_json(scores) if scores else None})
+            print_json(
+                {
+                    "documents": documents,
+                    "unread": refused,
+                    "scores": scores_json(scores) if scores else None,
+                    "doubted": {"documents": self._waiting, **self._doubted},
+                }
+            )
             return
         if scores is not None:
-            _print_scores(scores)
+            print_scores(scores)
         print_lines(*(f"not read: {one.name}: {one.code} {one.reason}" for one in self.unread))
+        if self._waiting:
+            said = ", ".join(f"{count:,} {WORDS[reason]}" for reason, count in self._doubted.items())
+            print_lines(
+                f"values that somebody should look at, in {self._waiting:,} documents: {said}",
+                f"next: {f'open {html}; then ' if html else ''}journeyman label {task} --extracted",
+            )
+            return
         print_lines(
             f"next: open {html}"
             if html
@@ -148,23 +237,6 @@ def _print_document(one: Extracted) -> None:
         print_lines(f"  {write_path(conflict.path)}: {_short(conflict.value)}; other windows say {others}")
 
 
-def _print_scores(scores: Scores) -> None:
-    from rich.table import Table
-
-    table = Table("field", "precision", "recall", "F1", "documents right")
-    for one in scores.fields:
-        name = "all" if one.field == "*" else one.field
-        table.add_row(name, *(_write(each) for each in (one.precision, one.recall, one.f1, one.whole)))
-    print_table(table)
-    print_lines(
-        f"All right: {_write(scores.whole)} documents, n = {scores.whole.n}; values that their document says: {_write(scores.grounded)}; 95 % intervals."
-    )
-
-
-def _write(figure: Figure | None) -> str:
-    return f"{figure.value:.3f} ({figure.interval.low:.3f} to {figure.interval.high:.3f})" if figure else ""
-
-
 def _short(value: Json) -> str:
     said = show_plainly(str(value)).replace("\n", " ")
     return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
@@ -192,6 +264,7 @@ def _document_json(one: Extracted) -> dict[str, Json]:
         "releases": list(one.releases),
         "traces": list(one.traces),
         "truth": one.truth,
+        "doubts": [_doubt_json(doubt) for doubt in one.doubts],
         "notes": list(one.document.notes),
     }
 
@@ -213,6 +286,11 @@ def _value_json(value: Placed) -> dict[str, Json]:
     }
 
 
+def _doubt_json(doubt: Doubt) -> dict[str, Json]:
+    """``path`` in the answer of the window that says it."""
+    return {"path": list(doubt.path), "reason": doubt.reason, "confidence": doubt.confidence}
+
+
 def _conflict_json(conflict: Conflict) -> dict[str, Json]:
     others: list[Json] = [_value_json(other) for other in conflict.others]
     return {"path": list(conflict.path), "value": conflict.value, "others": others}
@@ -220,22 +298,3 @@ def _conflict_json(conflict: Conflict) -> dict[str, Json]:
 
 def _unread_json(one: Unread) -> dict[str, Json]:
     return {"name": one.name, "code": one.code, "reason": one.reason}
-
-
-def _scores_json(scores: Scores) -> dict[str, Json]:
-    fields: dict[str, Json] = {
-        one.field: {
-            "precision": _figure_json(one.precision),
-            "recall": _figure_json(one.recall),
-            "f1": _figure_json(one.f1),
-            "documents_right": _figure_json(one.whole),
-        }
-        for one in scores.fields
-    }
-    return {"all_right": _figure_json(scores.whole), "grounded": _figure_json(scores.grounded), "fields": fields}
-
-
-def _figure_json(figure: Figure | None) -> Json:
-    if figure is None:
-        return None
-    return {"value": figure.value, "low": figure.interval.low, "high": figure.interval.high, "n": figure.n}

@@ -88,9 +88,17 @@ def search(
     diversity: Annotated[
         float, typer.Option(min=0, max=1, help="Passages that differ rather than repeat (MMR).")
     ] = 0.0,
+    is_split: Annotated[
+        bool,
+        typer.Option("--split/--whole", help="Several sentences: each by itself, too, or only as they stand."),
+    ] = True,
     is_named: Annotated[
         bool,
         typer.Option("--named", help="Prefer documents whose facts the question names: a year, a client, a title."),
+    ] = False,
+    has_embeds: Annotated[
+        bool,
+        typer.Option("--embeds", help="Behind each passage what it embeds of other notes, as passages of their own."),
     ] = False,
     rerank: Annotated[
         int | None,
@@ -122,7 +130,9 @@ def search(
         top=top,
         window=window,
         diversity=diversity,
+        is_split=is_split,
         is_named=is_named,
+        has_embeds=has_embeds,
         least=least,
         rerank=rerank,
         depth=max(50, 2 * top),
@@ -141,7 +151,7 @@ def search(
         page = f", page {item.piece.page}" if item.piece.page else ""
         path = " > ".join(item.piece.headings)
         print_lines(
-            f"{number}. {show_line(names.get(item.piece.document, '?'))}{page}{'  ' + show_line(path) if path else ''}  ({item.score:.3f})",
+            f"{number}. {show_line(names.get(item.piece.document, '?'))}{page}{'  ' + show_line(path) if path else ''}  ({'embedded above' if item.is_embedded else f'{item.score:.3f}'})",
             *(f"   {show_plainly(line)}" for line in item.text.strip().splitlines()),
             "",
         )
@@ -390,6 +400,7 @@ def _found_json(item: Found, names: dict[int, str], boxes: Sequence[Box]) -> dic
         "page": item.piece.page,
         "headings": list(item.piece.headings),
         "score": item.score,
+        "embedded": item.is_embedded,
         "text": item.text,
         "boxes": [
             [box.page, *(round(edge, 2) for edge in (box.left, box.top, box.right, box.bottom))] for box in boxes

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from journeyman.flows.label_view import View
     from journeyman.flows.labels import Drawn
     from journeyman.flows.read_labels import ReadBack
+    from journeyman.flows.reviewing import ReviewSession
     from journeyman.measure.agreement import Alpha
 
 
@@ -55,6 +56,10 @@ def label(
     is_asking: Annotated[
         bool, typer.Option("--ask-student", help="Ask the student each train row, also where it is a language model.")
     ] = False,
+    is_extracted: Annotated[
+        bool,
+        typer.Option("--extracted", help="Values that `extract` doubts, one by one, in their documents."),
+    ] = False,
     is_agreement: Annotated[
         bool, typer.Option("--agreement", help="How far people agree on the rows that several labelled.")
     ] = False,
@@ -69,7 +74,11 @@ def label(
     For the verdict rows are drawn from those on which student and teacher differ, and nothing says whose an answer is. `--draw` writes them to a file for people instead: fill in
     `right` (first, second, both or neither), or the right answer under `answer`, and `--read` it; then `assess` decides.
 
+    With `--extracted` it is values that `extract` found in documents and that somebody should look at: they stand nowhere in their document, its windows differ, or the model is not sure.
+
     Example: journeyman label tickets
+
+    Example: journeyman label invoices --extracted
 
     Example: journeyman label tickets --verdict --n 50 --by ada
 
@@ -79,12 +88,15 @@ def label(
 
     Example: journeyman label tickets --agreement
     """
-    _check_options(draw, out, read, by, is_verdict, wanted, is_weak, again, is_asking, is_agreement)
+    _check_options(draw, out, read, by, is_verdict, wanted, is_weak, again, is_asking, is_agreement, is_extracted)
     is_file = draw is not None or read is not None
     if not (is_file or is_agreement):
         if is_json:
             raise typer.BadParameter("--json belongs to --draw, --read or --agreement: a session is for people")
-        _label_by_keys(project, task, by, is_verdict, wanted, is_weak, again, is_asking)
+        if is_extracted:
+            _review_by_keys(project, task, by)
+        else:
+            _label_by_keys(project, task, by, is_verdict, wanted, is_weak, again, is_asking)
         return
     with working(project, is_json) as workspace:
         if read is not None:
@@ -119,11 +131,12 @@ def _check_options(
     again: float,
     is_asking: bool,
     is_agreement: bool,
+    is_extracted: bool,
 ) -> None:
     """One thing at a time, and each option with what it belongs to."""
-    ways = [draw is not None, read is not None, is_verdict, is_agreement]
+    ways = [draw is not None, read is not None, is_verdict, is_agreement, is_extracted]
     if sum(ways) > 1:
-        raise typer.BadParameter("one of --draw N, --read FILE, --verdict and --agreement")
+        raise typer.BadParameter("one of --draw N, --read FILE, --verdict, --extracted and --agreement")
     if (read is not None and not by) or (by and (draw is not None or is_agreement)) or (out and draw is None):
         raise typer.BadParameter("--by NAME belongs to --read FILE and to a session, --out FILE to --draw N")
     if wanted is not None and not is_verdict:
@@ -165,6 +178,32 @@ def _label_by_keys(
         session = TrainLabelling(workspace.store, queue, workspace.now)
         run_session(session)
         print_lines(*_describe_train(task, person, session.view))
+
+
+def _review_by_keys(project: Path | None, task: str, by: str) -> None:
+    from journeyman.cli.at_terminal import check_terminal, find_person
+
+    check_terminal(task)
+    person = find_person(by)
+    from journeyman.cli.labelling import run_session
+    from journeyman.flows.review_queue import make_review_queue
+    from journeyman.flows.reviewing import ReviewSession
+
+    with working(project, is_json=False) as workspace:
+        reviewing = make_review_queue(workspace, task, person)
+        session = ReviewSession(workspace.store, reviewing, workspace.now)
+        run_session(session)
+    print_lines(*_describe_review(task, person, session))
+
+
+def _describe_review(task: str, by: str, session: ReviewSession) -> list[str]:
+    view, made = session.view, session.made
+    values = ", ".join(f"{count:,} {name}" for name, count in made.items()) or "none"
+    lines = [
+        f"values decided now: {values}",
+        f"{view.done:,} windows of documents decided by {by}, {view.left + view.skipped:,} left; the same command goes on here",
+    ]
+    return [*lines, f"next: journeyman prepare {task}"] if view.done else lines
 
 
 def _describe_train(task: str, by: str, view: View) -> list[str]:

@@ -18,6 +18,7 @@ LEAST_WIDTH, LEAST_HEIGHT = 40, 12
 PAGE = 9
 """Choices that have a key at once."""
 FEWEST_LINES = 3
+MARKED = "bold reverse"
 MOST_SHOWN = 200_000
 """Characters of an input: more of them make a key slow."""
 COMMON = (
@@ -61,7 +62,8 @@ def _lay_out(view: View, actions: Sequence[Action], mode: Mode, width: int, heig
     if mode.is_whole:
         foot, room = [_dim("up and down move, v shows less")], height - len(head) - 3
     body = _body(view, mode, width - 2, room)
-    begin = max(0, min(mode.line, len(body) - room)) if mode.is_whole else 0
+    begin = mode.line if mode.is_whole else _find_mark(body) - room // 2
+    begin = max(0, min(begin, len(body) - room))
     cut = body[begin : begin + room]
     if len(body) > room and not mode.is_whole:
         cut = [*cut[: room - 1], _dim(f"... v shows all {len(view.input):,} characters")]
@@ -76,10 +78,20 @@ def _body(view: View, mode: Mode, width: int, room: int) -> list[Text]:
             line.truncate(width, overflow="ellipsis")
         hidden = view.near_count - len(view.near)
         return [*lines, _dim(f"and {hidden:,} more")] if hidden else lines
-    most = MOST_SHOWN if mode.is_whole else (room + 1) * width
+    most = MOST_SHOWN if mode.is_whole or view.mark is not None else (room + 1) * width
     text = view.input[:most]
-    lines = [part for line in show_plainly(text).split("\n") for part in _wrap(Text(line), width)]
+    lines = [part for line in _mark(text, view.mark).split("\n", allow_blank=True) for part in _wrap(line, width)]
     return [*lines, _dim(f"... the first {most:,} characters")] if mode.is_whole and len(view.input) > most else lines
+
+
+def _mark(text: str, mark: tuple[int, int] | None) -> Text:
+    start, end = mark or (0, 0)
+    return Text.assemble(show_plainly(text[:start]), (show_plainly(text[start:end]), MARKED), show_plainly(text[end:]))
+
+
+def _find_mark(lines: Sequence[Text]) -> int:
+    """The line in which the marked stretch begins; the first where there is none."""
+    return next((place for place, line in enumerate(lines) if any(span.style == MARKED for span in line.spans)), 0)
 
 
 def _head(view: View) -> Text:

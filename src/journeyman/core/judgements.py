@@ -22,7 +22,8 @@ State = Literal["done", "open", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """``done`` says that ``answer`` is the right one, ``open`` that somebody is at work on it. ``why`` the row was asked about, ``over`` the caller's correction that was there."""
+    """``done`` says that ``answer`` is the right one, ``open`` that somebody is at work on it. ``why`` the row was asked about, ``over`` the caller's correction that was there;
+    ``left`` are the places in an open answer that nobody has decided yet, where they are decided one by one."""
 
     by: str
     state: State
@@ -30,6 +31,7 @@ class Judgement:
     time: str
     why: str = ""
     over: Json = None
+    left: tuple[tuple[str | int, ...], ...] = ()
 
     @property
     def said(self) -> str:
@@ -38,13 +40,28 @@ class Judgement:
 
     def to_json(self) -> dict[str, Json]:
         answer = self.answer.to_json() if self.answer is not None else None
-        return {"state": self.state, "answer": answer, "time": self.time, "why": self.why, "over": self.over}
+        left: list[Json] = [list(path) for path in self.left]
+        known: dict[str, Json] = {"state": self.state, "answer": answer, "time": self.time, "why": self.why}
+        return known | {"over": self.over} | ({"left": left} if left else {})
+
+    @staticmethod
+    def from_json(by: str, raw: Mapping[str, Json]) -> Judgement:
+        answer = cast(dict[str, Json] | None, raw["answer"])
+        return Judgement(
+            by=by,
+            state=cast(State, raw["state"]),
+            answer=Target.from_json(answer) if answer else None,
+            time=str(raw["time"]),
+            why=str(raw.get("why") or ""),
+            over=raw.get("over"),
+            left=tuple(tuple(path) for path in cast(list[list[str | int]], raw.get("left") or [])),
+        )
 
 
 def read_judgements(feedback: Mapping[str, Json]) -> dict[str, Judgement]:
     """By person."""
     people = cast(dict[str, dict[str, Json]], feedback.get(JUDGEMENTS) or {})
-    return {by: _read(by, raw) for by, raw in people.items()}
+    return {by: Judgement.from_json(by, raw) for by, raw in people.items()}
 
 
 def settle_judgements(feedback: Mapping[str, Json]) -> Target | None:
@@ -63,15 +80,3 @@ def settle_judgements(feedback: Mapping[str, Json]) -> Target | None:
 def is_led(feedback: Mapping[str, Json]) -> bool:
     """Whether somebody decided this call with a model's answer in sight."""
     return any(item.state == "done" and item.why != UNANSWERED for item in read_judgements(feedback).values())
-
-
-def _read(by: str, raw: Mapping[str, Json]) -> Judgement:
-    answer = cast(dict[str, Json] | None, raw["answer"])
-    return Judgement(
-        by=by,
-        state=cast(State, raw["state"]),
-        answer=Target.from_json(answer) if answer else None,
-        time=str(raw["time"]),
-        why=str(raw.get("why") or ""),
-        over=raw.get("over"),
-    )

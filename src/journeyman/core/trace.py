@@ -21,7 +21,7 @@ class Trace:
     ``origin=assess`` marks calls made by an evaluation, ``guard`` those that a guard made: they can never become examples, nor can what a student said unseen (``shadow``). ``row_key`` identifies an
     imported row (provider id, else content hash and occurrence number), so that the same file twice adds nothing.
     ``feedback`` is what people said: ``{"verdict": "up" | "down", "answer": a target, "outcome", "note", "time", "judgements": of those who label}``; ``meta["logprobs"]`` holds the output's tokens
-    (``data.logprobs``).
+    (``data.logprobs``), ``verdicts["extracted"]`` which window of which document was read, and what is doubted of it (``flows.extracting``).
     ``split`` is an assignment made at import. Times are ISO 8601 in UTC, money in US dollars.
     """
 

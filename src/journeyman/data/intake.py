@@ -98,7 +98,7 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
         verdicts=verdicts,
         feedback={"verdict": record.feedback} if record.feedback else {},
         meta=({} if record.time else {"undated": True})
-        | ({"group": content_hash([task.name, record.group])} if record.group else {})
+        | ({"group": hash_source(task.name, record.group)} if record.group else {})
         | ({"person": record.person} if record.person else {})
         | ({SAID: hash_said(record)} if record.key else {})
         | _logprobs(record, output),
@@ -107,6 +107,11 @@ def make_trace(record: Record, intake: Intake, row_key: str) -> Trace:
 
 def make_trace_id(task_name: str, row_key: str) -> str:
     return f"trace-{bytes_hash(f'{task_name} {row_key}'.encode())[:32]}"
+
+
+def hash_source(task_name: str, source: str) -> str:
+    """What rows of one conversation, document or person share."""
+    return content_hash([task_name, source])
 
 
 def hash_said(record: Record) -> str:

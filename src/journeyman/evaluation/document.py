@@ -20,7 +20,7 @@ from journeyman.evaluation.helped import Change
 from journeyman.evaluation.ladder import Rung, conclude, describe_figure
 from journeyman.evaluation.safety import Refusals, Shift
 from journeyman.evaluation.slices import Slice, SliceInterval
-from journeyman.evaluation.threshold import Trust
+from journeyman.evaluation.threshold import FieldTrust, Trust
 from journeyman.measure.calibration import Bin
 from journeyman.measure.intervals import Interval
 from journeyman.measure.latency import Latency
@@ -271,7 +271,7 @@ class BinPart(Part):
 class ConfidencePart(Part):
     """Calibrated confidence: the map from a model's own (``kind``, ``points``: see ``measure.calibrators``), chosen and fitted on ``fitted`` rows by
     ``losses`` (cross-validated log losses). ``brier``, ``error`` (debiased expected calibration error, 95 % interval ``low`` to ``high``) and
-    ``bins`` are of ``n`` sealed rows; ``raw_error`` is the error without the map."""
+    ``bins`` are of ``n`` sealed rows; ``raw_error`` is the error without the map. As ``field_confidence`` all of it is of single values."""
 
     kind: Literal["identity", "temperature", "beta", "isotonic"]
     points: tuple[float, ...]
@@ -286,7 +286,7 @@ class ConfidencePart(Part):
     n: int
 
     @staticmethod
-    def of(trust: Trust) -> ConfidencePart:
+    def of(trust: Trust | FieldTrust) -> ConfidencePart:
         return ConfidencePart(
             kind=trust.calibrator.kind,
             points=trust.calibrator.points,
@@ -561,6 +561,7 @@ class Document(Part):
     candidates: tuple[CandidatePart, ...]
     gate: GatePart | None = None
     confidence: ConfidencePart | None = None
+    field_confidence: ConfidencePart | None = None
     promise: PromisePart | None = None
     slices: tuple[SlicePart, ...] = ()
     confusions: tuple[ConfusionPart, ...] = ()

@@ -7,12 +7,15 @@ An answer that is missing or unreadable is wrong, with no confidence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from journeyman.core.canonical import Json, dump
+from journeyman.core.nodes import dotted
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Row
 from journeyman.measure.calibration import Bin, brier_score, debiased_error, debiased_interval, reliability
@@ -65,6 +68,22 @@ class Trust:
     shown: int
 
 
+@dataclass(frozen=True, slots=True)
+class FieldTrust:
+    """Confidence of single values: the map was chosen and fitted on ``fitted`` of them, ``error`` and the like are of ``shown`` others. The interval is from a bootstrap over rows,
+    for the values of one row are alike."""
+
+    calibrator: Calibrator
+    losses: dict[str, float]
+    fitted: int
+    brier: float
+    error: float
+    interval: Interval
+    raw_error: float
+    bins: tuple[Bin, ...]
+    shown: int
+
+
 def outcomes(metric: Metric, answered: Answered) -> Outcomes:
     """The rows that have an expected answer. Raises what the metric raises."""
     known = [(row, item) for row, item in answered if row.expected is not None]
@@ -77,6 +96,57 @@ def outcomes(metric: Metric, answered: Answered) -> Outcomes:
         tuple(row.group or row.hash for row, _item in known),
         sum(row.gold is not None for row, _item in known),
     )
+
+
+def field_outcomes(answered: Answered) -> Outcomes:
+    """Every value that was said with a confidence of its own, lists apart from what is in them: right where the expected answer has it at the same place, in whichever
+    row of a list."""
+    sure, right, weights, groups = list[float](), list[float](), list[float](), list[str]()
+    for row, item in answered:
+        if row.expected is None or item.target is None or item.confidence is None:
+            continue
+        wanted = Counter((name, dump(value)) for _path, name, value in _values(row.expected.value))
+        for path, name, value in _values(item.target.value):
+            if path in item.confidence.fields:
+                said = (name, dump(value))
+                sure.append(min(1.0, max(0.0, item.confidence.fields[path])))
+                right.append(float(wanted[said] > 0))
+                wanted[said] -= 1
+                weights.append(row.count)
+                groups.append(row.group or row.hash)
+    return Outcomes(np.array(sure), np.array(right), np.array(weights, dtype=np.float64), tuple(groups))
+
+
+def trust_fields(fit: Outcomes, shown: Outcomes) -> FieldTrust | None:
+    """Calibrate on ``fit``, describe on ``shown``; None where nothing can be fitted or shown."""
+    if not len(fit.right) or not len(shown.right):
+        return None
+    calibrator, losses = choose(fit.confidence, fit.right, fit.weights, fit.groups)
+    said = calibrator(shown.confidence)
+    return FieldTrust(
+        calibrator=calibrator,
+        losses=losses,
+        fitted=len(fit.right),
+        brier=brier_score(said, shown.right),
+        error=debiased_error(said, shown.right),
+        interval=debiased_interval(said, shown.right, groups=shown.groups),
+        raw_error=debiased_error(shown.confidence, shown.right),
+        bins=reliability(said, shown.right),
+        shown=len(shown.right),
+    )
+
+
+def _values(node: Json, path: str = "", name: str = "") -> Iterator[tuple[str, str, Json]]:
+    """Dotted path, field (a list's rows have one name) and value; nothing for null and empty text."""
+    if isinstance(node, Mapping):
+        for key, item in node.items():
+            step = dotted([key])
+            yield from _values(item, f"{path}.{step}" if path else step, f"{name}.{step}" if name else step)
+    elif isinstance(node, list):
+        for place, item in enumerate(node):
+            yield from _values(item, f"{path}.{place}", f"{name}[]")
+    elif node is not None and node != "":
+        yield path, name, node
 
 
 def are_right(metric: Metric, pairs: Sequence[Pair]) -> list[bool]:

@@ -43,7 +43,16 @@ from journeyman.evaluation.document import (
 from journeyman.evaluation.helped import Both, compare_students
 from journeyman.evaluation.pairs import make_pairs
 from journeyman.evaluation.run import Prediction, Predictions, Row, evaluate, load_predictions
-from journeyman.evaluation.threshold import Outcomes, Trust, disagreement, outcomes, trust
+from journeyman.evaluation.threshold import (
+    FieldTrust,
+    Outcomes,
+    Trust,
+    disagreement,
+    field_outcomes,
+    outcomes,
+    trust,
+    trust_fields,
+)
 from journeyman.flows.behaviours import Tests, load_tests, with_required
 from journeyman.flows.ceiling import ask_ceiling, find_ceiling
 from journeyman.flows.earlier import find_before
@@ -137,7 +146,8 @@ def assess(
         shown = _ceiling(workspace, task, metric) if panel.is_comparing else None
         right = panel.right(metric)
         trusted = _trust(task, right, rows, asked)
-        judged = _Judged(gate, trusted, _promise(task, right, rows, asked, trusted), basis, panel.parts())
+        fields, promised = _trust_fields(task, rows, asked), _promise(task, right, rows, asked, trusted)
+        judged = _Judged(gate, trusted, fields, promised, basis, panel.parts())
         document = _document(workspace, task, metrics, dataset, manifest, student, rows.sealed, asked, judged)
         beside = {
             "ceiling": shown,
@@ -204,6 +214,7 @@ class _Asked:
 class _Judged:
     gate: GatePart
     trusted: Trust | None
+    fields: FieldTrust | None
     promise: PromisePart | None
     basis: Basis
     judges: tuple[JudgePart, ...]
@@ -268,6 +279,14 @@ def _trust(task: Task, metric: Metric, rows: Rows, asked: _Asked) -> Trust | Non
         task.cascade.delta,
         rows.heaviest,
     )
+
+
+def _trust_fields(task: Task, rows: Rows, asked: _Asked) -> FieldTrust | None:
+    """Of answers with several values; None where there are no calibration rows."""
+    if not task.is_structured or asked.fit is None:
+        return None
+    fit = field_outcomes(list(zip(rows.fit, asked.fit.items, strict=True)))
+    return trust_fields(fit, field_outcomes(list(zip(rows.sealed, asked.student.items, strict=True))))
 
 
 def _promise(task: Task, metric: Metric, rows: Rows, asked: _Asked, trusted: Trust | None) -> PromisePart | None:
@@ -394,6 +413,7 @@ def _document(
         candidates=tuple(candidates),
         gate=judged.gate,
         confidence=ConfidencePart.of(judged.trusted) if judged.trusted else None,
+        field_confidence=ConfidencePart.of(judged.fields) if judged.fields else None,
         promise=judged.promise,
         slices=tuple(SlicePart.of(item) for item in judged.basis.slices),
         confusions=tuple(

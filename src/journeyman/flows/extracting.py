@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -17,12 +18,15 @@ from journeyman.core.cores import count_cores
 from journeyman.core.errors import JourneymanError, KnowledgeError
 from journeyman.core.files import disk_errors
 from journeyman.core.nodes import write_json
-from journeyman.flows.answers import Desk, open_desk
+from journeyman.core.trace import Origin
+from journeyman.flows.answers import Desk, open_desk, open_measured
 from journeyman.flows.knowledge import Reading, reading_limits, reading_wishes
+from journeyman.flows.student import Student
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.answer import Wishes
 from journeyman.knowledge.chunk.tokens import find_tokens
 from journeyman.knowledge.document import Document
+from journeyman.knowledge.extract.doubts import BELOW, Doubt, find_doubts
 from journeyman.knowledge.extract.leaves import without
 from journeyman.knowledge.extract.merge import Conflict, Read, merge
 from journeyman.knowledge.extract.place import Placed, Ungrounded, keep_grounded, place
@@ -37,11 +41,14 @@ from journeyman.task.task import Task
 
 AT_ONCE = 4
 """Windows of one document that are asked about at the same time."""
+EXTRACTED = "extracted"
+"""The verdict of a call that says which document it read a window of, and which of its values are doubted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """``answer`` is without what the document does not say, ``placed`` has it with its status. ``truth`` is what stands in the JSON file beside the document."""
+    """``answer`` is without what the document does not say, ``placed`` has it with its status. ``truth`` is what stands in the JSON file beside the document. ``doubts`` are of windows' answers; where
+    there is no truth they wait for a person (``flows.review_queue``). ``seconds`` that its questions took, without the reading."""
 
     document: Document
     answer: Json
@@ -52,6 +59,8 @@ class Extracted:
     releases: tuple[str, ...]
     traces: tuple[str, ...]
     truth: Json = None
+    doubts: tuple[Doubt, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Unread:
 
 
 Outcome = Extracted | Unread
+OpenDesk = Callable[[AsyncExitStack], Awaitable[Desk]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class Rows:
 
 
 @dataclass(slots=True)
-class _Given:
+class Given:
     """What was handed in: documents, and truths by the name of their document without its ending."""
 
     documents: list[Source] = field(default_factory=list)
@@ -94,16 +104,37 @@ def extract(
     release: str = "",
     ungrounded: Ungrounded = "null",
     most: int = MOST_TOKENS,
+    below: float = BELOW,
 ) -> None:
-    """``hear`` is told of each document in the order of the files; one that cannot be read, or gets no answer, does not stop the others.
+    """``hear`` is told of each document in the order of the files; one that cannot be read, or gets no answer, does not stop the others. Values of a confidence ``below`` this are doubted.
 
     Raises:
         KnowledgeError: JM-980 the task does not read one text and answer with an object, JM-982 no file. ServeError: JM-730 neither a release nor a teacher.
     """
     task = workspace.task(task_name)
     asked, schema = document_field(task)
-    files = _find(workspace, given)
-    asyncio.run(_Extracting(workspace, task, asked, schema, ungrounded, most).run(files, release, hear))
+    files = find_given(workspace, given)
+    extracting = _Extracting(workspace, task, asked, schema, ungrounded, most, below)
+    asyncio.run(extracting.run(files, hear, lambda stack: open_desk(stack, workspace, task, release)))
+
+
+def extract_held(
+    workspace: Workspace,
+    task_name: str,
+    files: Given,
+    hear: Callable[[Outcome], None],
+    student: Student | None,
+    most: int = MOST_TOKENS,
+) -> None:
+    """As `extract`, by a student that need be no release, or (None) by the teacher alone. Its calls are an evaluation's: they become no rows.
+
+    Raises:
+        KnowledgeError: JM-980. ServeError: JM-730 there is no teacher.
+    """
+    task = workspace.task(task_name)
+    asked, schema = document_field(task)
+    extracting = _Extracting(workspace, task, asked, schema, "null", most, BELOW, "assess")
+    asyncio.run(extracting.run(files, hear, lambda stack: open_measured(stack, workspace, task, student)))
 
 
 def write_rows(workspace: Workspace, task_name: str, given: Sequence[str], path: Path, most: int = MOST_TOKENS) -> Rows:
@@ -112,10 +143,13 @@ def write_rows(workspace: Workspace, task_name: str, given: Sequence[str], path:
     Raises:
         KnowledgeError: JM-980, JM-982, JM-983 no document has a truth beside it. StoreError: the file cannot be written.
     """
-    asked, schema = document_field(workspace.task(task_name))
-    files = _find(workspace, given)
-    unread, count, documents = list(files.unread), 0, 0
-    files.documents = [source for source in files.documents if _stem(source.name) in files.truths]
+    return write_given(workspace, task_name, find_labelled(workspace, given), path, most)
+
+
+def find_labelled(workspace: Workspace, given: Sequence[str]) -> Given:
+    """The documents that have their truths beside them. Raises: KnowledgeError: JM-982, JM-983 there is none."""
+    files = find_given(workspace, given)
+    files.documents = [source for source in files.documents if stem(source.name) in files.truths]
     if not files.documents:
         raise KnowledgeError(
             "JM-983",
@@ -123,9 +157,16 @@ def write_rows(workspace: Workspace, task_name: str, given: Sequence[str], path:
             where=" ".join(given)[:200],
             expected="for letter.pdf the values in letter.json, both in a folder that is handed in",
         )
+    return files
+
+
+def write_given(workspace: Workspace, task_name: str, files: Given, path: Path, most: int = MOST_TOKENS) -> Rows:
+    """Raises: KnowledgeError: JM-980. StoreError: the file cannot be written."""
+    asked, schema = document_field(workspace.task(task_name))
+    unread, count, documents = list(files.unread), 0, 0
     with disk_errors(path), path.open("w", encoding="utf-8") as file:
         for parsed in _parse(workspace, files.documents, unread):
-            known = files.truths.get(_stem(parsed.source.name))
+            known = files.truths.get(stem(parsed.source.name))
             if known is None:
                 continue  # it came with a mail
             try:
@@ -192,16 +233,19 @@ class _Extracting:
         schema: Mapping[str, Json],
         ungrounded: Ungrounded,
         most: int,
+        below: float,
+        origin: Origin = "ask",
     ) -> None:
         self._workspace, self._task, self._asked, self._schema = workspace, task, asked, schema
-        self._ungrounded, self._most = ungrounded, most
+        self._ungrounded, self._most, self._below = ungrounded, most, below
+        self._origin: Origin = origin
 
-    async def run(self, files: _Given, release: str, hear: Callable[[Outcome], None]) -> None:
+    async def run(self, files: Given, hear: Callable[[Outcome], None], open_: OpenDesk) -> None:
         progress = self._workspace.progress
         for one in files.unread:
             hear(one)
         async with AsyncExitStack() as stack:
-            desk = await open_desk(stack, self._workspace, self._task, release)
+            desk = await open_(stack)
             progress.start("extract", len(files.documents), "files")
             refused: list[Unread] = []  # of what comes with a mail
             parsing = _parse(self._workspace, files.documents, refused)
@@ -215,27 +259,32 @@ class _Extracting:
     async def _extract(self, desk: Desk, parsed: Parsed, truths: Mapping[str, Source]) -> Outcome:
         known: Json = None
         try:
-            truth = truths.get(_stem(parsed.source.name))
+            truth = truths.get(stem(parsed.source.name))
             known = read_truth(truth, self._schema) if truth else None
             return await self._ask(desk, _document(parsed), known)
         except JourneymanError as error:
             return _unread(parsed.source.name, error, known)
 
     async def _ask(self, desk: Desk, document: Document, truth: Json) -> Extracted:
+        started = time.perf_counter()
         windows = cut_windows(document, find_tokens(document.text), self._most)
         places = asyncio.Semaphore(AT_ONCE)
 
         async def ask(window: Window) -> tuple[Read, str, str, str]:
             async with places:
                 fields: dict[str, Json] = {self._asked: window.read(document)}
-                said = await desk.ask(fields, "ask", Wishes(confidence=True))
+                said = await desk.ask(fields, self._origin, Wishes(confidence=True), document.name)
             answer = json.loads(said.text)
-            sure = said.confidence.fields if said.confidence else None
+            sure = said.calibrated_fields or (said.confidence.fields if said.confidence else None)
             found = place(answer, self._schema, document, start=window.start, end=window.end, confidence=sure)
             return Read(answer, found), said.model, said.release, said.trace
 
         read = await asyncio.gather(*(ask(window) for window in windows))
-        merged = merge([one for one, *_ in read])
+        reads, traces = [one for one, *_ in read], tuple(trace for _, _, _, trace in read)
+        merged = merge(reads)
+        doubts = find_doubts(reads, merged, self._below)
+        if truth is None and self._origin == "ask":
+            await asyncio.to_thread(self._workspace.store.add_verdicts, _verdicts(document.name, traces, doubts))
         return Extracted(
             document,
             keep_grounded(merged.answer, merged.placed, self._ungrounded),
@@ -244,23 +293,40 @@ class _Extracting:
             len(windows),
             tuple(dict.fromkeys(model for _, model, _, _ in read)),
             tuple(dict.fromkeys(name for _, _, name, _ in read if name)),
-            tuple(trace for _, _, _, trace in read),
+            traces,
             truth,
+            tuple(doubt for each in doubts for doubt in each),
+            time.perf_counter() - started,
         )
 
 
-def _find(workspace: Workspace, given: Sequence[str]) -> _Given:
+def _verdicts(name: str, traces: Sequence[str], doubts: Sequence[Sequence[Doubt]]) -> Mapping[str, Mapping[str, Json]]:
+    """By call, also of windows whose answers nothing speaks against: the latest reading counts."""
+    return {
+        trace: {
+            EXTRACTED: {
+                "document": name,
+                "window": number,
+                "windows": list(traces),
+                "doubts": [doubt.to_json() for doubt in found],
+            }
+        }
+        for number, (trace, found) in enumerate(zip(traces, doubts, strict=True))
+    }
+
+
+def find_given(workspace: Workspace, given: Sequence[str]) -> Given:
     """Raises: KnowledgeError JM-982 there is no file."""
-    found = _Given()
+    found = Given()
     limits = reading_limits(workspace)
     for one in find_sources(given, Sizes(file_bytes=limits.file_bytes)):
         if isinstance(one, Refused):
             found.unread.append(_refused(one))
         else:
             found.documents.append(one)
-    names = {_stem(one.name) for one in found.documents if not _is_json(one)}
-    found.truths = {_stem(one.name): one for one in found.documents if _is_json(one) and _stem(one.name) in names}
-    found.documents = [one for one in found.documents if not (_is_json(one) and _stem(one.name) in names)]
+    names = {stem(one.name) for one in found.documents if not _is_json(one)}
+    found.truths = {stem(one.name): one for one in found.documents if _is_json(one) and stem(one.name) in names}
+    found.documents = [one for one in found.documents if not (_is_json(one) and stem(one.name) in names)]
     if not found.documents and not found.unread:
         raise KnowledgeError("JM-982", "there is no file here", where=" ".join(given)[:200])
     return found
@@ -316,7 +382,7 @@ def _is_json(source: Source) -> bool:
     return source.name.lower().endswith(".json")
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 

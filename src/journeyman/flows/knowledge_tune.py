@@ -133,12 +133,16 @@ class _Asking:
         self.right = [rights[row] for row in kept]
         self.vectors = library.embed([question.text for question in self.questions], progress)
         self.allowed = [_find_rows(self.index, self.matrix, item) for item in self.questions]
-        self.by_text = {item.text: vector for item, vector in zip(self.questions, self.vectors, strict=True)}
+        self._by_text = {item.text: vector for item, vector in zip(self.questions, self.vectors, strict=True)}
+        self._embed = library.embed
         names = {item.id: item.origin.name for item in self.index.documents()}
         self.unit, self.groups = _find_groups(self.questions, self.right, names)
 
     def embed(self, texts: Sequence[str]) -> Floats:
-        return np.stack([self.by_text[text] for text in texts])
+        """Parts of questions are embedded when they are met."""
+        if lacking := [text for text in texts if text not in self._by_text]:
+            self._by_text |= zip(lacking, self._embed(lacking), strict=True)
+        return np.stack([self._by_text[text] for text in texts])
 
     def split(self, path: Path) -> tuple[list[int], list[int]]:
         """Rows that teach, and sealed ones: a group is whole on one side, by a hash of what it holds on to.

@@ -31,7 +31,7 @@ from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
 
 # Imported where they are used: torch and the server take seconds, and most queues need neither.
-Reason = Literal["differs", "doubted", "uncertain", "unanswered", "drawn"]
+Reason = Literal["differs", "doubted", "uncertain", "unanswered", "drawn", "extracted"]
 REASONS: tuple[Reason, ...] = ("differs", "doubted", "uncertain", UNANSWERED, "drawn")
 TRAIN_ANSWERS, DOUBTS, QUEUE = "student-train.jsonl", "doubts.json", "queue.json"
 UNSURE = 0.6

@@ -31,11 +31,12 @@ class ShownField:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``done`` rows by this person, ``left`` in the queue beside those ``skipped`` in this session. ``note`` says what the last key did, ``problem`` why it could not. ``near``: inputs that a fix would be applied to, ``near_count`` in all."""
+    """``mark`` is a stretch of the input that the row is about. ``done`` rows by this person, ``left`` in the queue beside those ``skipped`` in this session. ``note`` says what the last key did, ``problem`` why it could not. ``near``: inputs that a fix would be applied to, ``near_count`` in all."""
 
     stage: Stage
     title: str
     input: str = ""
+    mark: tuple[int, int] | None = None
     answers: tuple[ShownAnswer, ...] = ()
     fields: tuple[ShownField, ...] = ()
     why: str = ""

@@ -1,29 +1,22 @@
 """`label T`: a person goes through train rows, accepts answers or mends them, and what was decided is gold of the next `prepare`. Every key's decision is in the store before
-the next row is shown, so that whoever is killed goes on where it stopped.
-
-A decision is a judgement in the feedback of each call that the row is made of (``core.judgements``).
+the next row is shown (``flows.label_decisions``), so that whoever is killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import cast
 
 from journeyman.core.canonical import Json, dump
 from journeyman.core.errors import JourneymanError, ServeError
-from journeyman.core.example import Target, object_target, text_target
-from journeyman.core.judgements import Judgement, State, read_judgements
-from journeyman.core.trace import Trace
+from journeyman.core.example import Target, text_target
+from journeyman.core.judgements import State
 from journeyman.data.intake import settle
 from journeyman.data.near import Shingles, jaccard, make_shingles, near_text
+from journeyman.flows.label_decisions import Decisions
 from journeyman.flows.label_fields import Part, get_value, parts_of, read_value, set_value, show_answer, show_value
 from journeyman.flows.label_queue import Queue, QueueRow
 from journeyman.flows.label_view import Action, ShownAnswer, ShownField, View
-from journeyman.gateway.feedback import read_correction, refuse_personal
-from journeyman.guards.detect import SECRET
-from journeyman.guards.redact import Redactor
 from journeyman.store.database import Store
 from journeyman.task.prompt import user_text
 from journeyman.task.task import Task
@@ -51,16 +44,6 @@ PREVIEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One decision that can be taken back: what stood at each call before, the row that it was made at, and all rows that it decided. ``is_begun``: it decided none yet."""
-
-    row: str
-    rows: tuple[str, ...]
-    before: Mapping[str, Mapping[str, Json] | None]
-    is_begun: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Fix:
     """The last one made: another answer than was recorded."""
 
@@ -73,29 +56,21 @@ class TrainLabelling:
     """The session of one person over a queue."""
 
     def __init__(self, store: Store, queue: Queue, now: Callable[[], str]) -> None:
-        self._store, self._queue, self._now = store, queue, now
-        self._task, self._by = queue.task, queue.by
-        self._rows = {row.name: row for row in queue.rows}
+        self._task = queue.task
+        self._decisions = Decisions(store, queue, now)
+        self._rows = self._decisions.rows
         self._parts = parts_of(queue.task)
-        self._state: dict[str, State] = {}
-        self._passed: set[str] = set()
-        self._steps = _past_steps(queue)
         self._fix: Fix | None = None
         self._near: list[QueueRow] | None = None
+        self._by = queue.by
         self._shingles: dict[str, Shingles] = {}
         self._note = self._problem = ""
-        for row in queue.rows:
-            if self._by in row.judgements:
-                self._state[row.name] = row.judgements[self._by].state
-        self._place: dict[str, int] = {row.name: place for place, row in enumerate(queue.rows)}
-        self._show(next((name for name in self._rows if self._is_open(name)), ""))
+        self._show(next((name for name in self._rows if self._decisions.is_open(name)), ""))
 
     @property
     def view(self) -> View:
-        done = sum(state == "done" for state in self._state.values())
-        left = sum(self._is_open(name) for name in self._rows)
-        skipped = sum(self._state.get(name) == "skipped" for name in self._passed)
-        base = View("row", self._task.name, done=done, left=left, skipped=skipped)
+        made = self._decisions
+        base = View("row", self._task.name, done=made.done, left=made.left, skipped=made.skipped)
         base = replace(base, note=self._note, problem=self._problem)
         if self._near is not None:
             shown = tuple(user_text(self._task, row.example.input) for row in self._near[:PREVIEWED])
@@ -131,7 +106,7 @@ class TrainLabelling:
     @property
     def decided(self) -> int:
         """Rows that this person decided so far, before and now."""
-        return sum(state == "done" for state in self._state.values())
+        return self._decisions.done
 
     def act(self, name: str) -> None:
         known = {
@@ -188,7 +163,7 @@ class TrainLabelling:
         if is_whole or not part.name:
             answer, problem = settle(text_target(text), self._task.schema)
             self._problem = problem
-            if not problem and self._admit(answer):
+            if not problem and self._admit(answer) is not None:
                 self._decide(answer)
             return not self._problem
         value, problem = read_value(self._task, part.name, text)
@@ -201,38 +176,17 @@ class TrainLabelling:
     def _current(self) -> QueueRow | None:
         return self._rows.get(self._name)
 
-    def _is_open(self, name: str) -> bool:
-        return self._state.get(name) != "done" and name not in self._passed
-
     def _show(self, name: str) -> None:
         """Make a row the current one; what was begun of it is its draft."""
         self._name, self._cursor = name, 0
         row = self._rows.get(name)
-        own = row.judgements.get(self._by) if row is not None else None
-        self._draft = own.answer if own is not None and own.state == "open" else row.recorded if row else None
-        if own is not None and own.state == "open":
+        begun = self._decisions.begun(name)
+        self._draft = begun.answer if begun is not None else row.recorded if row else None
+        if begun is not None:
             self._note = "begun before: as you left it"
 
     def _go_on(self) -> None:
-        """To the next open row, without those that somebody else decided meanwhile."""
-        begin = self._place.get(self._name, -1) + 1
-        order = list(self._rows)
-        for name in [*order[begin:], *order[:begin]]:
-            if self._is_open(name) and not self._is_taken(self._rows[name]):
-                self._show(name)
-                return
-        self._show("")
-
-    def _is_taken(self, row: QueueRow) -> bool:
-        """Whether somebody decided it since the queue was made."""
-        trace = self._store.trace(next(iter(row.traces)))
-        said = read_judgements(trace.feedback) if trace is not None else {}
-        is_taken = trace is None or any(
-            item.state == "done" and by != self._by and by not in row.judgements for by, item in said.items()
-        )
-        if is_taken:
-            self._passed.add(row.name)
-        return is_taken
+        self._show(self._decisions.find_next(self._name))
 
     def _accept(self) -> None:
         row = self._current
@@ -255,12 +209,11 @@ class TrainLabelling:
                     self._problem = f"this answer breaks the task's output: {problem}"
                     return
             else:
-                answer = self._correct(row, answer)
+                answer = self._decisions.correct(row, answer)
         except ServeError as error:
             self._problem = error.reason
             return
-        step = self._keep([row], "done", answer)
-        if step is None:
+        if not self._keep([row], "done", answer):
             return
         if row.recorded is not None and answer != row.recorded:
             self._fix = Fix(row, row.recorded, answer)
@@ -269,50 +222,27 @@ class TrainLabelling:
             self._fix, self._note = None, "accepted"
         self._go_on()
 
-    def _correct(self, row: QueueRow, answer: Target) -> Target:
-        """An answer of a person's own, by the same check as a correction that comes over HTTP."""
-        if answer.kind == "object" and answer.value is None:
-            return answer
-        trace, task = self._trace(row), self._asked(row)
-        body: dict[str, Json] = {"answer": answer.text if answer.kind == "text" else answer.value}
-        return read_correction(task, trace, body, Redactor(is_personal=task.redact, more=task.redact_also))
-
-    def _asked(self, row: QueueRow) -> Task:
-        """The task, without its redaction for a row whose text was imported as it is and has personal data."""
-        if not (row.keeps_text and self._task.redact):
-            return self._task
-        search = Redactor(more=self._task.redact_also)
-        search.value(dict(row.example.input), self._task.verbatim)
-        return replace(self._task, redact=not any(kind != SECRET for kind in search.counts))
-
-    def _admit(self, answer: Target) -> bool:
-        """Whether an answer may be kept at all, done or not: no personal data that the row has not."""
+    def _admit(self, answer: Target) -> Target | None:
+        """What may be kept of an answer, done or not; None: nothing, for the reason that the view shows."""
         row = self._current
         assert row is not None
         try:
-            refuse_personal(self._asked(row), self._trace(row), answer)
+            return self._decisions.admit(row, answer)
         except ServeError as error:
             self._problem = error.reason
-            return False
-        return True
-
-    def _trace(self, row: QueueRow) -> Trace:
-        found = self._store.trace(next(iter(row.traces)))
-        if found is None:
-            raise ServeError("JM-751", "the call of this row was erased", where=row.name[:12], hint="skip it with s")
-        return found
+            return None
 
     def _change(self, part: Part, value: Json) -> None:
         """Set a field; where it is all of the answer this decides, else it is kept as begun."""
         row, draft = self._current, set_value(self._task, self._draft, part.name, value)
         assert row is not None
-        if not self._admit(draft):
+        kept = self._admit(draft)
+        if kept is None:
             return
         if len(self._parts) == 1:
             self._decide(draft)
             return
-        kept = object_target(Redactor(is_personal=False).value(draft.value, self._task.verbatim))
-        if self._keep([row], "open", kept) is not None:
+        if self._keep([row], "open", kept):
             self._draft = kept
             self._next_field()
 
@@ -321,52 +251,26 @@ class TrainLabelling:
 
     def _skip(self) -> None:
         row = self._current
-        if row is None or self._keep([row], "skipped", None) is None:
+        if row is None or not self._keep([row], "skipped", None):
             return
-        self._passed.add(row.name)
+        self._decisions.passed.add(row.name)
         self._note = "skipped: it comes back another time"
         self._go_on()
 
-    def _keep(self, rows: Sequence[QueueRow], state: State, answer: Target | None, at: str = "") -> Step | None:
-        """Write a judgement to the store; None where the rows are gone from it. ``at``: the row to come back to, else the first of them."""
-        time = self._now()
-        changes = {
-            id: Judgement(self._by, state, answer, time, row.reason, over).to_json()
-            for row in rows
-            for id, over in row.traces.items()
-        }
-        before = self._store.set_judgements(self._by, changes)
-        if not before:
-            self._problem = "the call of this row was erased: nothing was kept"
-            self._passed.update(row.name for row in rows)
-            self._go_on()
-            return None
-        step = Step(at or rows[0].name, tuple(row.name for row in rows), before)
-        self._state |= {row.name: state for row in rows}
-        # What was begun is one step, however many fields it has.
-        if not (state == "open" and self._steps and self._steps[-1].is_begun and self._steps[-1].row == step.row):
-            self._steps.append(replace(step, is_begun=state == "open"))
-        return step
+    def _keep(self, rows: Sequence[QueueRow], state: State, answer: Target | None, at: str = "") -> bool:
+        if self._decisions.keep(rows, state, answer, at=at):
+            return True
+        self._problem = "the call of this row was erased: nothing was kept"
+        self._go_on()
+        return False
 
     def _undo(self) -> None:
-        if not self._steps:
+        step = self._decisions.undo()
+        if step is None:
             self._problem = "there is nothing to take back"
             return
-        step = self._steps.pop()
-        self._store.set_judgements(self._by, step.before)
-        for name in step.rows:
-            states = [raw for id in self._rows[name].traces if (raw := step.before.get(id)) is not None]
-            self._state.pop(name, None)
-            if states:
-                self._state[name] = cast(State, states[0]["state"])
-            self._passed.discard(name)
         self._fix = None
         self._show(step.row)
-        begun = next((raw for raw in step.before.values() if raw is not None and raw["state"] == "open"), None)
-        if begun is not None and begun["answer"] is not None:
-            self._draft = Target.from_json(cast(dict[str, Json], begun["answer"]))
-        else:
-            self._draft = self._rows[step.row].recorded
         self._note = f"taken back: {len(step.rows):,} rows" if len(step.rows) > 1 else "taken back"
 
     def _preview(self) -> None:
@@ -384,7 +288,7 @@ class TrainLabelling:
         own = self._shingles_of(fix.row)
         alike = []
         for row in self._rows.values():
-            if row.recorded != fix.old or self._state.get(row.name) == "done" or _is_decided(row, self._by):
+            if row.recorded != fix.old or self._decisions.is_done(row.name) or _is_decided(row, self._by):
                 continue
             similarity = jaccard(own, self._shingles_of(row))
             if similarity >= NEAR and self._may_have(row, fix.new):
@@ -394,7 +298,7 @@ class TrainLabelling:
     def _may_have(self, row: QueueRow, answer: Target) -> bool:
         """Whether an answer says nothing personal that this row has not: surrogates are of one row."""
         try:
-            self._correct(row, answer)
+            self._decisions.correct(row, answer)
         except JourneymanError:
             return False
         return True
@@ -409,11 +313,10 @@ class TrainLabelling:
         assert self._fix is not None
         rows, self._near = self._near, None
         at = self._name
-        step = self._keep(rows, "done", self._fix.new, at)
-        if step is None:
+        if not self._keep(rows, "done", self._fix.new, at):
             return
         self._note, self._fix = f"applied to {len(rows):,} near neighbour{'s' if len(rows) > 1 else ''}", None
-        if not (at and self._is_open(at)):
+        if not (at and self._decisions.is_open(at)):
             self._go_on()
 
     def _cancel(self) -> None:
@@ -441,19 +344,6 @@ class TrainLabelling:
                 )
             )
         return tuple(shown)
-
-
-def _past_steps(queue: Queue) -> list[Step]:
-    """What this person decided before, to be taken back too: rows of one moment were decided at once."""
-    said = [row for row in queue.rows if queue.by in row.judgements]
-    said.sort(key=lambda row: (row.judgements[queue.by].time, row.name))
-    steps = []
-    for _time, rows in groupby(said, key=lambda row: row.judgements[queue.by].time):
-        some = list(rows)
-        is_begun = some[0].judgements[queue.by].state == "open"
-        names = tuple(row.name for row in some)
-        steps.append(Step(names[0], names, {id: None for row in some for id in row.traces}, is_begun))
-    return steps
 
 
 def _is_decided(row: QueueRow, by: str) -> bool:

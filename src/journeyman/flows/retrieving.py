@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from journeyman.core.example import Passage
 from journeyman.data.intake import Fill
 from journeyman.flows.workspace import Workspace
 from journeyman.gateway.knowing import Grounding
+from journeyman.task.closed import choices_of
 from journeyman.task.task import Knowledge, Task
 
 if TYPE_CHECKING:
@@ -106,7 +108,15 @@ class Shelves:
         library = self._open(use.name)
         if not question.strip():
             return []
-        recipe = Recipe(top=use.top, window=use.window, least=use.least, rerank=use.rerank)
+        recipe = Recipe(
+            top=use.top,
+            window=use.window,
+            diversity=use.diversity,
+            is_named=use.named,
+            has_embeds=use.embeds,
+            least=use.least,
+            rerank=use.rerank,
+        )
         found = library.find(question, recipe, cast(dict[str, str], use.where) or None)
         stands = library.index.standing([item.piece.id for item in found])
         return [
@@ -178,6 +188,15 @@ class Asked:
             "grounded": sum(citation.status != "ungrounded" for citation in cited),
         }
         return Grounding(done.value, partial(self._tell, cited), verdict, done.problem)
+
+    def support(self, text: str, fields: Collection[str]) -> list[float]:
+        from journeyman.knowledge.ground.claims import find_claims, weigh_claim
+
+        use = cast(Knowledge, self.task.knowledge)
+        value: Json = json.loads(text) if self.task.is_structured else text
+        closed = {name for name, _ in choices_of(self.task.schema)}
+        question, passages = str(self.fields[use.question]), self._numbered()
+        return [weigh_claim(claim, question, passages) for claim in find_claims(value, use.absent, fields, closed)]
 
     def _numbered(self) -> Sequence[Numbered]:
         from journeyman.knowledge.ground.block import read_passages

@@ -402,6 +402,7 @@ def _serve_light(student: Student, embedders: dict[str, Features], threads: int 
         Task.from_json(manifest.task),
         student.hash,
         calibrate=trust.calibrate,
+        calibrate_field=trust.calibrate_field,
         threshold=trust.threshold,
     )
 
@@ -412,6 +413,7 @@ class _Trust:
 
     calibrate: Callable[[float], float] | None = None
     threshold: float | None = None
+    calibrate_field: Callable[[float], float] | None = None
 
 
 def _find_trust(student: Student) -> _Trust:
@@ -420,15 +422,18 @@ def _find_trust(student: Student) -> _Trust:
 
 
 def _read_trust(found: Mapping[str, Any]) -> _Trust:
-    part, promise = found.get("confidence"), found.get("promise")
+    part, promise, fields = found.get("confidence"), found.get("promise"), found.get("field_confidence")
     if not part:
         return _Trust()
-    calibrator = Calibrator(part["kind"], tuple(part["points"]))
     threshold = promise["threshold"] if promise else None
     return _Trust(
-        lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0,
-        None if threshold is None else float(threshold),
+        _read_map(part), None if threshold is None else float(threshold), _read_map(fields) if fields else None
     )
+
+
+def _read_map(part: Mapping[str, Any]) -> Callable[[float], float]:
+    calibrator = Calibrator(part["kind"], tuple(part["points"]))
+    return lambda confidence: float(calibrator(confidence)) if confidence > 0 else 0.0
 
 
 def _serve_student(engine: LlamaCpp | Standby, weights: Path, student: Student) -> Served:
@@ -447,5 +452,6 @@ def _serve_student(engine: LlamaCpp | Standby, weights: Path, student: Student) 
         decoding=Decoding(max_tokens=student.max_tokens),
         write=open_prompt(student) if student.is_prompted else student_messages,
         calibrate=trust.calibrate,
+        calibrate_field=trust.calibrate_field,
         threshold=trust.threshold,
     )

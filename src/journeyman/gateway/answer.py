@@ -65,6 +65,8 @@ class Watches(Protocol):
 
     def window(self) -> Window: ...
 
+    def escalates(self, text: str, /) -> bool: ...
+
     def hear(self, task: Task, fields: Mapping[str, Json], /) -> None: ...
 
     def refuse(self, guard: str, side: Side, why: str = "", /) -> ServeError: ...
@@ -133,6 +135,7 @@ class Answer:
     logprobs: tuple[TokenLogprob, ...] = ()
     confidence: Confidence | None = None
     calibrated: float | None = None
+    calibrated_fields: Mapping[str, float] | None = None
     by: str = ""
     """Who answered a routed call, and why: ``student: sure``."""
     start: Start | None = None
@@ -183,6 +186,11 @@ class Attempt:
     @property
     def problem(self) -> str:
         return self.outcome.problem
+
+    @property
+    def text(self) -> str:
+        """What would be handed out."""
+        return self.outcome.text
 
     @property
     def calibrated(self) -> float | None:
@@ -352,6 +360,7 @@ class Answerer:
             logprobs=() if plan.is_redacted else reply.logprobs,
             confidence=reply.confidence,
             calibrated=served.calibrate(reply.confidence.whole) if served.calibrate and reply.confidence else None,
+            calibrated_fields=_calibrate_fields(served, reply),
             guards=plan.call.watch.header() if plan.call.watch is not None else "",
             sources=outcome.grounding.sources if outcome.grounding is not None else list,
         )
@@ -571,6 +580,13 @@ def _recorded_messages(plan: _Plan) -> tuple[Message, ...]:
     if plan.call.served.task is not None:
         return plan.request.messages
     return tuple(redact_message(message, plan.redactor) for message in plan.request.messages)
+
+
+def _calibrate_fields(served: Served, reply: Reply) -> Mapping[str, float] | None:
+    calibrate = served.calibrate_field
+    if calibrate is None or reply.confidence is None:
+        return None
+    return {path: calibrate(sure) for path, sure in reply.confidence.fields.items()}
 
 
 def _no_valid_answer(plan: _Plan, outcome: _Outcome) -> ServeError:

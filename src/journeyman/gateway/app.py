@@ -68,7 +68,7 @@ def make_app(
         redoc_url=None,
         lifespan=_closing(router, forwarder),
     )
-    desk = FeedbackDesk(registry, calls, now, cache.forget)
+    desk = FeedbackDesk(registry, calls, now, cache.forget, knower)
     routes = Routes(registry, router, forwarder, embeddings, settings, keeper, budgets, desk)
     app.add_route("/v1/chat/completions", routes.chat, methods=["POST"])
     app.add_route("/v1/completions", routes.completions, methods=["POST"])

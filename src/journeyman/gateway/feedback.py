@@ -18,6 +18,7 @@ from journeyman.core.trace import Trace
 from journeyman.data.intake import settle
 from journeyman.data.record import DEPTH_LIMIT, find_depth, read_target
 from journeyman.gateway.callers import Caller
+from journeyman.gateway.knowing import Knower
 from journeyman.gateway.registry import Registry
 from journeyman.guards.detect import SECRET
 from journeyman.guards.redact import SURROGATE, Redactor
@@ -46,12 +47,14 @@ class FeedbackDesk:
         calls: Calls | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         unwanted: Callable[[Trace], None] = lambda _trace: None,
+        knower: Knower | None = None,
     ) -> None:
-        """``unwanted`` is told of a call whose answer was corrected or got thumbs down, as it was before."""
+        """``unwanted`` is told of a call whose answer was corrected or got thumbs down, as it was before; ``knower`` finds the passages of an input that comes without them."""
         self._registry = registry
         self._calls = calls
         self._now = now
         self._unwanted = unwanted
+        self._knower = knower
 
     async def take(self, raw: Json, caller: Caller) -> dict[str, Json]:
         """The call's id and the keys that were stored; a later value of the same key replaces the earlier one.
@@ -61,14 +64,21 @@ class FeedbackDesk:
                 comes without the call's input, JM-754 that input is not the call's, JM-755 there is nothing that it could correct.
         """
         body = _check_body(raw)
-        trace, stored = await asyncio.to_thread(self._take, body, caller)
+        trace = await asyncio.to_thread(self._find, str(body["trace"]), caller)
+        task = next((task for task in self._registry.tasks() if task.name == trace.task), None)
+        stored = await asyncio.to_thread(self._store, task, trace, await self._know(task, body))
         if "answer" in body or body.get("verdict") == "down":
             self._unwanted(trace)
         return {"trace": trace.id, "stored": stored}
 
-    def _take(self, body: Mapping[str, Json], caller: Caller) -> tuple[Trace, list[Json]]:
-        trace = self._find(str(body["trace"]), caller)
-        task = next((task for task in self._registry.tasks() if task.name == trace.task), None)
+    async def _know(self, task: Task | None, body: Mapping[str, Json]) -> Mapping[str, Json]:
+        """An input with its passages, as the call's had them."""
+        if task is None or not task.filled or self._knower is None or "answer" not in body or "input" not in body:
+            return body
+        fields = _read_input(task, body["input"], may_lack=task.filled)
+        return {**body, "input": dict((await self._knower.know(task, fields)).fields)}
+
+    def _store(self, task: Task | None, trace: Trace, body: Mapping[str, Json]) -> list[Json]:
         redactor = Redactor(is_personal=task is None or task.redact, more=task.redact_also if task else ())
         said: dict[str, Json] = {"time": self._now().isoformat()}
         if "verdict" in body:
@@ -84,7 +94,7 @@ class FeedbackDesk:
             self._calls.add_feedback(trace.id, said)
         except StoreError as error:
             raise (_unknown(trace.id) if error.code == "JM-813" else error) from error  # erased in between
-        return trace, [key for key in SAID if key in said]
+        return [key for key in SAID if key in said]
 
     def _find(self, given: str, caller: Caller) -> Trace:
         """By the reply's header or the completion's id, which ends in it. Another key's call is as unknown as one that never was."""
@@ -164,21 +174,26 @@ def _content(target: Target) -> Json:
 
 def _redact_input(task: Task, trace: Trace, given: Json, redactor: Redactor) -> None:
     """Show ``redactor`` the call's input, so that it knows the surrogates that this has in the trace."""
+    if redactor.value(_read_input(task, given), task.verbatim) != dict(trace.input):
+        raise ServeError(
+            "JM-754",
+            "this is not the input that the call had",
+            where=trace.id,
+            expected="input: the same fields or messages that were sent",
+            hint="send the input of this very call, or an answer without personal data and no input"
+            + (f"; documents may have changed: send {task.filled} as they were" if task.filled else ""),
+        )
+
+
+def _read_input(task: Task, given: Json, may_lack: str = "") -> dict[str, Json]:
     try:
         fields = read_messages(task, messages_from_openai(given)) if isinstance(given, list) else given
     except DataError as error:
         raise _wrong("input", "the fields of the call, or its messages", given) from error
     if not isinstance(fields, dict):
         raise _wrong("input", "the fields of the call, or its messages", given)
-    check_input(task, fields)
-    if redactor.value(dict(fields), task.verbatim) != dict(trace.input):
-        raise ServeError(
-            "JM-754",
-            "this is not the input that the call had",
-            where=trace.id,
-            expected="input: the same fields or messages that were sent",
-            hint="send the input of this very call, or an answer without personal data and no input",
-        )
+    check_input(task, fields, may_lack=may_lack)
+    return dict(fields)
 
 
 def refuse_personal(task: Task, trace: Trace, answer: Target) -> None:

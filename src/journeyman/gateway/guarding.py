@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
@@ -28,9 +28,12 @@ from journeyman.guards.window import Window
 from journeyman.task.guard import GuardSpec, Side
 from journeyman.task.task import Task
 
-Outcome = Literal["passed", "blocked", "redacted", "flagged", "shadowed", "failed"]
+Outcome = Literal["passed", "blocked", "escalated", "redacted", "flagged", "shadowed", "failed"]
+Support = Callable[[str, Collection[str]], Sequence[float]]
+"""What each claim of an answer, or of these fields of it, has of support in the passages of its call."""
 OUTCOMES: Mapping[str, Outcome] = {
     "block": "blocked",
+    "escalate": "blocked",
     "redact": "redacted",
     "flag": "flagged",
     "shadow": "shadowed",
@@ -52,13 +55,14 @@ class Verdict:
 
 @dataclass(slots=True)
 class Watch:
-    """One call and its guards. ``quotes`` are fields of the answer whose texts are quotes."""
+    """One call and its guards. ``quotes`` are fields of the answer whose texts are quotes; ``support`` weighs its claims, where it has passages."""
 
     guards: tuple[Guard, ...]
     asking: Asking
     about: About
     said: Said = NOTHING
     quotes: tuple[str, ...] = ()
+    support: Support | None = None
     verdicts: list[Verdict] = field(default_factory=list)
 
     def to_json(self) -> list[Json]:
@@ -83,10 +87,10 @@ class Watch:
 
     def window(self) -> Window:
         """For an answer that comes in pieces."""
-        found = [(guard.spec.mode, guard.finder) for guard in self.of("output") if guard.finder is not None]
+        found = [(guard.spec, guard.finder) for guard in self.of("output") if guard.finder is not None]
         return Window(
-            [finder for mode, finder in found if mode == "block"],
-            [finder for mode, finder in found if mode == "redact"],
+            [finder for spec, finder in found if spec.refuses],
+            [finder for spec, finder in found if spec.mode == "redact"],
             self.said,
         )
 
@@ -141,6 +145,18 @@ class Watch:
                 checked = await self._ask(guard.spec, side, checked)
         return checked
 
+    def escalates(self, text: str) -> bool:
+        """Whether a guard sends a student's answer on to its teacher. One that does not looks again when the answer leaves, and is noted then."""
+        is_found = False
+        for guard in self.of("output"):
+            if guard.spec.mode != "escalate" or guard.finder is None:
+                continue
+            started, read = time.perf_counter(), _read([text])
+            if count := self._count(guard, "output", read, self._said(read)):
+                self._add(guard.spec, "output", "escalated", count, started)
+                is_found = True
+        return is_found
+
     def refuse(self, guard: str, side: Side, why: str = "") -> ServeError:
         is_input = side == "input"
         return ServeError(
@@ -154,26 +170,33 @@ class Watch:
         )
 
     def _find(self, side: Side, guards: Sequence[Guard], texts: list[str]) -> list[str]:
-        opened = [open_leaves(text) for text in texts]
-        said = self._with_quotes(opened) if side == "output" and self.quotes else self.said
-        looks = [Look(text) for text in texts]
-        plain = [look for look, item in zip(looks, opened, strict=True) if item is None]
-        inside = [Look(leaf) for item in opened if item for leaf in item.texts]
+        read = _read(texts)
+        said = self._said(read) if side == "output" else self.said
         redacting: list[tuple[str, Finder]] = []
         for guard in guards:
             if guard.finder is None:
                 continue
             started = time.perf_counter()
-            reads, find = guard.finder.reads, guard.finder.find
-            count = _count(find(plain if reads == "values" else looks, said))
-            if inside and reads != "written":
-                # What stands in a value stands in the document too, unless it is spelled with escapes there.
-                more = _count(find(inside, said))
-                count = count + more if reads == "values" else max(count, more)
+            count = self._count(guard, side, read, said)
             self._note(guard.spec, side, count, started)
             if count and guard.spec.mode == "redact":
                 redacting.append((guard.spec.title, guard.finder))
         return self._redact(side, texts, redacting, said) if redacting else texts
+
+    def _count(self, guard: Guard, side: Side, read: _Read, said: Said) -> int:
+        assert guard.finder is not None
+        reads, find = guard.finder.reads, guard.finder.find
+        count = _count(find(read.plain if reads == "values" else read.looks, said))
+        if read.inside and reads != "written":
+            # What stands in a value stands in the document too, unless it is spelled with escapes there.
+            more = _count(find(read.inside, said))
+            count = count + more if reads == "values" else max(count, more)
+        return count + (self._count_unsupported(guard.spec, read.texts) if side == "output" else 0)
+
+    def _count_unsupported(self, spec: GuardSpec, texts: Sequence[str]) -> int:
+        if spec.kind != "grounded" or not spec.threshold or self.support is None:
+            return 0
+        return sum(weight < spec.threshold for text in texts for weight in self.support(text, spec.fields))
 
     def _redact(
         self, side: Side, texts: Sequence[str], redacting: Sequence[tuple[str, Finder]], said: Said
@@ -227,15 +250,37 @@ class Watch:
     def _note(self, spec: GuardSpec, side: Side, count: int, started: float) -> None:
         """Raises: ServeError JM-780, JM-781."""
         self._add(spec, side, OUTCOMES[spec.mode] if count else "passed", count, started)
-        if count and spec.mode == "block":
+        if count and spec.refuses:
             raise self.refuse(spec.title, side)
 
     def _add(self, spec: GuardSpec, side: Side, outcome: Outcome, count: int, started: float) -> None:
         ms = round(1000 * (time.perf_counter() - started), 3)
         self.verdicts.append(Verdict(spec.title, side, spec.mode, outcome, count, ms))
 
-    def _with_quotes(self, opened: Sequence[Leaves | None]) -> Said:
-        return replace(self.said, quotes=frozenset(text for item in opened if item for text in item.under(self.quotes)))
+    def _said(self, read: _Read) -> Said:
+        """What an answer is held against, with its texts that are quotes."""
+        if not self.quotes:
+            return self.said
+        return replace(
+            self.said, quotes=frozenset(text for item in read.opened if item for text in item.under(self.quotes))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """``texts`` as they are looked at: ``opened`` where one is JSON, ``plain`` those that are none, ``inside`` the values of the others."""
+
+    texts: Sequence[str]
+    opened: Sequence[Leaves | None]
+    looks: Sequence[Look]
+    plain: Sequence[Look]
+    inside: Sequence[Look]
+
+
+def _read(texts: Sequence[str]) -> _Read:
+    opened, looks = [open_leaves(text) for text in texts], [Look(text) for text in texts]
+    plain = [look for look, item in zip(looks, opened, strict=True) if item is None]
+    return _Read(texts, opened, looks, plain, [Look(leaf) for item in opened if item for leaf in item.texts])
 
 
 def _count(found: Sequence[Sequence[Hit]]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +34,9 @@ class Known(Protocol):
 
     def ground(self, value: Json, /) -> Grounding:
         """Hold an answer, a text or an object, against them."""
+
+    def support(self, text: str, fields: Collection[str], /) -> Sequence[float]:
+        """What each claim of an answer, as it is handed out, has of support in them, 0 to 1: of all of it, or of ``fields`` of it."""
 
 
 class Knower(Protocol):

@@ -40,7 +40,7 @@ class Served:
 
     ``write`` makes the model's messages from the input fields: a student gets no instruction, a prompted base does.
     ``decoding`` is what the release says; a request may state its own tokens, temperature, seed and stop. ``calibrate`` maps the model's confidence to
-    the chance that an answer is right, where the release was assessed with calibration rows; ``threshold`` is the chance from which on its promise holds.
+    the chance that an answer is right, and ``calibrate_field`` that of one value, where the release was assessed with calibration rows; ``threshold`` is the chance from which on its promise holds.
     ``usd_per_million`` is the price of input and output tokens; ``is_paid`` where somebody takes one, known or not.
     """
 
@@ -51,6 +51,7 @@ class Served:
     decoding: Decoding = DEFAULT
     write: WriteMessages = student_messages
     calibrate: Callable[[float], float] | None = None
+    calibrate_field: Callable[[float], float] | None = None
     threshold: float | None = None
     usd_per_million: tuple[float, float] | None = None
     is_paid: bool = False

@@ -1,7 +1,7 @@
 """Who answers a task's call: its live student, its teacher, or the student where it is sure enough and else the teacher.
 
     call ─► held, no release, policy ─► teacher
-         └► student ─► failed, invalid, unsure ─► teacher
+         └► student ─► failed, invalid, guarded, unsure ─► teacher
                     └► sure ─► answer ─► (a random share) audit: the teacher is asked too, afterwards
                                    or ─► (of a canary's calls) both students and the teacher are asked, afterwards
 
@@ -45,6 +45,7 @@ Why = Literal[
     "busy",
     "failed",
     "invalid",
+    "guarded",
     "unsure",
     "sure",
     "fallback",
@@ -184,7 +185,7 @@ class Router:
         """The call with its input checked; one that is refused is recorded."""
         task, fields = routed.model.task, read_fields(call)
         about = About(routed.task or routed.model.name, call.trace, call.meta, call.meter, call.origin)
-        watch = Watch(routed.guards, self.asking, about)
+        watch = Watch(routed.guards, self.asking, about, support=call.known.support if call.known else None)
         try:
             if task is None:
                 call = replace(call, messages=await watch.check_messages(call.messages))
@@ -211,6 +212,8 @@ class Router:
             return Decision(policy, "teacher", "failed", error=error.code), None
         if said.problem and routed.teacher is not None:
             return Decision(policy, "teacher", "invalid"), said
+        if routed.teacher is not None and call.watch is not None and call.watch.escalates(said.text):
+            return Decision(policy, "teacher", "guarded"), said
         if policy == "student":
             return Decision(policy, "student", "policy"), said
         chance = said.calibrated

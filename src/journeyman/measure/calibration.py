@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,18 +68,33 @@ def debiased_error(confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int = 
 
 
 def debiased_interval(
-    confidence: npt.ArrayLike, right: npt.ArrayLike, bins: int = BINS, draws: int = 500, seed: int = 0
+    confidence: npt.ArrayLike,
+    right: npt.ArrayLike,
+    bins: int = BINS,
+    draws: int = 500,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> Interval:
-    """Reflected bootstrap (the basic interval) of `debiased_error` over rows, 95 %, for drawing: what resampling adds lies on the other side."""
+    """Reflected bootstrap (the basic interval) of `debiased_error` over rows, or whole ``groups`` of them, 95 %, for drawing: what resampling adds lies on the other side."""
     said, came = _read(confidence, right)
     rng = np.random.default_rng(seed)
+    own = _gather(groups) if groups is not None else None
     values = []
     for _ in range(draws):
-        rows = rng.integers(0, len(said), len(said))
+        if own is None:
+            rows = rng.integers(0, len(said), len(said))
+        else:
+            rows = np.concatenate([own[place] for place in rng.integers(0, len(own), len(own))])
         values.append(debiased_error(said[rows], came[rows], bins))
     low, high = np.quantile(values, [0.025, 0.975])
     point = debiased_error(said, came, bins)
     return Interval(max(0.0, 2 * point - float(high)), max(0.0, 2 * point - float(low), point))
+
+
+def _gather(groups: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+    """The rows of each group."""
+    _names, places = np.unique(np.array(groups), return_inverse=True)
+    return np.split(np.argsort(places, kind="stable"), np.flatnonzero(np.diff(np.sort(places))) + 1)
 
 
 def _folded_mean(gap: float, spread: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,10 +52,11 @@ def read_confidence(shares: Sequence[float], pieces: Sequence[bytes], spans: Ite
         ends.append((at, at + len(piece)))
         at += len(piece)
     fields: dict[str, float] = {}
+    begins, stops = [first for first, _ in ends], [last for _, last in ends]
     for path, start, end in spans:
         if not path:  # the value is the answer
             continue
-        touching = (share for share, (first, last) in zip(shares, ends, strict=True) if first < end and last > start)
+        touching = shares[bisect_right(stops, start) : bisect_left(begins, end)]
         fields[path] = fields.get(path, 1.0) * math.prod(touching)
     return Confidence(math.prod(shares), fields)
 
@@ -114,7 +116,7 @@ def _admits(mask: bytes, token: int) -> bool:
 
 
 def json_spans(text: str) -> Iterator[Span]:
-    """The leaves of a JSON text; a list is one. Nothing for a text that is no JSON."""
+    """The leaves of a JSON text; a list is one, and so is each value in it, as ``items.0.price``. Nothing for a text that is no JSON."""
     try:
         yield from [(path, _bytes(text, start), _bytes(text, end)) for path, start, end in _leaves(text, 0, "")[0]]
     except (ValueError, IndexError):
@@ -127,16 +129,21 @@ def _bytes(text: str, place: int) -> int:
 
 def _leaves(text: str, at: int, path: str) -> tuple[list[Span], int]:
     """Spans in characters, and where the value at ``at`` ends."""
-    read = json.JSONDecoder().raw_decode
     at = _skip(text, at)
-    if text[at] != "{":
-        _value, end = read(text, at)
-        return [(path, at, end)], end
+    if text[at] == "{":
+        return _leaves_of_object(text, at, path)
+    if text[at] == "[" and path:
+        return _leaves_of_list(text, at, path)
+    _value, end = json.JSONDecoder().raw_decode(text, at)
+    return [(path, at, end)], end
+
+
+def _leaves_of_object(text: str, at: int, path: str) -> tuple[list[Span], int]:
     found, start, at = list[Span](), at, _skip(text, at + 1)
     if text[at] == "}":
         return [(path, start, at + 1)], at + 1
     while True:
-        name, at = read(text, at)
+        name, at = json.JSONDecoder().raw_decode(text, at)
         at = _skip(text, at)
         if text[at] != ":":
             raise ValueError("no colon")
@@ -146,6 +153,17 @@ def _leaves(text: str, at: int, path: str) -> tuple[list[Span], int]:
         if text[at] == "}":
             return found, at + 1
         at = _skip(text, at + 1)
+
+
+def _leaves_of_list(text: str, at: int, path: str) -> tuple[list[Span], int]:
+    """The list first. Raises: ValueError it is none."""
+    items, end = json.JSONDecoder().raw_decode(text, at)
+    found, at = [(path, at, end)], at + 1
+    for number in range(len(items)):
+        inner, at = _leaves(text, at, f"{path}.{number}")
+        found += inner
+        at = _skip(text, at) + 1  # behind the comma
+    return found, end
 
 
 def _skip(text: str, at: int) -> int:

@@ -141,6 +141,11 @@ class Store:
         with self._database.writing() as connection:
             traces.add_feedback(connection, trace_id, feedback)
 
+    def add_verdicts(self, changes: Mapping[str, Mapping[str, Json]]) -> None:
+        """Merge verdicts into traces by their ids, all or none of it; a trace that is gone is left out."""
+        with self._database.writing() as connection:
+            traces.add_verdicts(connection, changes)
+
     def set_judgements(
         self, by: str, changes: Mapping[str, Mapping[str, Json] | None]
     ) -> dict[str, dict[str, Json] | None]:

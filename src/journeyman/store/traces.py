@@ -120,6 +120,16 @@ def add_feedback(connection: Connection, id: str, feedback: Mapping[str, Json]) 
     connection.execute(update(TRACES).where(TRACES.c.id == id).values(document=changed))
 
 
+def add_verdicts(connection: Connection, changes: Mapping[str, Mapping[str, Json]]) -> None:
+    """Merge verdicts into each trace's own, of those that are there; a later value of the same key wins."""
+    for id, verdicts in changes.items():
+        document = connection.scalar(select(TRACES.c.document).where(TRACES.c.id == id).with_for_update())
+        if document is not None:
+            changed = cast(dict[str, Json], document)
+            changed["verdicts"] = {**cast(dict[str, Json], changed.get("verdicts") or {}), **verdicts}
+            connection.execute(update(TRACES).where(TRACES.c.id == id).values(document=changed))
+
+
 def set_judgements(
     connection: Connection, by: str, changes: Mapping[str, Mapping[str, Json] | None]
 ) -> dict[str, dict[str, Json] | None]:

@@ -207,9 +207,17 @@ class KnowledgeFile(BaseModel):
     window: Annotated[int, Field(ge=0, le=10)] = Field(
         default=0, description="Neighbours that are read with each passage, on each side."
     )
+    embeds: bool = Field(
+        default=False, description="Behind each passage what it embeds of other notes, as passages of their own."
+    )
     where: dict[str, Any] = Field(
         default_factory=dict, description="Facts that documents must have, as in `knowledge search --where`."
     )
+    diversity: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Passages that differ rather than repeat: 0.3 where documents have several versions.",
+    )
+    named: bool = Field(default=False, description="Prefer documents whose facts the question names.")
     least: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0, description="Evidence below which nothing is found, as `knowledge eval` advises."
     )
@@ -431,7 +439,7 @@ def _make_task(document: Document) -> Task:
         cascade=Cascade(file.cascade.error, file.cascade.delta),
         route=_route(file),
         records=Records(file.records.sample, file.records.keep_days),
-        guards=read_guards(file.guards, document),
+        guards=read_guards(file.guards, document, has_passages=knowledge is not None),
         verbatim=tuple(file.verbatim),
         redact=file.redact,
         redact_also=tuple(dict.fromkeys(file.redact_also)),

@@ -13,7 +13,7 @@ from journeyman.core.canonical import Json
 GuardKind = Literal["secrets", "personal", "invisible", "size", "deny", "allow", "echo", "grounded", "task", "http"]
 Side = Literal["input", "output"]
 On = Literal["input", "output", "both"]
-Mode = Literal["block", "redact", "flag", "shadow"]
+Mode = Literal["block", "escalate", "redact", "flag", "shadow"]
 Fail = Literal["open", "closed"]
 ECHO_SHARE = 0.5
 HOOK_MS = 500
@@ -23,7 +23,7 @@ OWN_KEYS: dict[GuardKind, tuple[str, ...]] = {
     "deny": ("words", "patterns"),
     "allow": ("words", "patterns"),
     "echo": ("share",),
-    "grounded": ("fields",),
+    "grounded": ("fields", "threshold"),
     "task": ("task", "field", "answer", "threshold", "fail"),
     "http": ("url", "timeout_ms", "fail"),
 }
@@ -37,9 +37,9 @@ WITHOUT_SPANS = ("size", "allow", "task")
 class GuardSpec:
     """One guard, ``on`` a call's input, its answer, or both.
 
-    ``block`` refuses, ``redact`` replaces what is found, ``flag`` says so in the reply's header, ``shadow`` in the record alone. ``most`` counts characters, ``kinds``
+    ``block`` refuses, ``escalate`` asks the teacher where a student answered, and else refuses, ``redact`` replaces what is found, ``flag`` says so in the reply's header, ``shadow`` in the record alone. ``most`` counts characters, ``kinds``
     are those of personal data (empty: all), ``share`` is that of the instruction's words which an echo has in a row, ``fields`` are fields of the answer whose texts
-    are quotes. A ``task`` finds something where it answers ``answer`` (in its ``field``; empty: in its only one) with a chance of ``threshold`` or more. ``fail`` says
+    are quotes. With a ``threshold`` the claims of a ``grounded`` answer must have as much support in the passages that it was given. A ``task`` finds something where it answers ``answer`` (in its ``field``; empty: in its only one) with a chance of ``threshold`` or more. ``fail`` says
     what counts where ``task`` or ``url`` cannot be asked: ``closed`` as if something was found, ``open`` as if nothing was.
     """
 
@@ -73,7 +73,12 @@ class GuardSpec:
     @property
     def holds(self) -> bool:
         """Whether a text may not go on before it is checked."""
-        return self.mode in ("block", "redact")
+        return self.mode != "flag" and self.mode != "shadow"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether what it finds may not leave."""
+        return self.mode in ("block", "escalate")
 
     def is_on(self, side: Side) -> bool:
         return self.on in ("both", side)

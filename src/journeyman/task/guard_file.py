@@ -42,7 +42,7 @@ class GuardFile(BaseModel):
 
     kind: GuardKind = Field(description="What is looked for, or who is asked.")
     mode: Mode = Field(
-        description="block: the call is refused; redact: what is found is replaced; flag: a header of the reply says so; shadow: the record alone says so."
+        description="block: the call is refused; escalate: the teacher answers where a student did, else the call is refused; redact: what is found is replaced; flag: a header of the reply says so; shadow: the record alone says so."
     )
     on: On | None = Field(default=None, description="input, output or both. Default both; echo and grounded: output.")
     name: str = Field(
@@ -74,7 +74,8 @@ class GuardFile(BaseModel):
     field: str = Field(default="", description="With task: the field of its answer; default: the only one.")
     answer: bool | int | str | None = Field(default=None, description="With task: the answer that counts as found ...")
     threshold: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.0, description="... where its chance is at least this."
+        default=0.0,
+        description="... where its chance is at least this. With grounded: what each claim of an answer must have of support in the passages of the task's knowledge, as a share of its words.",
     )
     url: str = Field(default="", description="With http: the address that texts are posted to.")
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
@@ -93,10 +94,10 @@ class GuardFile(BaseModel):
         return GuardSpec(**given | {"on": on, "most": self.most or 0})
 
 
-def read_guards(files: list[GuardFile], document: Document) -> tuple[GuardSpec, ...]:
-    """Raises: TaskError JM-264 what cannot be meant."""
+def read_guards(files: list[GuardFile], document: Document, *, has_passages: bool = False) -> tuple[GuardSpec, ...]:
+    """``has_passages``: the task answers from some. Raises: TaskError JM-264 what cannot be meant."""
     for index, guard in enumerate(files):
-        for what, key, expected in _contradictions(guard):
+        for what, key, expected in _contradictions(guard, has_passages):
             place: Place = ("guards", index, key)
             raise TaskError(
                 "JM-264",
@@ -109,7 +110,7 @@ def read_guards(files: list[GuardFile], document: Document) -> tuple[GuardSpec, 
     return tuple(guard.spec() for guard in files)
 
 
-def _contradictions(guard: GuardFile) -> Iterator[tuple[str, str, str]]:
+def _contradictions(guard: GuardFile, has_passages: bool) -> Iterator[tuple[str, str, str]]:
     """What is wrong, under which key, and what would be right."""
     kind, own = guard.kind, OWN_KEYS.get(guard.kind, ())
     for key in sorted({key for keys in OWN_KEYS.values() for key in keys} - set(own)):
@@ -119,6 +120,14 @@ def _contradictions(guard: GuardFile) -> Iterator[tuple[str, str, str]]:
         yield "it looks at answers alone", "on", "on: output"
     if kind in WITHOUT_SPANS and guard.mode == "redact":
         yield "it finds nothing that could be replaced", "mode", "block, flag or shadow"
+    if guard.mode == "escalate" and guard.on != "output" and not (guard.on is None and kind in OUTPUT_ONLY):
+        yield "a teacher is asked for another answer, so it looks at answers alone", "on", "on: output"
+    if guard.mode == "escalate" and kind in ("task", "http"):
+        yield "the teacher is asked where a guard finds something by itself", "mode", "block, flag or shadow"
+    if kind == "grounded" and guard.threshold and not has_passages:
+        yield "a threshold is one of support in passages", "threshold", "a task with knowledge:, or no threshold"
+    if kind == "grounded" and guard.threshold and guard.mode == "redact":
+        yield "claims without support are not replaced", "mode", "block, escalate, flag or shadow"
     if kind in ("deny", "allow") and not (guard.words or guard.patterns):
         yield "it needs words or patterns", "words", "words: [...], or patterns: [...]"
     if kind == "size" and guard.most is None:

@@ -36,6 +36,8 @@ Against = Literal["teacher", "floor", "agreement"]
 Policy = Literal["auto", "teacher", "student", "cascade", "shadow"]
 Fallback = Literal["none", "student"]
 Ungrounded = Literal["drop", "mark", "refuse"]
+LATER: dict[str, Json] = {"least": 0.0, "diversity": 0.0, "named": False, "embeds": False, "rerank": None}
+NEVER = object()
 ABSENT = "Not in the documents."
 
 
@@ -149,7 +151,7 @@ class MetricSpec:
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """Documents that a task answers from: the index ``name``, asked what the input field ``question`` says; the ``top`` passages that are found, with ``window`` neighbours on each side, of
-    documents with the facts ``where``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. ``rerank`` of the first are put in the order that the index has learned, None: as many as it learned it for. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
+    documents with the facts ``where``, as different as ``diversity`` asks, those that the question names before others where ``named``, fill the input field ``fill``; with less evidence than ``least`` nothing is found. ``rerank`` of the first are put in the order that the index has learned, None: as many as it learned it for. With ``embeds`` each is followed by what it embeds. ``ungrounded`` says what becomes of citations that stand in none of them, ``absent`` is the answer in text to what they do not say."""
 
     name: str
     question: str
@@ -161,11 +163,14 @@ class Knowledge:
     rerank: int | None = None
     ungrounded: Ungrounded = "drop"
     absent: str = ABSENT
+    diversity: float = 0.0
+    named: bool = False
+    embeds: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        """Without what is asked of evidence and of the order where nothing is: students that were tuned before it could be asked stay this task's."""
-        others = {name for name, value in (("least", self.least or None), ("rerank", self.rerank)) if value is None}
-        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in others}
+        """Without what was added later and is not asked for: students that were tuned before it could be stay this task's."""
+        own: dict[str, Json] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in own.items() if value != LATER.get(name, NEVER)}
 
     @staticmethod
     def from_json(raw: Mapping[str, Json]) -> Knowledge:

@@ -151,11 +151,15 @@ def test_exact_search_is_a_sort(count: int, most: int, seed: int, share: float |
 
 
 def test_diversity_takes_the_best_first_and_then_what_differs() -> None:
-    question = np.array([1, 0, 0], np.float32)
+    scores = np.array([0.9, 0.89, 0.7, 0.1], np.float32)
     vectors = np.array([[0.9, 0.436, 0], [0.89, 0.456, 0], [0.7, 0, 0.714], [0, 1, 0]], np.float32)
-    assert choose_diverse(question, vectors, 3, relevance=1.0) == [0, 1, 2]
-    assert choose_diverse(question, vectors, 3, relevance=0.5) == [0, 2, 1]
-    assert choose_diverse(question, vectors, 9, relevance=0.5)[0] == 0
+    assert choose_diverse(scores, vectors, 3, relevance=1.0) == [0, 1, 2]
+    assert choose_diverse(scores, vectors, 3, relevance=0.5) == [0, 2, 1]
+    assert choose_diverse(10 * scores + 3, vectors, 3, relevance=0.5) == [0, 2, 1]
+    assert choose_diverse(scores, vectors, 9, relevance=0.5)[0] == 0
+    assert choose_diverse(np.ones(2, np.float32), vectors[[0, 3]], 2) == [0, 1]
+    words_first = np.array([0.2, 0.3, 0.9, 0.4], np.float32)
+    assert choose_diverse(words_first, vectors, 1) == [2]
 
 
 def test_shelved_documents_have_facts_of_their_own(index: Index) -> None:

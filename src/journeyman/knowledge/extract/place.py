@@ -64,7 +64,7 @@ def place(
     confidence: Mapping[str, float] | None = None,
     gates: Gates | None = GATES,
 ) -> list[Placed]:
-    """Every value but null and empty text, in the order of the answer, placed in ``text[start:end]``. ``confidence`` by dotted path; a list has one."""
+    """Every value but null and empty text, in the order of the answer, placed in ``text[start:end]``. ``confidence`` by dotted path; where a value in a list has none, it is the list's."""
     text = document.text[start : len(document.text) if end is None else end]
     placing = _Placing(find_leaves(answer, schema), text, gates)
     found = placing.find()
@@ -209,6 +209,9 @@ def _reach(lines: Sequence[int | None], number: int) -> Span:
 
 
 def _confidence(path: Path, sure: Mapping[str, float]) -> float | None:
+    own = sure.get(dotted(str(step) for step in path))
+    if own is not None:
+        return own
     depth = _depth(path)
     return sure.get(dotted(str(step) for step in path[:depth]))
 

@@ -42,6 +42,14 @@ def find_support(sentence: str, source: Source, least: float = LEAST) -> Alignme
     return nowhere
 
 
+def share_words(asked: str, text: str, source: Source) -> float:
+    """The share of the words of ``asked``, by their weight in ``source``, that ``text``, a part of it, has."""
+    likes = [source.words.find_like(word) or word for word in dict.fromkeys(find_words(fold(asked).text))]
+    there = _words(text)
+    total = sum(_weigh(word, source.words) for word in likes)
+    return sum(_weigh(word, source.words) for word in likes if word in there) / total if total else 0.0
+
+
 def _weigh(word: str, words: Words) -> float:
     """More for what the passage says seldom, and most for what it does not say."""
     return log(1 + (1 + len(words.words)) / (1 + len(words.places.get(word, ()))))

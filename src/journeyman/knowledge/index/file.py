@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.chunk.chunk import Chunk
-from journeyman.knowledge.document import Document, Fact
-from journeyman.knowledge.index.packing import pack_layout, pack_text, unpack_layout, unpack_text
+from journeyman.knowledge.document import Document, Fact, Link
+from journeyman.knowledge.index.packing import pack_layout, pack_text, unpack_layout, unpack_links, unpack_text
 from journeyman.knowledge.index.schema import connect
 from journeyman.store.failures import store_errors
 
 Floats = npt.NDArray[np.float32]
 ASKED = 500  # names in one statement
+TOGETHER = 50  # layouts that are held at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,16 @@ class Index:
         name, media, text, title, facts, layout = rows[0]
         return Document(name, media, unpack_text(text), title=title, facts=_facts(facts), **unpack_layout(layout))
 
+    def links(self, ids: Sequence[int] | None = None) -> Iterator[tuple[int, tuple[Link, ...]]]:
+        """Documents, all or these, by number, each with what it points to; those that have left the index, and those without, are left out."""
+        wanted = [row[0] for row in self.rows("SELECT id FROM documents ORDER BY id")] if ids is None else list(ids)
+        for start in range(0, len(wanted), TOGETHER):
+            part = wanted[start : start + TOGETHER]
+            marks = ",".join("?" * len(part))
+            for id, layout in self.rows(f"SELECT id, layout FROM documents WHERE id IN ({marks}) ORDER BY id", part):
+                if links := unpack_links(layout):
+                    yield id, links
+
     def put(self, origin: Origin, document: Document, chunks: Sequence[Ready], vectors: Mapping[bytes, Floats]) -> int:
         """One document, in place of the one that had its name; ``vectors`` has those that the index lacks. Returns its id.
 
@@ -293,6 +304,17 @@ class Index:
                 'SELECT id, document, number, start, "end", page, headings, text FROM chunks '
                 "WHERE document = ? AND number BETWEEN ? AND ? ORDER BY number",
                 (document, first, last),
+            )
+        ]
+
+    def overlapping(self, document: int, start: int, end: int) -> list[Piece]:
+        """The chunks of a document that have some of ``text[start:end]``, in its order."""
+        return [
+            _piece(row)
+            for row in self.rows(
+                'SELECT id, document, number, start, "end", page, headings, text FROM chunks '
+                'WHERE document = ? AND start < ? AND "end" > ? ORDER BY number',
+                (document, end, start),
             )
         ]
 

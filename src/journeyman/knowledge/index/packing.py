@@ -10,6 +10,7 @@ import numpy as np
 
 from journeyman.knowledge.document import Block, Document, Link, Places
 
+HEAD_BYTES = 1 << 16
 LEVEL = 3  # of zlib: text at a third of its size, 100 MB/s
 
 
@@ -55,3 +56,14 @@ def unpack_layout(packed: bytes) -> dict[str, Any]:
         "notes": tuple(head["notes"]),
         "places": places,
     }
+
+
+def unpack_links(packed: bytes) -> tuple[Link, ...]:
+    """Without the words' places, which may be a hundred times as much."""
+    unpacking, head = zlib.decompressobj(), b""
+    while b"\n" not in head and not unpacking.eof:
+        piece = unpacking.decompress(packed, HEAD_BYTES)
+        head, packed = head + piece, unpacking.unconsumed_tail
+        if not piece:
+            break
+    return tuple(Link(*link) for link in json.loads(head.partition(b"\n")[0])["links"])

@@ -79,6 +79,7 @@ def make_grid(top: int = 5, *, has_order: bool = False) -> Mapping[str, Recipe]:
     grid["hybrid, vectors as they are"] = Recipe(is_blended=False, top=top, depth=plain.depth, rerank=0)
     grid["hybrid, passages that differ"] = Recipe(diversity=0.3, top=top, depth=plain.depth, rerank=0)
     grid["hybrid, with neighbours"] = Recipe(window=1, top=top, depth=plain.depth, rerank=0)
+    grid["hybrid, several sentences as one"] = Recipe(is_split=False, top=top, depth=plain.depth, rerank=0)
     grid["hybrid, documents that the question names"] = Recipe(is_named=True, top=top, depth=plain.depth, rerank=0)
     if has_order:
         grid["hybrid, in the order it has learned"] = replace(plain, rerank=DEPTH)

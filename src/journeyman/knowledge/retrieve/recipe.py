@@ -17,7 +17,8 @@ class Recipe:
     ``is_blended`` vectors have a share of their neighbours' (`chunk.blend`). ``dense_weight`` is the vectors' share of a hybrid ranking, the words have the rest; None is what the
     index has learned from its questions, else ``DENSE_WEIGHT``. ``is_tuned`` uses the map that it has learned (`tuned`), where there is one. ``window`` neighbours on each side are
     read with a hit; ``diversity`` above 0 trades likeness to the question for difference between passages (MMR with 1 - diversity). Below ``least`` evidence (`Search.weigh`) nothing is found: the
-    documents do not say it. ``rerank`` of the first hits of a hybrid ranking are put in the order that the index has learned (`retrieve.rerank`); None is as many as it was learned for, where it was, and 0 none. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit.
+    documents do not say it. ``rerank`` of the first hits of a hybrid ranking are put in the order that the index has learned (`retrieve.rerank`); None is as many as it was learned for, where it was, and 0 none. ``is_named``: of documents whose facts the question names (`retrieve.inferred`) the best two chunks follow the first hit. ``is_split``: what is asked in several sentences is also searched a sentence at a time (`retrieve.parts`).
+    ``has_embeds``: what a passage embeds of other documents follows it, beyond the ``top``.
     """
 
     ranker: Ranker = "hybrid"
@@ -32,3 +33,5 @@ class Recipe:
     least: float = 0.0
     rerank: int | None = None
     is_named: bool = False
+    is_split: bool = True
+    has_embeds: bool = False

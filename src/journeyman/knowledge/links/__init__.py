@@ -1,0 +1,1 @@
+"""Documents that point to each other: where a link leads, what links here, what is embedded."""
