@@ -339,7 +339,7 @@ def _look(
     workspace: Workspace, asking: _Asking, plain: Retuned, sealed: Sequence[int], tuned: Tuned, path: Path
 ) -> Retuned:
     """Meet the sealed questions; write what was learned where they are answered better."""
-    learned = [tuned.questions, tuned.dense_weight, *(tuned.order.weights if tuned.order else ())]
+    learned = [tuned.questions, tuned.dense_weight, *(["order"] if tuned.order else [])]
     look = content_hash([*learned, sorted(asking.questions[row].text for row in sealed)])
     with open_index(path, is_writer=True) as index:
         looks = count_look(index, look)  # before anything is seen: a look that is broken off was one
