@@ -102,7 +102,7 @@ def tune_retriever(workspace: Workspace, path: Path, name: str = NAME, top: int 
     with open_library(workspace, name) as library:
         asking = _Asking(library, read_questions(library, path), workspace.progress)
         taught, sealed = asking.split(path)
-        tuned, pull = _learn(asking, taught, workspace.progress)
+        tuned, pull = _learn(asking, taught, top, workspace.progress)
         plain = Retuned(False, tuned, pull, len(taught), len(sealed), asking.unusable, asking.unit, top)
         return plain if tuned is None else _look(workspace, asking, plain, sealed, tuned, index_path(workspace, name))
 
@@ -226,7 +226,7 @@ def _draw(text: str) -> int:
     return int.from_bytes(sha256(text.encode("utf-8", "replace")).digest()[:4], "big")
 
 
-def _learn(asking: _Asking, taught: Sequence[int], progress: Progress) -> tuple[Tuned | None, float | None]:
+def _learn(asking: _Asking, taught: Sequence[int], top: int, progress: Progress) -> tuple[Tuned | None, float | None]:
     """The map and the share that put right chunks highest for questions that taught neither; None where what there is by default does as well."""
     asked = Asked(asking.vectors[taught], [asking.right[row] for row in taught])
     kept, right = _choose_chunks(asking.matrix.vectors, asked)
@@ -245,7 +245,7 @@ def _learn(asking: _Asking, taught: Sequence[int], progress: Progress) -> tuple[
     pull, weight = max(tried, key=lambda key: (tried[key], key[0] is None, -abs(key[1] - DENSE_WEIGHT)))
     if tried[pull, weight] <= default:
         pull, weight = None, DENSE_WEIGHT
-    order = _learn_order(asking, taught, weights[pull], words, weight, folds, progress)
+    order = _learn_order(asking, taught, weights[pull], words, weight, folds, top, progress)
     if order is None and (pull, weight) == (None, DENSE_WEIGHT):
         return None, None
     turn = turned.turn if pull is not None else None
@@ -266,9 +266,10 @@ def _learn_order(
     words: Sequence[Sequence[Hit]],
     weight: float,
     folds: Ints,
+    top: int,
     progress: Progress,
 ) -> Order | None:
-    """Of the first hits; None where right ones do not come clearly earlier for questions that did not teach it: by more than the standard error of the gain."""
+    """Of the first hits; None where right ones do not come clearly earlier for questions that did not teach it, by more than the standard error of the gain, or are rarer among the first ``top``."""
     pairs, judged = Pairs(asking.index, asking.words), []
     progress.start("compare", total=len(rows), unit="questions")
     for row, vector, by_words in zip(rows, vectors, words, strict=True):
@@ -283,13 +284,10 @@ def _learn_order(
     ordered = train_order(judged, folds)
     if ordered is None:
         return None
-    gains = np.array(
-        [
-            _reciprocal(item.right[np.argsort(-scores, kind="stable")]) - _reciprocal(item.right)
-            for item, scores in zip(judged, ordered.held, strict=True)
-        ]
-    )
-    if gains.mean() <= gains.std() / np.sqrt(len(gains)):
+    ranked = [item.right[np.argsort(-held, kind="stable")] for item, held in zip(judged, ordered.held, strict=True)]
+    gains = np.array([_reciprocal(new) - _reciprocal(item.right) for new, item in zip(ranked, judged, strict=True)])
+    found = sum(int(new[:top].any()) - int(item.right[:top].any()) for new, item in zip(ranked, judged, strict=True))
+    if gains.mean() <= gains.std() / np.sqrt(len(gains)) or found < 0:
         return None
     return Order(tuple(ordered.weights.tolist()))
 
@@ -341,7 +339,7 @@ def _look(
     workspace: Workspace, asking: _Asking, plain: Retuned, sealed: Sequence[int], tuned: Tuned, path: Path
 ) -> Retuned:
     """Meet the sealed questions; write what was learned where they are answered better."""
-    learned = [tuned.questions, tuned.dense_weight, *(tuned.order.weights if tuned.order else ())]
+    learned = [tuned.questions, tuned.dense_weight, *(["order"] if tuned.order else [])]
     look = content_hash([*learned, sorted(asking.questions[row].text for row in sealed)])
     with open_index(path, is_writer=True) as index:
         looks = count_look(index, look)  # before anything is seen: a look that is broken off was one
