@@ -32,7 +32,10 @@ SHOWN = 20  # refused files that are listed
 def add(
     given: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, globs in quotes, zip archives; - for standard input.", show_default=False),
+        typer.Argument(
+            help="Files, folders, globs in quotes, zip archives, https:// addresses; - for standard input.",
+            show_default=False,
+        ),
     ],
     name: Name = "documents",
     stdin_name: Annotated[

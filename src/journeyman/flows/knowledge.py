@@ -25,6 +25,7 @@ from journeyman.knowledge.document import Box, Document
 from journeyman.knowledge.index.file import Index, Shelved, open_index
 from journeyman.knowledge.ingest import Floats, Ingest, Ingested, Parsed
 from journeyman.knowledge.parse.archive import Limits as Sizes
+from journeyman.knowledge.parse.fetched import is_address
 from journeyman.knowledge.parse.process import MB, Limits, read_all
 from journeyman.knowledge.parse.reader import Reader, Wishes
 from journeyman.knowledge.parse.sources import Refused, find_sources, show_path, unpack, unpack_attached
@@ -241,7 +242,9 @@ def reading_limits(workspace: Workspace) -> Limits:
 
 
 def _root(workspace: Workspace, given: str) -> str:
-    """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents."""
+    """Where it stands: below the project's folder as seen from there, else the whole path, so that a project can be moved with its documents. An address is one."""
+    if is_address(given):
+        return given
     path, base = os.path.abspath(given), str(workspace.project.root)
     return show_path(os.path.relpath(path, base) if Path(path).is_relative_to(base) else path)
 

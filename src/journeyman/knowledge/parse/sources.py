@@ -21,6 +21,7 @@ from typing import BinaryIO
 from journeyman.core.errors import KnowledgeError
 from journeyman.knowledge.document import Fact
 from journeyman.knowledge.parse.archive import DEFAULT, Archive, Limits, Member
+from journeyman.knowledge.parse.fetched import fetch, is_address
 from journeyman.knowledge.parse.mailbox import find_messages, unquote
 from journeyman.knowledge.parse.provenance import Commits
 from journeyman.knowledge.source import Source
@@ -50,10 +51,20 @@ Found = Iterator[Source | Refused]
 
 
 def find_sources(given: Iterable[str | Path], limits: Limits = DEFAULT) -> Found:
-    """The files in what was given, each once, in order of name within each thing given."""
+    """The files in what was given, each once, in order of name within each thing given; what stands behind an address is fetched."""
     walk = _Walk(limits)
     for one in given:
-        yield from walk.find(str(one))
+        yield from _fetch(str(one), limits) if is_address(str(one)) else walk.find(str(one))
+
+
+def _fetch(address: str, limits: Limits) -> Found:
+    try:
+        name, data, facts = fetch(address, limits)
+    except KnowledgeError as error:
+        yield Refused(address, error)
+        return
+    for found in unpack(name, data, limits):
+        yield replace(found, facts={**facts, **found.facts}) if isinstance(found, Source) else found
 
 
 def unpack_attached(mail: Source, files: Mapping[str, bytes], limits: Limits = DEFAULT, depth: int = 1) -> Found:
